@@ -1,0 +1,1 @@
+"""Compare both layers, explain, correct, report."""

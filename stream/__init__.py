@@ -1,0 +1,1 @@
+"""The speed layer: source, decode, validate, dedupe, fold, sink; and the archiver."""

@@ -1,0 +1,1 @@
+"""Postgres, Kafka, Airflow and a mail catcher on one machine."""

@@ -1,0 +1,134 @@
+"""Every setting of the platform, read from ``TANDEM_*`` environment variables, with a local default."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tandem.errors import TandemError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Settings of one Tandem installation. Durations are seconds or ISO 8601 in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="TANDEM_", frozen=True, extra="ignore")
+
+    state_dir: Path = PROJECT_ROOT / ".tandem"
+    """Everything the local parts keep: databases, logs, archive, mail, secrets."""
+    jars_dir: Path = PROJECT_ROOT / ".tandem-jars"
+    """JVM parts, apart from the state so that a reset does not fetch them again."""
+
+    business_timezone: str = "UTC"
+    """Days, hours and the 02:00 schedule are in this zone. Fixed once data exists."""
+    currency: str = "USD"
+
+    host: str = "127.0.0.1"
+    postgres_port: int = 15432
+    kafka_port: int = 19092
+    kafka_controller_port: int = 19093
+    airflow_port: int = 18080
+    smtp_port: int = 11025
+    mail_page_port: int = 18025
+
+    postgres_database: str = "tandem"
+    kafka_bootstrap: str = ""
+    """Brokers; empty means the local one."""
+    topic_prefix: str = ""
+    """Put before every topic name, so that tests and tenants can share one broker."""
+    consumer_group: str = "tandem-speed"
+
+    archive_uri: str = ""
+    """Delta table of the master dataset; empty means inside the state folder."""
+    order_facts_uri: str = ""
+    """Delta table of the decoded, validated, deduplicated orders; empty means inside the state folder."""
+
+    allowed_lateness: timedelta = timedelta(hours=1)
+    dedupe_horizon: timedelta = timedelta(hours=24)
+    watermark_delay: timedelta = timedelta(seconds=5)
+    order_repeat_lookback_days: int = 7
+
+    micro_batch_max_events: int = 20_000
+    micro_batch_linger: timedelta = timedelta(milliseconds=250)
+    session_timeout: timedelta = timedelta(seconds=6)
+
+    cut_timeout: timedelta = timedelta(minutes=5)
+    """How long a run waits for the speed layer to pass the end of its date before it goes on without."""
+
+    spark_master: str = "local[2]"
+    spark_driver_memory: str = "1g"
+
+    mail_from: str = "tandem@localhost"
+    mail_to: str = "business@localhost"
+    """Comma-separated recipients of reports."""
+    smtp_host: str = "127.0.0.1"
+    public_base_url: str = ""
+    """Where links in mails point; empty means the local pages."""
+
+    log_format: str = Field(default="console", pattern="^(console|json)$")
+
+    @field_validator("business_timezone")
+    @classmethod
+    def _zone_exists(cls, value: str) -> str:
+        ZoneInfo(value)
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The business time zone."""
+        return ZoneInfo(self.business_timezone)
+
+    @property
+    def brokers(self) -> str:
+        """Kafka bootstrap servers."""
+        return self.kafka_bootstrap or f"{self.host}:{self.kafka_port}"
+
+    @property
+    def archive(self) -> str:
+        """Address of the master dataset."""
+        return self.archive_uri or str(self.state_dir / "archive")
+
+    @property
+    def order_facts(self) -> str:
+        """Address of the ``order_facts`` table."""
+        return self.order_facts_uri or str(self.state_dir / "order_facts")
+
+    def topic(self, name: str) -> str:
+        """The name a topic has on the broker."""
+        return self.topic_prefix + name
+
+    def secret(self, name: str) -> str:
+        """A generated secret, from ``TANDEM_SECRET_<NAME>`` or the state folder's ``secrets/<name>``.
+
+        Raises TandemError when neither exists.
+        """
+        if value := os.environ.get(f"TANDEM_SECRET_{name.upper()}"):
+            return value
+        path = self.state_dir / "secrets" / name
+        if not path.is_file():
+            raise TandemError(f"no secret '{name}' in {path.parent}", "run 'tandem up' first")
+        return path.read_text(encoding="ascii").strip()
+
+    def conninfo(self, role: str, database: str | None = None) -> dict[str, str | int]:
+        """Keyword arguments for ``psycopg.connect`` as one of the roles in ``tandem.database.ROLES``."""
+        return {
+            "host": self.host,
+            "port": self.postgres_port,
+            "dbname": database or self.postgres_database,
+            "user": role,
+            "password": self.secret(role),
+            "application_name": role,
+        }
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()

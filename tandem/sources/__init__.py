@@ -1,0 +1,1 @@
+"""Real and own data into Kafka."""
