@@ -104,7 +104,8 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "TOTAL_AMOUNT_MISMATCH",
-        "item_count > 0 AND bad_item_count = 0 AND total_cents > 0 AND abs(items_cents - total_cents) * 100 > total_cents",
+        "item_count > 0 AND bad_item_count = 0 AND total_cents > 0"
+        " AND abs(items_cents - total_cents) * 100 > total_cents",
         _all((EventType.ORDER_CREATED, EventType.ORDER_CANCELLED)),
         "the items' amounts are more than 1 % off the total",
     ),

@@ -17,9 +17,7 @@ def business_date(instant: datetime, zone: ZoneInfo) -> date:
 
 def day_bounds(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
     """``[start, end)`` of a business date in UTC; 23 or 25 hours long where the clocks change."""
-    start, end = (
-        datetime.combine(d, time.min, tzinfo=zone).astimezone(UTC) for d in (day, day + timedelta(days=1))
-    )
+    start, end = (datetime.combine(d, time.min, tzinfo=zone).astimezone(UTC) for d in (day, day + timedelta(days=1)))
     return start, end
 
 

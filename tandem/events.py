@@ -45,9 +45,7 @@ or JSON number (an engine may print the number 12.30 as 12.3, which is the same 
 QUANTITY_PATTERN = r"^-?[0-9]{1,12}([.]0+)?$"
 """Quantities are whole; goods sold by weight give the line's ``amount`` and a quantity of 1, or 0."""
 
-EVENT_TIME_PATTERN = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
-)
+EVENT_TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
 """RFC 3339 with an offset; digits past the microsecond are cut off. Not a date of the calendar, or before
 EARLIEST_EVENT_TIME: NULL."""
 
@@ -70,9 +68,7 @@ EVENT_COLUMNS: tuple[Column, ...] = (
     Column("partition", "int32", "Kafka partition"),
     Column("offset", "int64", "Kafka offset"),
     Column("kafka_time", "timestamp", "the broker's append time"),
-    Column(
-        "payload_ok", "bool", "valid UTF-8 that is one JSON object (no NaN, no Infinity, nothing after it)"
-    ),
+    Column("payload_ok", "bool", "valid UTF-8 that is one JSON object (no NaN, no Infinity, nothing after it)"),
     Column("event_id", "text", "as in the payload; an empty text is NULL, here and in every text column"),
     Column("event_type", "text", "as in the payload"),
     Column("event_time", "timestamp", "by EVENT_TIME_PATTERN, else NULL"),

@@ -116,9 +116,7 @@ def _measures() -> tuple[Measure, ...]:
                 counts,
             ),
             Measure("units", cube, created, "quantity", Unit.COUNT, "pieces ordered", cell_tolerance=counts),
-            Measure(
-                "cancelled_revenue_cents", cube, cancelled, "amount_cents", Unit.CENTS, "lines taken back"
-            ),
+            Measure("cancelled_revenue_cents", cube, cancelled, "amount_cents", Unit.CENTS, "lines taken back"),
             Measure(
                 "cancelled_units",
                 cube,

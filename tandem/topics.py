@@ -1,4 +1,4 @@
-"""The Kafka topics and what each promises (capability S1, S12). Topic settings are data: the broker gets them as they stand."""
+"""The Kafka topics and what each promises (capability S1, S12). The broker gets the settings as they stand here."""
 
 from __future__ import annotations
 
@@ -63,6 +63,18 @@ TOPICS: tuple[Topic, ...] = (
     Topic("metrics", "metric", 6, 2, _METRICS),
     # A correction is an accounting entry: it never expires.
     Topic(CORRECTIONS, "correction_id", 1, 3, {"retention.ms": "-1", "min.insync.replicas": "2"}),
-    Topic(QUARANTINED_DATA, "topic:partition:offset", 3, 3, {"retention.ms": _ms(timedelta(days=30)), "min.insync.replicas": "2"}),
-    Topic(DATA_QUALITY_ALERTS, "reason", 3, 3, {"retention.ms": _ms(timedelta(days=7)), "min.insync.replicas": "2"}),
+    Topic(
+        QUARANTINED_DATA,
+        "topic:partition:offset",
+        3,
+        3,
+        {"retention.ms": _ms(timedelta(days=30)), "min.insync.replicas": "2"},
+    ),
+    Topic(
+        DATA_QUALITY_ALERTS,
+        "reason",
+        3,
+        3,
+        {"retention.ms": _ms(timedelta(days=7)), "min.insync.replicas": "2"},
+    ),
 )

@@ -1,0 +1,1 @@
+"""SQL: migrations, declared tables and views, named queries."""

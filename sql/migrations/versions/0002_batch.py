@@ -1,0 +1,11 @@
+"""The batch layer's tables."""
+
+from tandem.database import run_migration
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Run the .sql file of the same name."""
+    run_migration(__file__)

@@ -1,0 +1,123 @@
+"""Postgres: roles, migrations (Alembic over .sql files), tables from declarations, and the named queries."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import sql
+
+from tandem import kpis
+from tandem.errors import TandemError
+
+if TYPE_CHECKING:
+    from tandem.settings import Settings
+
+OWNER = "tandem_owner"
+SPEED = "tandem_speed"
+BATCH = "tandem_batch"
+RECONCILIATION = "tandem_reconciliation"
+READER = "tandem_reader"
+AIRFLOW = "airflow"
+ROLES = (OWNER, SPEED, BATCH, RECONCILIATION, READER, AIRFLOW)
+
+_SQL = Path(str(files("sql")))
+_NAME = re.compile(r"^-- name: (\w+).*$", re.MULTILINE)
+
+
+def connect(settings: Settings, role: str, **options: Any) -> psycopg.Connection[Any]:
+    """A connection as ``role``. Raises TandemError where Postgres cannot be reached."""
+    try:
+        return psycopg.connect(**settings.conninfo(role), connect_timeout=10, **options)  # type: ignore[arg-type]
+    except psycopg.OperationalError as error:
+        address = f"{settings.host}:{settings.postgres_port}"
+        reason = str(error).strip().splitlines()[-1]
+        raise TandemError(f"cannot reach Postgres at {address} ({reason})", "run 'tandem up'") from error
+
+
+def render(template: str, **values: object) -> str:
+    """A .sql.jinja file under sql/ with the declarations filled in. Values are identifiers from code, never input."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(  # noqa: S701 - SQL, not HTML
+        loader=FileSystemLoader(_SQL), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.tests["ratio"] = lambda source: isinstance(source, kpis.Ratio)
+    environment.tests["mapping_terms"] = lambda source: isinstance(source, tuple)
+    declared = {
+        "cubes": kpis.CUBES,
+        "kpis": kpis.KPIS,
+        "measures": kpis.MEASURES,
+        "measures_of": kpis.measures_of,
+    }
+    return environment.get_template(template).render(**declared, **values)
+
+
+@cache
+def queries(layer: str) -> SimpleNamespace:
+    """The named queries of ``sql/queries/<layer>.sql`` (or .sql.jinja), each block after ``-- name: x`` an attribute."""
+    plain = _SQL / "queries" / f"{layer}.sql"
+    text = plain.read_text(encoding="utf-8") if plain.exists() else render(f"queries/{layer}.sql.jinja")
+    parts = _NAME.split(text)
+    return SimpleNamespace(**dict(zip(parts[1::2], (body.strip() for body in parts[2::2]), strict=True)))
+
+
+def create_roles(admin: psycopg.Connection[Any], passwords: Mapping[str, str]) -> None:
+    """Create the login roles and set their passwords, given by role name."""
+    admin.execute(render("roles.sql.jinja", roles=ROLES))
+    for role in ROLES:
+        statement = sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(passwords[role]))
+        admin.execute(statement)
+
+
+def run_migration(script: str) -> None:
+    """Run the .sql file beside an Alembic script, called by that script."""
+    from alembic import op
+
+    op.get_bind().exec_driver_sql(Path(script).with_suffix(".sql").read_text(encoding="utf-8"))
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the platform's database to the present: migrations, declared tables, views, grants. Safe to repeat.
+
+    Runs as the owner role. Refuses to change the business time zone or currency over existing data.
+    """
+    import sqlalchemy
+    from alembic import command
+    from alembic.config import Config
+
+    engine = sqlalchemy.create_engine("postgresql+psycopg://", connect_args=settings.conninfo(OWNER))
+    config = Config()
+    config.set_main_option("script_location", str(_SQL / "migrations"))
+    with engine.begin() as connection:
+        # Two 'up' at once must not migrate twice.
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('tandem.migrate'))")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('tandem.migrate'))")
+        connection.exec_driver_sql(render("declared/cubes.sql.jinja"))
+        connection.exec_driver_sql(render("declared/views.sql.jinja", timezone=settings.business_timezone))
+        connection.exec_driver_sql(render("grants.sql.jinja", database=settings.postgres_database))
+    engine.dispose()
+    with connect(settings, OWNER) as owner:
+        _settle_installation(owner, settings)
+
+
+def _settle_installation(owner: psycopg.Connection[Any], settings: Settings) -> None:
+    wanted = (settings.business_timezone, settings.currency)
+    owner.execute(
+        "INSERT INTO public.installation (business_timezone, currency) VALUES (%s, %s) ON CONFLICT DO NOTHING", wanted
+    )
+    row = owner.execute("SELECT business_timezone, currency FROM public.installation").fetchone()
+    if row is None or row != wanted:
+        raise TandemError(
+            f"this installation keeps its books in {row}; the settings say {wanted}",
+            "set TANDEM_BUSINESS_TIMEZONE and TANDEM_CURRENCY back, or start in a new TANDEM_STATE_DIR",
+        )
