@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import signal
 import subprocess
 import time
@@ -63,7 +64,7 @@ def log_path(settings: Settings, name: str) -> Path:
 
 def start(settings: Settings, program: Program) -> psutil.Process:
     """Start it in its own session, output to its log, after ending what an earlier one left behind."""
-    _end(_marked(settings, program.name))
+    end(_marked(settings, program.name))
     log = log_path(settings, program.name)
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists() and log.stat().st_size > _LOG_BYTES:
@@ -79,6 +80,7 @@ def start(settings: Settings, program: Program) -> psutil.Process:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             user=program.run_as,
+            group=None if program.run_as is None else pwd.getpwuid(program.run_as).pw_gid,
             extra_groups=None if program.run_as is None else [],
         )
     _started.append(child)
@@ -110,7 +112,7 @@ def stop(settings: Settings, name: str) -> bool:
             os.killpg(process.pid, record.stop_signal)
         _wait({process}, record.grace_s)
         _wait(members, _STRAGGLE_S)
-    _end(members | _marked(settings, name))
+    end(members | _marked(settings, name))
     _record_path(settings, name).unlink(missing_ok=True)
     return bool(members)
 
@@ -178,13 +180,13 @@ def _wait(processes: set[psutil.Process], timeout_s: float) -> set[psutil.Proces
     return alive
 
 
-def _end(processes: set[psutil.Process]) -> None:
+def end(processes: set[psutil.Process]) -> None:
     """SIGTERM, then SIGKILL. Raises TandemError for what survives both."""
     alive = _wait(processes, 0)
-    for end in (psutil.Process.terminate, psutil.Process.kill):
+    for ask in (psutil.Process.terminate, psutil.Process.kill):
         for process in alive:
             with suppress(psutil.NoSuchProcess):
-                end(process)
+                ask(process)
         alive = _wait(alive, _STRAGGLE_S)
     for process in alive:
         raise TandemError(f"process {process.pid} does not end", "end it by hand")

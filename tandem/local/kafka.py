@@ -1,0 +1,156 @@
+"""Apache Kafka, one KRaft node from the resolved jars, with the platform's topics."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from uuid import uuid4
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
+
+from tandem.errors import TandemError
+from tandem.local import jars, process
+from tandem.local.java import find_java
+from tandem.local.service import Service
+from tandem.settings import Settings
+from tandem.topics import TOPICS
+
+NAME = "kafka"
+_REPLICATION = 1
+_LOGGING = Path(__file__).with_name("kafka-log4j2.properties")
+_JVM = ("-Xmx512m", "-Xms256m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true")
+
+
+def start(settings: Settings) -> None:
+    """Start the broker, formatting its folder the first time, and bring the topics to what tandem.topics says."""
+    if process.find(settings, NAME) is None:
+        jars.ensure_jars()
+        home = settings.state_dir.resolve() / "kafka"
+        config = _write_config(settings, home)
+        if not (home / "data" / "meta.properties").exists():
+            _format(settings, config)
+        process.start(settings, process.Program(name=NAME, argv=_java("kafka.Kafka", str(config)), cwd=home))
+    process.wait_until_ready(settings, NAME, lambda: is_ready(settings), timeout_s=120)
+    ensure_topics(settings)
+
+
+def is_ready(settings: Settings) -> bool:
+    """Whether the broker answers and leads."""
+    try:
+        return bool(_admin(settings).list_topics(timeout=2).brokers)
+    except KafkaException:
+        return False
+
+
+def ensure_topics(settings: Settings, replication: int = _REPLICATION) -> None:
+    """Create the missing topics and bring the settings of the others into line; partitions are never changed."""
+    admin = _admin(settings)
+    wanted = {settings.topic(topic.name): topic for topic in TOPICS}
+    existing = admin.list_topics(timeout=30).topics
+    missing = [
+        NewTopic(
+            name,
+            num_partitions=topic.partitions,
+            replication_factor=replication,
+            config=topic.local_config(replication),
+        )
+        for name, topic in wanted.items()
+        if name not in existing
+    ]
+    if missing:
+        for created in admin.create_topics(missing, operation_timeout=30).values():
+            created.result()
+    changes = [
+        ConfigResource(
+            ResourceType.TOPIC,
+            name,
+            incremental_configs=[
+                ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+                for key, value in topic.local_config(replication).items()
+            ],
+        )
+        for name, topic in wanted.items()
+        if name in existing
+    ]
+    if changes:
+        for changed in admin.incremental_alter_configs(changes).values():
+            changed.result()
+
+
+def delete_topics(settings: Settings) -> None:
+    """Delete the platform's topics under these settings' prefix."""
+    admin = _admin(settings)  # kept until the last answer: without it they are lost
+    names = [settings.topic(topic.name) for topic in TOPICS]
+    for deleted in admin.delete_topics(names, operation_timeout=30).values():
+        deleted.result()
+
+
+def _admin(settings: Settings) -> AdminClient:
+    # Without a log callback librdkafka writes every refused connection of a starting broker to stderr.
+    return AdminClient({"bootstrap.servers": settings.brokers, "log_level": 0})
+
+
+def _java(main: str, *arguments: str) -> tuple[str, ...]:
+    logging = f"-Dlog4j2.configurationFile={_LOGGING}"
+    return (str(find_java().command), *_JVM, logging, "-cp", jars.kafka_classpath(), main, *arguments)
+
+
+def _write_config(settings: Settings, home: Path) -> Path:
+    """Write server.properties anew at every start, so that a changed port takes effect."""
+    controller = f"{settings.host}:{settings.kafka_controller_port}"
+    broker = f"{settings.host}:{settings.kafka_port}"
+    config = {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.quorum.voters": f"1@{controller}",
+        "controller.listener.names": "CONTROLLER",
+        "listeners": f"PLAINTEXT://{broker},CONTROLLER://{controller}",
+        "advertised.listeners": f"PLAINTEXT://{broker}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "log.dirs": str(home / "data"),
+        "auto.create.topics.enable": "false",
+        "group.initial.rebalance.delay.ms": "0",
+        # One broker: what Kafka keeps about itself exists once, and in few partitions.
+        "offsets.topic.replication.factor": "1",
+        "offsets.topic.num.partitions": "8",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.min.isr": "1",
+        "transaction.state.log.num.partitions": "8",
+        "share.coordinator.state.topic.replication.factor": "1",
+        "share.coordinator.state.topic.min.isr": "1",
+        # An index takes its largest size in memory maps from the start, and here are many small partitions.
+        "log.index.size.max.bytes": str(1024 * 1024),
+    }
+    home.mkdir(parents=True, exist_ok=True)
+    path = home / "server.properties"
+    path.write_text("".join(f"{key}={value}\n" for key, value in config.items()), encoding="utf-8")
+    return path
+
+
+def _format(settings: Settings, config: Path) -> None:
+    """Give the folder its cluster id; Kafka refuses to format one that has any."""
+    log = process.log_path(settings, "kafka-format")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    cluster = uuid4().hex[:22]  # an id is 22 characters of URL-safe base64, which hexadecimal digits are
+    with log.open("wb") as output:
+        command = _java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config))
+        code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
+    if code != 0:
+        raise TandemError(f"Kafka's folder cannot be formatted ({process.last_line(log)})", f"see {log}")
+
+
+SERVICE = Service(
+    name=NAME,
+    start=start,
+    is_ready=is_ready,
+    address=lambda settings: settings.brokers,
+    ports=("kafka_port", "kafka_controller_port"),
+)

@@ -1,0 +1,32 @@
+"""The session's servers and the isolation between tests."""
+
+from __future__ import annotations
+
+import pytest
+from confluent_kafka import Consumer, Producer
+
+from tandem.settings import Settings, settings
+
+pytestmark = pytest.mark.integration
+
+
+def test_the_session_settings_are_what_settings_returns(postgres: Settings):
+    assert settings() == postgres
+
+
+@pytest.mark.parametrize("_round", [1, 2])
+def test_each_test_gets_topics_of_its_own(topic_prefix: Settings, _round: int):
+    producer = Producer({"bootstrap.servers": topic_prefix.brokers, "acks": "all"})
+    producer.produce(topic_prefix.topic("order-events"), b"only mine")
+    producer.flush(30)
+    consumer = Consumer(
+        {
+            "bootstrap.servers": topic_prefix.brokers,
+            "group.id": topic_prefix.consumer_group,
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+        }
+    )
+    consumer.subscribe([topic_prefix.topic("order-events")])
+    assert [message.value() for message in consumer.consume(2, timeout=5)] == [b"only mine"]
+    consumer.close()
