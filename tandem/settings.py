@@ -47,6 +47,12 @@ class Settings(BaseSettings):
 
     archive_uri: str = ""
     """Delta table of the master dataset; empty means inside the state folder."""
+    archive_group: str = "tandem-archive"
+    """Consumer group of the archivers; the topic prefix is put before it."""
+    archive_batch_max_events: int = 50_000
+    archive_batch_max_bytes: int = 64 * 1024 * 1024
+    archive_batch_linger: timedelta = timedelta(seconds=5)
+    """How long a record that Kafka has may be missing from the archive while an archiver keeps up."""
     order_facts_uri: str = ""
     """Delta table of the decoded, validated, deduplicated orders; empty means inside the state folder."""
 

@@ -1,0 +1,208 @@
+"""The archiver (capability L2): every event as it came, once, into the master dataset.
+
+Any number of archivers may run: the consumer group shares out the partitions and moves them on when one stops, and
+the table refuses whoever comes too late (stream.archive_table). So a kill at any moment leaves whole commits only,
+each with the offsets from which the next archiver goes on.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from stream.archive_batch import BatchLimit, PendingState
+from stream.archive_source import Source, has_members
+from stream.archive_table import FencedError, MasterDataset, Offsets, covers, missing
+from tandem.errors import TandemError
+from tandem.settings import Settings
+from tandem.topics import ORDER_EVENTS
+
+_READ_AT_ONCE = 5_000
+_READ_S = 0.2
+_LOOK_S = 0.5
+"""How often a waiting process looks whether others have committed."""
+_BACK_OFF_S = (0.5, 10.0)
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What one archiver did, and how far the archive is."""
+
+    events: int
+    commits: int
+    next_offsets: Offsets
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """When an archiver ends: when told to, or at ``deadline``, an instant of ``time.monotonic``."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    deadline: float | None = None
+
+    def has_come(self) -> bool:
+        """Whether it is time."""
+        return self.stop.is_set() or (self.deadline is not None and time.monotonic() >= self.deadline)
+
+    def has_come_within(self, wait_s: float) -> bool:
+        """Wait at most so long for it."""
+        left_s = wait_s if self.deadline is None else min(wait_s, max(0.0, self.deadline - time.monotonic()))
+        self.stop.wait(left_s)
+        return self.has_come()
+
+
+class Archiver:
+    """One member of the archiver's group, from start to end."""
+
+    def __init__(self, settings: Settings, ending: Ending) -> None:
+        self._settings = settings
+        self._ending = ending
+        self._limit = BatchLimit(
+            settings.archive_batch_max_events, settings.archive_batch_max_bytes, settings.archive_batch_linger
+        )
+        self._dataset = MasterDataset.find_or_create(settings.archive, ORDER_EVENTS)
+        self._source = Source(settings)
+        self._pending = PendingState()
+        self._looked_at = 0.0
+        self._events = self._commits = 0
+
+    def run(self, target: Offsets | None = None) -> Totals:
+        """Archive until the ending comes, or until the archive holds everything below ``target``.
+
+        What has been read by then is committed. Raises TandemError where Kafka no longer has what comes next.
+        """
+        try:
+            self._source.subscribe()
+            while not self._ending.has_come() and not (target is not None and self._holds(target)):
+                self._step(target)
+            self._commit()
+        finally:
+            self._source.close()
+        self._dataset.refresh()
+        return Totals(self._events, self._commits, self._dataset.next_offsets())
+
+    def run_until_caught_up(self) -> Totals:
+        """Archive until the archive holds everything that was committed in Kafka when this was called."""
+        bounds = self._bounds()
+        return self.run({partition: high for partition, (_, high) in bounds.items()} if bounds else None)
+
+    def _step(self, target: Offsets | None) -> None:
+        messages = self._source.read(_READ_AT_ONCE, _READ_S)
+        if (granted := self._source.take_grant()) is not None:
+            self._start(granted)
+            return
+        now = time.monotonic()
+        for message in messages:
+            self._take(message, now)
+        if self._pending.is_due(now, self._limit) or (target is not None and self._pending.completes(target)):
+            self._commit()
+
+    def _take(self, message: Message, now: float) -> None:
+        error = message.error()
+        if error is None:
+            self._pending.add(message, now)
+        elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the library's public constant
+            self._pending.reach(message.partition(), message.offset(), now)
+        else:
+            self._source.check(error, message.partition())
+
+    def _start(self, partitions: list[int]) -> None:
+        """Read the partitions from where the archive ends, forgetting what was read and not committed."""
+        held = self._open_partitions() if partitions else {}
+        positions = {partition: held[partition] for partition in partitions if partition in held}
+        self._pending.start(positions)
+        self._source.start(positions)
+        _log.info("partitions_granted", next_offsets=positions)
+
+    def _open_partitions(self) -> Offsets:
+        """The archive's next offsets, after opening partitions that it does not know at the first offset there is.
+
+        Empty where the ending came while Kafka was away.
+        """
+        bounds = self._bounds()
+        while True:
+            self._dataset.refresh()
+            held = self._dataset.next_offsets()
+            new = {partition: low for partition, (low, _) in bounds.items() if partition not in held}
+            if not new:
+                return held
+            with suppress(FencedError):  # another archiver has just opened them
+                self._dataset.open_partitions(new)
+                if begun_late := {partition: low for partition, low in new.items() if low > 0}:
+                    _log.warning("archive_begins_after_expired_events", first_offsets=begun_late)
+
+    def _commit(self) -> None:
+        moves = self._pending.moves()
+        if not moves:
+            return
+        events = self._pending.table(ORDER_EVENTS, self._settings.zone)
+        try:
+            self._dataset.append(events, moves)
+        except FencedError:
+            _log.warning("fenced", dropped=events.num_rows, reason="another archiver has committed these partitions")
+            self._start(list(self._pending.reached))
+            return
+        self._events += events.num_rows
+        self._commits += 1
+        self._pending.done()
+        self._source.show_progress(self._pending.committed)
+        _log.info("archived", events=events.num_rows, version=self._dataset.version)
+
+    def _holds(self, target: Offsets) -> bool:
+        if covers(self._dataset.next_offsets(), target):
+            return True
+        if time.monotonic() - self._looked_at < _LOOK_S:
+            return False
+        self._looked_at = time.monotonic()
+        self._dataset.refresh()
+        return covers(self._dataset.next_offsets(), target)
+
+    def _bounds(self) -> dict[int, tuple[int, int]]:
+        """What Kafka holds of every partition, once it answers; empty where the ending comes first."""
+        wait_s, longest_s = _BACK_OFF_S
+        while True:
+            try:
+                return self._source.bounds()
+            except KafkaException as error:
+                _log.warning("waiting_for_kafka", brokers=self._settings.brokers, reason=error.args[0].str())
+                if self._ending.has_come_within(wait_s):
+                    return {}
+                wait_s = min(2 * wait_s, longest_s)
+
+
+def next_offsets(settings: Settings) -> Offsets:
+    """How far the archive is: the next offset of every partition; empty where nothing was archived yet."""
+    dataset = MasterDataset.find(settings.archive, ORDER_EVENTS)
+    return dataset.next_offsets() if dataset else {}
+
+
+def archive(settings: Settings, *, stop: threading.Event, until_caught_up: bool = False) -> Totals:
+    """Run an archiver until ``stop``, or until it has all that was in Kafka at the start."""
+    archiver = Archiver(settings, Ending(stop))
+    return archiver.run_until_caught_up() if until_caught_up else archiver.run()
+
+
+def wait_until(settings: Settings, offsets: Offsets, timeout: timedelta) -> None:
+    """Return when the archive holds everything below ``offsets``. Where no archiver is running, archive here.
+
+    Raises TandemError after ``timeout``.
+    """
+    deadline = time.monotonic() + timeout.total_seconds()
+    while not covers(held := next_offsets(settings), offsets):
+        if time.monotonic() >= deadline:
+            lacking = missing(held, offsets)
+            raise TandemError(
+                f"the archive is {lacking} offsets behind after {timeout.total_seconds():.0f} s",
+                "see the archiver's log; 'tandem archive --until-caught-up' shows what holds it up",
+            )
+        if has_members(settings):
+            time.sleep(_LOOK_S)
+        else:
+            Archiver(settings, Ending(deadline=deadline)).run(offsets)

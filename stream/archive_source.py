@@ -1,0 +1,147 @@
+"""The archiver's consumer: read_committed, positions given by the archive and never by Kafka's own commits."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from tandem.errors import TandemError
+from tandem.settings import Settings
+from tandem.topics import ORDER_EVENTS
+
+_ANSWER_S = 10.0
+_WARN_EVERY_S = 10.0
+_AWAY = {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._TIMED_OUT}  # noqa: SLF001 - the library's public constants for its own error codes
+_log = structlog.get_logger(__name__)
+# librdkafka writes connection failures to standard error; they are logged here, and not every second.
+_SILENT = logging.getLogger("stream.librdkafka")
+_SILENT.addHandler(logging.NullHandler())
+_SILENT.propagate = False
+
+
+def group_id(settings: Settings) -> str:
+    """The archiver's consumer group on the broker."""
+    return settings.topic(settings.archive_group)
+
+
+def has_members(settings: Settings) -> bool:
+    """Whether any archiver is running, as far as the broker knows. False where it does not answer."""
+    admin = AdminClient({"bootstrap.servers": settings.brokers}, logger=_SILENT)
+    described = admin.describe_consumer_groups([group_id(settings)], request_timeout=_ANSWER_S)
+    try:
+        return bool(described[group_id(settings)].result().members)
+    except KafkaException:
+        return False
+
+
+class Source:
+    """A member of the archiver's consumer group. The group says which partitions it reads, the archive from where."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topic = settings.topic(ORDER_EVENTS)
+        self._granted: list[int] | None = None
+        self._warned_at = -_WARN_EVERY_S
+        self._consumer = Consumer(self._config(), logger=_SILENT)
+
+    def _config(self) -> dict[str, Any]:
+        session_ms = int(self._settings.session_timeout.total_seconds() * 1000)
+        return {
+            "bootstrap.servers": self._settings.brokers,
+            "group.id": group_id(self._settings),
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            # An offset that Kafka no longer has is an error, never a jump.
+            "auto.offset.reset": "error",
+            # The end of a partition tells the offset after the transaction markers, which no message does.
+            "enable.partition.eof": True,
+            "session.timeout.ms": session_ms,
+            "heartbeat.interval.ms": session_ms // 3,
+            "queued.max.messages.kbytes": 65_536,
+            "fetch.queue.backoff.ms": 5,
+            "error_cb": self._on_error,
+        }
+
+    def subscribe(self) -> None:
+        """Join the group. Partitions come with a later ``read``."""
+        self._consumer.subscribe(
+            [self._topic], on_assign=self._on_assign, on_revoke=self._on_loss, on_lost=self._on_loss
+        )
+
+    def read(self, limit: int, timeout_s: float) -> list[Message]:
+        """Up to ``limit`` messages and ends of partitions.
+
+        Nothing is returned while ``take_grant`` has something to tell: what was read then may be from before a
+        rebalance, and a message of an earlier assignment must not pass for one of the new.
+        """
+        messages: list[Message] = self._consumer.consume(limit, timeout_s)
+        return [] if self._granted is not None else messages
+
+    def take_grant(self) -> list[int] | None:
+        """The partitions granted since the last call; the caller must ``start`` them. None: nothing has changed."""
+        granted, self._granted = self._granted, None
+        return granted
+
+    def start(self, positions: Mapping[int, int]) -> None:
+        """Read exactly these partitions, from these offsets. What was fetched before is dropped."""
+        self._consumer.assign([TopicPartition(self._topic, p, offset) for p, offset in positions.items()])
+
+    def bounds(self) -> dict[int, tuple[int, int]]:
+        """First offset that Kafka holds, and the one after the last committed, for every partition.
+
+        Raises TandemError where the topic does not exist, and KafkaException where no broker answers.
+        """
+        found = self._consumer.list_topics(self._topic, timeout=_ANSWER_S).topics[self._topic]
+        if found.error is not None:
+            raise TandemError(f"topic '{self._topic}' does not exist on {self._settings.brokers}", "run 'tandem up'")
+        return {p: self._partition_bounds(p) for p in sorted(found.partitions)}
+
+    def _partition_bounds(self, partition: int) -> tuple[int, int]:
+        low, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=_ANSWER_S)
+        return low, high
+
+    def show_progress(self, positions: Mapping[int, int]) -> None:
+        """Tell Kafka how far the archive is, so that its tools can show the lag. Nothing relies on it."""
+        offsets = [TopicPartition(self._topic, p, offset) for p, offset in positions.items()]
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException as error:
+            _log.debug("progress_not_shown", reason=str(error))
+
+    def check(self, error: KafkaError, partition: int) -> None:
+        """What an error message means: raises TandemError where waiting does not help, else says so and returns."""
+        if error.code() in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:  # noqa: SLF001 - as above
+            raise self._expired(partition)
+        if error.code() in _AWAY or error.retriable():
+            self._on_error(error)
+        elif error.code() != KafkaError._MAX_POLL_EXCEEDED:  # noqa: SLF001 - as above; the next read joins again
+            raise TandemError(f"Kafka refuses to be read ({error.str()})", "check the topic and the access rights")
+
+    def _expired(self, partition: int) -> TandemError:
+        low, high = self._partition_bounds(partition)
+        return TandemError(
+            f"the archive's next offset of partition {partition} is not in Kafka, which holds [{low}, {high})",
+            "events have expired unread or the topic was made anew; see 'Expired offsets' in docs/archive.md",
+        )
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._consumer.close()
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._granted = sorted(p.partition for p in partitions)
+        consumer.assign([])  # nothing is read before the archive has said from where
+
+    def _on_loss(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
+        self._granted = []
+
+    def _on_error(self, error: KafkaError) -> None:
+        if time.monotonic() - self._warned_at >= _WARN_EVERY_S:
+            self._warned_at = time.monotonic()
+            _log.warning("waiting_for_kafka", brokers=self._settings.brokers, reason=error.str())

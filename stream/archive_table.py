@@ -1,0 +1,177 @@
+"""The master dataset as a Delta table, with the next offset of each Kafka partition in the commit that moved it.
+
+The next offsets are Delta application transactions. delta-rs refuses a commit when another one since the handle's
+version names the same application transaction, however often it has to retry, and lets unrelated appends pass. So
+compare-and-set per partition is: look at the handle's own version, compare, commit through the same handle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from tandem.errors import TandemError
+
+Offsets = dict[int, int]
+"""Next offset by partition: all below it is in the archive, the offset itself is not."""
+
+SCHEMA = pa.schema(
+    [
+        pa.field("topic", pa.string(), nullable=False),
+        pa.field("partition", pa.int32(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("kafka_time", pa.timestamp("us", "UTC")),
+        pa.field("key", pa.binary()),
+        pa.field("value", pa.binary()),
+        pa.field("business_date", pa.string(), nullable=False),
+    ]
+)
+"""``topic`` is the platform's name for it, without the installation's prefix; key and value are the bytes as they
+came; ``kafka_time`` is the broker's."""
+
+_PARTITIONED_BY = ["business_date"]
+_PROPERTIES = {
+    # Nothing is ever edited; compaction, which changes no row, stays allowed.
+    "delta.appendOnly": "true",
+    "delta.dataSkippingStatsColumns": "topic,partition,offset,kafka_time",
+}
+_PARQUET = WriterProperties(compression="ZSTD", compression_level=3)
+
+
+class FencedError(Exception):
+    """Another archiver has moved a partition since: nothing was committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What a commit does to one partition: it takes ``first`` up to but not including ``next``."""
+
+    first: int
+    next: int
+
+
+class MasterDataset:
+    """One handle on the table. Raises TandemError where the storage refuses."""
+
+    def __init__(self, table: DeltaTable, topic: str) -> None:
+        self._table = table
+        self._topic = topic
+
+    @classmethod
+    def find(cls, uri: str, topic: str) -> MasterDataset | None:
+        """The table at ``uri``, or None where there is none yet."""
+        try:
+            return cls(DeltaTable(uri), topic)
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError) as error:
+            raise _refused(uri, error) from error
+
+    @classmethod
+    def find_or_create(cls, uri: str, topic: str) -> MasterDataset:
+        """The table at ``uri``, created where there is none. Safe beside another that creates it too."""
+        if found := cls.find(uri, topic):
+            return found
+        try:
+            DeltaTable.create(
+                uri,
+                schema=Schema.from_arrow(SCHEMA),
+                partition_by=_PARTITIONED_BY,
+                mode="ignore",
+                configuration=_PROPERTIES,
+            )
+        except (DeltaError, OSError) as error:
+            if found := cls.find(uri, topic):
+                return found
+            raise _refused(uri, error) from error
+        return cls(DeltaTable(uri), topic)
+
+    @property
+    def version(self) -> int:
+        """The Delta version that this handle sees."""
+        return int(self._table.version())
+
+    def refresh(self) -> None:
+        """See what others have committed."""
+        try:
+            self._table.update_incremental()
+        except (DeltaError, OSError) as error:
+            raise _refused(self._table.table_uri, error) from error
+
+    def next_offsets(self) -> Offsets:
+        """The next offset of every partition that was opened, as this handle sees them."""
+        offsets: Offsets = {}
+        while (next_offset := self._table.transaction_version(self._id(len(offsets)))) is not None:
+            offsets[len(offsets)] = next_offset
+        return offsets
+
+    def open_partitions(self, starts: Mapping[int, int]) -> None:
+        """Set where the archive of new partitions begins, so that what expires unread later is noticed.
+
+        ``starts`` continues the partitions already open without a gap. Raises FencedError.
+        """
+        self._commit_offsets(dict(starts))
+
+    def append(self, events: pa.Table, moves: Mapping[int, Move]) -> None:
+        """Append ``events`` (of SCHEMA) and move the partitions, in one commit. Raises FencedError."""
+        self.refresh()
+        held = self.next_offsets()
+        if any(held[partition] != move.first for partition, move in moves.items()):
+            raise FencedError
+        after = {partition: move.next for partition, move in moves.items()}
+        if events.num_rows == 0:
+            self._commit_offsets(after)
+            return
+        try:
+            write_deltalake(
+                self._table,
+                events,
+                mode="append",
+                writer_properties=_PARQUET,
+                commit_properties=self._transactions(after),
+            )
+        except CommitFailedError as error:
+            raise FencedError from error
+        except (DeltaError, OSError) as error:
+            raise _refused(self._table.table_uri, error) from error
+
+    def file_uris(self) -> list[str]:
+        """The data files of the version that this handle sees."""
+        return list(self._table.file_uris())
+
+    def _commit_offsets(self, after: Offsets) -> None:
+        try:
+            self._table.create_write_transaction(
+                [], "append", Schema.from_arrow(SCHEMA), _PARTITIONED_BY, commit_properties=self._transactions(after)
+            )
+        except CommitFailedError as error:
+            raise FencedError from error
+        except (DeltaError, OSError) as error:
+            raise _refused(self._table.table_uri, error) from error
+        self.refresh()  # unlike an append, this commit does not move the handle
+
+    def _transactions(self, after: Offsets) -> CommitProperties:
+        transactions = [Transaction(self._id(partition), next_offset) for partition, next_offset in after.items()]
+        return CommitProperties(app_transactions=transactions)
+
+    def _id(self, partition: int) -> str:
+        return f"tandem:{self._topic}:{partition}"
+
+
+def covers(held: Mapping[int, int], wanted: Mapping[int, int]) -> bool:
+    """Whether everything below ``wanted`` is below ``held``."""
+    return all(held.get(partition, 0) >= offset for partition, offset in wanted.items())
+
+
+def missing(held: Mapping[int, int], wanted: Mapping[int, int]) -> int:
+    """How many offsets below ``wanted`` are not below ``held``."""
+    return sum(max(0, offset - held.get(partition, 0)) for partition, offset in wanted.items())
+
+
+def _refused(uri: str, error: Exception) -> TandemError:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return TandemError(f"the archive at {uri} cannot be used ({reason})", "check the storage and TANDEM_ARCHIVE_URI")
