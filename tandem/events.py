@@ -45,9 +45,13 @@ or JSON number (an engine may print the number 12.30 as 12.3, which is the same 
 QUANTITY_PATTERN = r"^-?[0-9]{1,12}([.]0+)?$"
 """Quantities are whole; goods sold by weight give the line's ``amount`` and a quantity of 1, or 0."""
 
-EVENT_TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
-"""RFC 3339 with an offset; digits past the microsecond are cut off. Not a date of the calendar, or before
-EARLIEST_EVENT_TIME: NULL."""
+EVENT_TIME_PATTERN = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?"
+    r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
+)
+"""RFC 3339 with an offset; digits past the microsecond are cut off. No 24:00, no leap second, no offset of a day or
+more, because engines disagree on them. Not a date of the calendar, before EARLIEST_EVENT_TIME, or after the year 9999
+in UTC: NULL."""
 
 EARLIEST_EVENT_TIME = "1990-01-01T00:00:00+00:00"
 
