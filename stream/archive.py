@@ -19,6 +19,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from stream.archive_batch import BatchLimit, PendingState
 from stream.archive_source import Source, has_members
 from stream.archive_table import FencedError, MasterDataset, Offsets, covers, missing
+from tandem import database
 from tandem.errors import TandemError
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
@@ -189,20 +190,32 @@ def archive(settings: Settings, *, stop: threading.Event, until_caught_up: bool 
     return archiver.run_until_caught_up() if until_caught_up else archiver.run()
 
 
-def wait_until(settings: Settings, offsets: Offsets, timeout: timedelta) -> None:
+def cut_offsets(settings: Settings, run_id: str) -> Offsets:
+    """The offsets at which a run compares both layers. Raises TandemError where the run has no cut."""
+    parameters = {"run_id": run_id, "topic": ORDER_EVENTS}
+    with database.connect(settings, database.READER) as connection:
+        rows = connection.execute(database.queries("archive").cut_offsets, parameters).fetchall()
+    if not rows:
+        raise TandemError(f"run '{run_id}' has no cut", "take it with 'tandem cut --date D --run-id ID'")
+    return dict(rows)
+
+
+def wait_until(settings: Settings, offsets: Offsets, timeout: timedelta) -> Totals:
     """Return when the archive holds everything below ``offsets``. Where no archiver is running, archive here.
 
-    Raises TandemError after ``timeout``.
+    The totals are those of the archiving done here. Raises TandemError after ``timeout``.
     """
     deadline = time.monotonic() + timeout.total_seconds()
+    events = commits = 0
     while not covers(held := next_offsets(settings), offsets):
         if time.monotonic() >= deadline:
-            lacking = missing(held, offsets)
             raise TandemError(
-                f"the archive is {lacking} offsets behind after {timeout.total_seconds():.0f} s",
+                f"the archive is {missing(held, offsets)} offsets behind after {timeout.total_seconds():.0f} s",
                 "see the archiver's log; 'tandem archive --until-caught-up' shows what holds it up",
             )
         if has_members(settings):
             time.sleep(_LOOK_S)
         else:
-            Archiver(settings, Ending(deadline=deadline)).run(offsets)
+            totals = Archiver(settings, Ending(deadline=deadline)).run(offsets)
+            events, commits = events + totals.events, commits + totals.commits
+    return Totals(events, commits, held)

@@ -139,9 +139,10 @@ class MasterDataset:
         except (DeltaError, OSError) as error:
             raise _refused(self._table.table_uri, error) from error
 
-    def file_uris(self) -> list[str]:
-        """The data files of the version that this handle sees."""
-        return list(self._table.file_uris())
+    @property
+    def delta_table(self) -> DeltaTable:
+        """The table at the version that this handle sees, for readers."""
+        return self._table
 
     def _commit_offsets(self, after: Offsets) -> None:
         try:
