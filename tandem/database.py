@@ -100,14 +100,14 @@ def migrate(settings: Settings) -> None:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('tandem.migrate'))")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+    with connect(settings, OWNER) as owner:
+        _settle_installation(owner, settings)
     with engine.begin() as connection:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('tandem.migrate'))")
         connection.exec_driver_sql(render("declared/cubes.sql.jinja"))
         connection.exec_driver_sql(render("declared/views.sql.jinja", timezone=settings.business_timezone))
         connection.exec_driver_sql(render("grants.sql.jinja", database=settings.postgres_database))
     engine.dispose()
-    with connect(settings, OWNER) as owner:
-        _settle_installation(owner, settings)
 
 
 def _settle_installation(owner: psycopg.Connection[Any], settings: Settings) -> None:

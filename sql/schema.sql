@@ -1,0 +1,1379 @@
+CREATE SCHEMA batch;
+
+COMMENT ON SCHEMA batch IS 'What Spark has computed from the archive, by run. Written by tandem_batch only.';
+
+CREATE SCHEMA reconciliation;
+
+COMMENT ON SCHEMA reconciliation IS 'Cuts, comparisons, causes, corrections, reports. Written by tandem_reconciliation only.';
+
+CREATE SCHEMA serving;
+
+COMMENT ON SCHEMA serving IS 'The one place to query. Views only.';
+
+CREATE SCHEMA speed;
+
+COMMENT ON SCHEMA speed IS 'What the stream has counted, within a second. Written by tandem_speed only.';
+
+CREATE TABLE batch.category_hours (
+    run_id text NOT NULL,
+    business_date date NOT NULL,
+    cell_start timestamp with time zone NOT NULL,
+    category text NOT NULL,
+    revenue_cents bigint DEFAULT 0 NOT NULL,
+    order_count bigint DEFAULT 0 NOT NULL,
+    units bigint DEFAULT 0 NOT NULL,
+    cancelled_revenue_cents bigint DEFAULT 0 NOT NULL,
+    cancelled_units bigint DEFAULT 0 NOT NULL,
+    amended_revenue_cents bigint DEFAULT 0 NOT NULL,
+    amended_units bigint DEFAULT 0 NOT NULL
+);
+
+CREATE TABLE batch.daily_metrics (
+    run_id text NOT NULL,
+    business_date date NOT NULL,
+    computed_at timestamp with time zone DEFAULT now() NOT NULL,
+    order_count bigint,
+    revenue_cents bigint,
+    cancelled_revenue_cents bigint,
+    amended_revenue_cents bigint,
+    net_revenue_cents bigint,
+    avg_order_value_cents bigint,
+    unique_customers bigint,
+    units bigint
+);
+
+CREATE TABLE batch.gate_results (
+    run_id text NOT NULL,
+    business_date date NOT NULL,
+    suite text NOT NULL,
+    expectation text NOT NULL,
+    level text NOT NULL,
+    success boolean NOT NULL,
+    observed text DEFAULT ''::text NOT NULL,
+    failing_rows jsonb DEFAULT '[]'::jsonb NOT NULL,
+    checked_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT gate_results_level_check CHECK ((level = ANY (ARRAY['warn'::text, 'fail'::text])))
+);
+
+CREATE TABLE batch.order_hours (
+    run_id text NOT NULL,
+    business_date date NOT NULL,
+    cell_start timestamp with time zone NOT NULL,
+    revenue_cents bigint DEFAULT 0 NOT NULL,
+    order_count bigint DEFAULT 0 NOT NULL,
+    units bigint DEFAULT 0 NOT NULL,
+    cancelled_revenue_cents bigint DEFAULT 0 NOT NULL,
+    amended_revenue_cents bigint DEFAULT 0 NOT NULL
+);
+
+CREATE TABLE batch.product_hours (
+    run_id text NOT NULL,
+    business_date date NOT NULL,
+    cell_start timestamp with time zone NOT NULL,
+    product_id text NOT NULL,
+    revenue_cents bigint DEFAULT 0 NOT NULL,
+    order_count bigint DEFAULT 0 NOT NULL,
+    units bigint DEFAULT 0 NOT NULL,
+    cancelled_revenue_cents bigint DEFAULT 0 NOT NULL,
+    cancelled_units bigint DEFAULT 0 NOT NULL,
+    amended_revenue_cents bigint DEFAULT 0 NOT NULL,
+    amended_units bigint DEFAULT 0 NOT NULL
+);
+
+CREATE TABLE batch.product_rankings (
+    run_id text NOT NULL,
+    business_date date NOT NULL,
+    scope text NOT NULL,
+    scope_key text NOT NULL,
+    measure text NOT NULL,
+    product_id text NOT NULL,
+    category text NOT NULL,
+    value bigint,
+    rank integer,
+    previous_rank integer,
+    rank_change integer,
+    movement text NOT NULL,
+    share double precision,
+    cumulative_share double precision,
+    CONSTRAINT product_rankings_movement_check CHECK ((movement = ANY (ARRAY['NEW'::text, 'DROPPED'::text, 'UP'::text, 'DOWN'::text, 'SAME'::text])))
+);
+
+CREATE TABLE batch.rfm (
+    run_id text NOT NULL,
+    business_date date NOT NULL,
+    customer_id text NOT NULL,
+    recency_days integer NOT NULL,
+    frequency bigint NOT NULL,
+    monetary_cents bigint NOT NULL,
+    recency_score smallint NOT NULL,
+    frequency_score smallint NOT NULL,
+    monetary_score smallint NOT NULL,
+    grid text NOT NULL,
+    grid_version text NOT NULL,
+    segment text NOT NULL,
+    previous_segment text,
+    flags text DEFAULT ''::text NOT NULL,
+    CONSTRAINT rfm_frequency_score_check CHECK (((frequency_score >= 1) AND (frequency_score <= 5))),
+    CONSTRAINT rfm_monetary_score_check CHECK (((monetary_score >= 1) AND (monetary_score <= 5))),
+    CONSTRAINT rfm_recency_score_check CHECK (((recency_score >= 1) AND (recency_score <= 5)))
+);
+
+CREATE TABLE batch.runs (
+    run_id text NOT NULL,
+    business_date date NOT NULL,
+    kind text NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    requested_by text DEFAULT ''::text NOT NULL,
+    code_version text NOT NULL,
+    rule_version text NOT NULL,
+    archive_version bigint,
+    facts_version bigint,
+    cut jsonb,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE batch.versions (
+    view text NOT NULL,
+    business_date date NOT NULL,
+    version integer NOT NULL,
+    run_id text NOT NULL,
+    published_at timestamp with time zone DEFAULT now() NOT NULL,
+    published_by text DEFAULT ''::text NOT NULL,
+    superseded_at timestamp with time zone,
+    CONSTRAINT versions_view_check CHECK ((view = ANY (ARRAY['daily_metrics'::text, 'rfm'::text, 'product_rankings'::text])))
+);
+
+CREATE TABLE public.installation (
+    only_row boolean DEFAULT true NOT NULL,
+    business_timezone text NOT NULL,
+    currency text NOT NULL,
+    CONSTRAINT installation_only_row_check CHECK (only_row)
+);
+
+CREATE TABLE reconciliation.comparisons (
+    reconciliation_id bigint NOT NULL,
+    level text NOT NULL,
+    cube text NOT NULL,
+    cell_start timestamp with time zone NOT NULL,
+    key text NOT NULL,
+    metric text NOT NULL,
+    batch_value bigint,
+    speed_value bigint,
+    corrected bigint NOT NULL,
+    allowed bigint,
+    status text NOT NULL,
+    decides boolean NOT NULL,
+    CONSTRAINT comparisons_level_check CHECK ((level = ANY (ARRAY['day'::text, 'cell'::text]))),
+    CONSTRAINT comparisons_status_check CHECK ((status = ANY (ARRAY['match'::text, 'mismatch'::text, 'missing_in_speed'::text, 'missing_in_batch'::text, 'not_comparable'::text])))
+);
+
+CREATE TABLE reconciliation.corrections (
+    correction_id text NOT NULL,
+    business_date date NOT NULL,
+    cube text NOT NULL,
+    cell_start timestamp with time zone NOT NULL,
+    key text NOT NULL,
+    measure text NOT NULL,
+    sequence integer NOT NULL,
+    stream_value bigint NOT NULL,
+    batch_value bigint NOT NULL,
+    delta bigint NOT NULL,
+    run_id text NOT NULL,
+    reconciliation_id bigint NOT NULL,
+    status text NOT NULL,
+    reverses text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    decided_by text DEFAULT ''::text NOT NULL,
+    emitted_at timestamp with time zone,
+    CONSTRAINT corrections_status_check CHECK ((status = ANY (ARRAY['waiting_approval'::text, 'pending'::text, 'emitted'::text])))
+);
+
+CREATE TABLE reconciliation.cut_category_hours (
+    run_id text NOT NULL,
+    cell_start timestamp with time zone NOT NULL,
+    category text NOT NULL,
+    revenue_cents bigint DEFAULT 0 NOT NULL,
+    order_count bigint DEFAULT 0 NOT NULL,
+    units bigint DEFAULT 0 NOT NULL,
+    cancelled_revenue_cents bigint DEFAULT 0 NOT NULL,
+    cancelled_units bigint DEFAULT 0 NOT NULL,
+    amended_revenue_cents bigint DEFAULT 0 NOT NULL,
+    amended_units bigint DEFAULT 0 NOT NULL
+);
+
+CREATE TABLE reconciliation.cut_distincts (
+    run_id text NOT NULL,
+    measure text NOT NULL,
+    value bigint NOT NULL
+);
+
+CREATE TABLE reconciliation.cut_offsets (
+    run_id text NOT NULL,
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    next_offset bigint NOT NULL,
+    watermark timestamp with time zone
+);
+
+CREATE TABLE reconciliation.cut_order_hours (
+    run_id text NOT NULL,
+    cell_start timestamp with time zone NOT NULL,
+    revenue_cents bigint DEFAULT 0 NOT NULL,
+    order_count bigint DEFAULT 0 NOT NULL,
+    units bigint DEFAULT 0 NOT NULL,
+    cancelled_revenue_cents bigint DEFAULT 0 NOT NULL,
+    amended_revenue_cents bigint DEFAULT 0 NOT NULL
+);
+
+CREATE TABLE reconciliation.cut_product_hours (
+    run_id text NOT NULL,
+    cell_start timestamp with time zone NOT NULL,
+    product_id text NOT NULL,
+    revenue_cents bigint DEFAULT 0 NOT NULL,
+    order_count bigint DEFAULT 0 NOT NULL,
+    units bigint DEFAULT 0 NOT NULL,
+    cancelled_revenue_cents bigint DEFAULT 0 NOT NULL,
+    cancelled_units bigint DEFAULT 0 NOT NULL,
+    amended_revenue_cents bigint DEFAULT 0 NOT NULL,
+    amended_units bigint DEFAULT 0 NOT NULL
+);
+
+CREATE TABLE reconciliation.cuts (
+    run_id text NOT NULL,
+    business_date date NOT NULL,
+    comparable boolean NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    lag bigint DEFAULT 0 NOT NULL,
+    rule_version text NOT NULL,
+    taken_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE reconciliation.discrepancies (
+    reconciliation_id bigint NOT NULL,
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    "offset" bigint NOT NULL,
+    event_id text,
+    event_type text,
+    order_id text,
+    customer_id text,
+    event_time timestamp with time zone,
+    speed_decision text NOT NULL,
+    batch_decision text NOT NULL,
+    speed_cents bigint NOT NULL,
+    batch_cents bigint NOT NULL,
+    speed_units bigint NOT NULL,
+    batch_units bigint NOT NULL,
+    cause text NOT NULL,
+    evidence text NOT NULL
+);
+
+CREATE TABLE reconciliation.ledger (
+    reconciliation_id bigint NOT NULL,
+    cube text NOT NULL,
+    cell_start timestamp with time zone NOT NULL,
+    key text NOT NULL,
+    measure text NOT NULL,
+    cause text NOT NULL,
+    events bigint NOT NULL,
+    amount bigint NOT NULL
+);
+
+CREATE TABLE reconciliation.mails (
+    mail_id bigint NOT NULL,
+    subject text NOT NULL,
+    message bytea NOT NULL,
+    report_ids bigint[] DEFAULT '{}'::bigint[] NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    sent_at timestamp with time zone
+);
+
+ALTER TABLE reconciliation.mails ALTER COLUMN mail_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME reconciliation.mails_mail_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE reconciliation.reconciliations (
+    reconciliation_id bigint NOT NULL,
+    business_date date NOT NULL,
+    run_id text NOT NULL,
+    verdict text NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    dry_run boolean DEFAULT false NOT NULL,
+    cells_compared bigint DEFAULT 0 NOT NULL,
+    cells_differing bigint DEFAULT 0 NOT NULL,
+    speed_hash text DEFAULT ''::text NOT NULL,
+    batch_hash text DEFAULT ''::text NOT NULL,
+    compared_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT reconciliations_verdict_check CHECK ((verdict = ANY (ARRAY['match'::text, 'mismatch'::text, 'not_comparable'::text])))
+);
+
+ALTER TABLE reconciliation.reconciliations ALTER COLUMN reconciliation_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME reconciliation.reconciliations_reconciliation_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE reconciliation.reports (
+    report_id bigint NOT NULL,
+    reconciliation_id bigint NOT NULL,
+    business_date date NOT NULL,
+    report jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    mailed_at timestamp with time zone
+);
+
+ALTER TABLE reconciliation.reports ALTER COLUMN report_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME reconciliation.reports_report_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE VIEW serving.batch_daily AS
+ SELECT v.business_date,
+    v.run_id,
+    v.version,
+    v.published_at AS as_of,
+    d.order_count,
+    d.revenue_cents,
+    d.cancelled_revenue_cents,
+    d.amended_revenue_cents,
+    d.net_revenue_cents,
+    d.avg_order_value_cents,
+    d.unique_customers,
+    d.units
+   FROM (batch.versions v
+     JOIN batch.daily_metrics d USING (run_id, business_date))
+  WHERE ((v.view = 'daily_metrics'::text) AND (v.superseded_at IS NULL));
+
+CREATE VIEW serving.batch_horizon AS
+ SELECT max(business_date) AS batch_horizon
+   FROM batch.versions
+  WHERE ((view = 'daily_metrics'::text) AND (superseded_at IS NULL));
+
+CREATE TABLE speed.adjustments (
+    correction_id text NOT NULL,
+    business_date date NOT NULL,
+    cube text NOT NULL,
+    cell_start timestamp with time zone NOT NULL,
+    key text NOT NULL,
+    measure text NOT NULL,
+    delta bigint NOT NULL,
+    stream_value bigint NOT NULL,
+    batch_value bigint NOT NULL,
+    run_id text NOT NULL,
+    reverses text,
+    partition integer NOT NULL,
+    "offset" bigint NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE speed.order_minutes (
+    business_date date NOT NULL,
+    pane_start timestamp with time zone NOT NULL,
+    partition integer NOT NULL,
+    revenue_cents bigint DEFAULT 0 NOT NULL,
+    order_count bigint DEFAULT 0 NOT NULL,
+    units bigint DEFAULT 0 NOT NULL,
+    cancelled_revenue_cents bigint DEFAULT 0 NOT NULL,
+    amended_revenue_cents bigint DEFAULT 0 NOT NULL
+);
+
+CREATE VIEW serving.speed_order_hours AS
+ SELECT business_date,
+    cell_start,
+    (sum(revenue_cents))::bigint AS revenue_cents,
+    (sum(revenue_cents_adjusted))::bigint AS revenue_cents_adjusted,
+    (sum(order_count))::bigint AS order_count,
+    (sum(order_count_adjusted))::bigint AS order_count_adjusted,
+    (sum(units))::bigint AS units,
+    (sum(units_adjusted))::bigint AS units_adjusted,
+    (sum(cancelled_revenue_cents))::bigint AS cancelled_revenue_cents,
+    (sum(cancelled_revenue_cents_adjusted))::bigint AS cancelled_revenue_cents_adjusted,
+    (sum(amended_revenue_cents))::bigint AS amended_revenue_cents,
+    (sum(amended_revenue_cents_adjusted))::bigint AS amended_revenue_cents_adjusted
+   FROM ( SELECT order_minutes.business_date,
+            date_trunc('hour'::text, order_minutes.pane_start, 'UTC'::text) AS cell_start,
+            ''::text AS key,
+            order_minutes.revenue_cents,
+            (0)::bigint AS revenue_cents_adjusted,
+            order_minutes.order_count,
+            (0)::bigint AS order_count_adjusted,
+            order_minutes.units,
+            (0)::bigint AS units_adjusted,
+            order_minutes.cancelled_revenue_cents,
+            (0)::bigint AS cancelled_revenue_cents_adjusted,
+            order_minutes.amended_revenue_cents,
+            (0)::bigint AS amended_revenue_cents_adjusted
+           FROM speed.order_minutes
+        UNION ALL
+         SELECT adjustments.business_date,
+            adjustments.cell_start,
+            adjustments.key,
+                CASE
+                    WHEN (adjustments.measure = 'revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'order_count'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'order_count'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'units'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'units'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'cancelled_revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'cancelled_revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'amended_revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'amended_revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case"
+           FROM speed.adjustments
+          WHERE (adjustments.cube = 'orders'::text)) panes
+  GROUP BY business_date, cell_start;
+
+CREATE VIEW serving.speed_daily_measures AS
+ SELECT business_date,
+    (sum(revenue_cents))::bigint AS revenue_cents,
+    (sum(revenue_cents_adjusted))::bigint AS revenue_cents_adjusted,
+    (sum(order_count))::bigint AS order_count,
+    (sum(order_count_adjusted))::bigint AS order_count_adjusted,
+    (sum(units))::bigint AS units,
+    (sum(units_adjusted))::bigint AS units_adjusted,
+    (sum(cancelled_revenue_cents))::bigint AS cancelled_revenue_cents,
+    (sum(cancelled_revenue_cents_adjusted))::bigint AS cancelled_revenue_cents_adjusted,
+    (sum(amended_revenue_cents))::bigint AS amended_revenue_cents,
+    (sum(amended_revenue_cents_adjusted))::bigint AS amended_revenue_cents_adjusted
+   FROM serving.speed_order_hours
+  GROUP BY business_date;
+
+CREATE TABLE speed.customer_days (
+    business_date date NOT NULL,
+    customer_id text NOT NULL,
+    partition integer NOT NULL,
+    order_count bigint NOT NULL,
+    revenue_cents bigint NOT NULL
+);
+
+CREATE TABLE speed.partitions (
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    next_offset bigint NOT NULL,
+    epoch bigint DEFAULT 0 NOT NULL,
+    worker text,
+    watermark timestamp with time zone,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE VIEW serving.speed_daily AS
+ SELECT measured.business_date,
+    progress.as_of,
+    measured.order_count,
+    measured.revenue_cents,
+    measured.cancelled_revenue_cents,
+    measured.amended_revenue_cents,
+    ((((+ 1) * measured.revenue_cents) + (1 * measured.amended_revenue_cents)) - (1 * measured.cancelled_revenue_cents)) AS net_revenue_cents,
+    (((2 * measured.revenue_cents) + measured.order_count) / (2 * NULLIF(measured.order_count, 0))) AS avg_order_value_cents,
+    counted.unique_customers,
+    measured.units
+   FROM ((serving.speed_daily_measures measured
+     LEFT JOIN LATERAL ( SELECT (count(DISTINCT c.customer_id) + (COALESCE(( SELECT sum(a.delta) AS sum
+                   FROM speed.adjustments a
+                  WHERE ((a.business_date = measured.business_date) AND (a.cube = 'distinct'::text) AND (a.measure = 'unique_customers'::text))), (0)::numeric))::bigint) AS unique_customers
+           FROM speed.customer_days c
+          WHERE (c.business_date = measured.business_date)) counted ON (true))
+     CROSS JOIN ( SELECT max(partitions.updated_at) AS as_of
+           FROM speed.partitions) progress);
+
+CREATE VIEW serving.daily AS
+ WITH span AS (
+         SELECT min(known.business_date) AS first_date,
+            max(known.business_date) AS last_date
+           FROM ( SELECT order_minutes.business_date
+                   FROM speed.order_minutes
+                UNION ALL
+                 SELECT runs.business_date
+                   FROM batch.runs
+                UNION ALL
+                 SELECT adjustments.business_date
+                   FROM speed.adjustments) known
+        ), dates AS (
+         SELECT (generate_series((span.first_date)::timestamp with time zone, (span.last_date)::timestamp with time zone, '1 day'::interval))::date AS business_date
+           FROM span
+        ), latest_run AS (
+         SELECT DISTINCT ON (runs.business_date) runs.business_date,
+            runs.run_id
+           FROM batch.runs
+          WHERE (runs.kind <> 'recompute'::text)
+          ORDER BY runs.business_date, runs.created_at DESC
+        ), failed AS (
+         SELECT latest_run.business_date,
+            string_agg(DISTINCT gate_results.expectation, ', '::text) AS expectations
+           FROM (latest_run
+             JOIN batch.gate_results USING (run_id, business_date))
+          WHERE ((gate_results.level = 'fail'::text) AND (NOT gate_results.success))
+          GROUP BY latest_run.business_date
+        ), judged AS (
+         SELECT dates.business_date,
+            failed.expectations,
+                CASE
+                    WHEN (b_1.run_id IS NOT NULL) THEN 'certified'::text
+                    WHEN (failed.business_date IS NOT NULL) THEN 'failed'::text
+                    WHEN (s_1.business_date IS NULL) THEN 'missing'::text
+                    WHEN (now() > (((dates.business_date + 1) + '06:00:00'::time without time zone) AT TIME ZONE 'UTC'::text)) THEN 'overdue'::text
+                    ELSE 'provisional'::text
+                END AS status
+           FROM (((dates
+             LEFT JOIN serving.batch_daily b_1 USING (business_date))
+             LEFT JOIN failed USING (business_date))
+             LEFT JOIN ( SELECT DISTINCT order_minutes.business_date
+                   FROM speed.order_minutes) s_1 USING (business_date))
+        )
+ SELECT j.business_date,
+    j.status,
+        CASE j.status
+            WHEN 'certified'::text THEN 'batch'::text
+            WHEN 'provisional'::text THEN 'speed'::text
+            WHEN 'overdue'::text THEN 'speed'::text
+            ELSE NULL::text
+        END AS layer,
+    b.version,
+        CASE
+            WHEN (j.status = 'certified'::text) THEN b.as_of
+            ELSE s.as_of
+        END AS as_of,
+    (j.status = 'certified'::text) AS complete,
+        CASE j.status
+            WHEN 'failed'::text THEN ('the gates failed: '::text || j.expectations)
+            WHEN 'missing'::text THEN 'neither layer has this date'::text
+            WHEN 'overdue'::text THEN 'the nightly run for this date never published'::text
+            WHEN 'provisional'::text THEN 'the nightly run comes after the date ends'::text
+            ELSE ''::text
+        END AS reason,
+        CASE j.status
+            WHEN 'certified'::text THEN b.order_count
+            WHEN 'provisional'::text THEN s.order_count
+            WHEN 'overdue'::text THEN s.order_count
+            ELSE NULL::bigint
+        END AS order_count,
+        CASE j.status
+            WHEN 'certified'::text THEN b.revenue_cents
+            WHEN 'provisional'::text THEN s.revenue_cents
+            WHEN 'overdue'::text THEN s.revenue_cents
+            ELSE NULL::bigint
+        END AS revenue_cents,
+        CASE j.status
+            WHEN 'certified'::text THEN b.cancelled_revenue_cents
+            WHEN 'provisional'::text THEN s.cancelled_revenue_cents
+            WHEN 'overdue'::text THEN s.cancelled_revenue_cents
+            ELSE NULL::bigint
+        END AS cancelled_revenue_cents,
+        CASE j.status
+            WHEN 'certified'::text THEN b.amended_revenue_cents
+            WHEN 'provisional'::text THEN s.amended_revenue_cents
+            WHEN 'overdue'::text THEN s.amended_revenue_cents
+            ELSE NULL::bigint
+        END AS amended_revenue_cents,
+        CASE j.status
+            WHEN 'certified'::text THEN b.net_revenue_cents
+            WHEN 'provisional'::text THEN s.net_revenue_cents
+            WHEN 'overdue'::text THEN s.net_revenue_cents
+            ELSE NULL::bigint
+        END AS net_revenue_cents,
+        CASE j.status
+            WHEN 'certified'::text THEN b.avg_order_value_cents
+            WHEN 'provisional'::text THEN s.avg_order_value_cents
+            WHEN 'overdue'::text THEN s.avg_order_value_cents
+            ELSE NULL::bigint
+        END AS avg_order_value_cents,
+        CASE j.status
+            WHEN 'certified'::text THEN b.unique_customers
+            WHEN 'provisional'::text THEN s.unique_customers
+            WHEN 'overdue'::text THEN s.unique_customers
+            ELSE NULL::bigint
+        END AS unique_customers,
+        CASE j.status
+            WHEN 'certified'::text THEN b.units
+            WHEN 'provisional'::text THEN s.units
+            WHEN 'overdue'::text THEN s.units
+            ELSE NULL::bigint
+        END AS units
+   FROM ((judged j
+     LEFT JOIN serving.batch_daily b USING (business_date))
+     LEFT JOIN serving.speed_daily s USING (business_date));
+
+CREATE TABLE speed.category_hours (
+    business_date date NOT NULL,
+    pane_start timestamp with time zone NOT NULL,
+    category text NOT NULL,
+    partition integer NOT NULL,
+    revenue_cents bigint DEFAULT 0 NOT NULL,
+    order_count bigint DEFAULT 0 NOT NULL,
+    units bigint DEFAULT 0 NOT NULL,
+    cancelled_revenue_cents bigint DEFAULT 0 NOT NULL,
+    cancelled_units bigint DEFAULT 0 NOT NULL,
+    amended_revenue_cents bigint DEFAULT 0 NOT NULL,
+    amended_units bigint DEFAULT 0 NOT NULL
+);
+
+CREATE VIEW serving.speed_category_hours AS
+ SELECT business_date,
+    cell_start,
+    category,
+    (sum(revenue_cents))::bigint AS revenue_cents,
+    (sum(revenue_cents_adjusted))::bigint AS revenue_cents_adjusted,
+    (sum(order_count))::bigint AS order_count,
+    (sum(order_count_adjusted))::bigint AS order_count_adjusted,
+    (sum(units))::bigint AS units,
+    (sum(units_adjusted))::bigint AS units_adjusted,
+    (sum(cancelled_revenue_cents))::bigint AS cancelled_revenue_cents,
+    (sum(cancelled_revenue_cents_adjusted))::bigint AS cancelled_revenue_cents_adjusted,
+    (sum(cancelled_units))::bigint AS cancelled_units,
+    (sum(cancelled_units_adjusted))::bigint AS cancelled_units_adjusted,
+    (sum(amended_revenue_cents))::bigint AS amended_revenue_cents,
+    (sum(amended_revenue_cents_adjusted))::bigint AS amended_revenue_cents_adjusted,
+    (sum(amended_units))::bigint AS amended_units,
+    (sum(amended_units_adjusted))::bigint AS amended_units_adjusted
+   FROM ( SELECT category_hours.business_date,
+            date_trunc('hour'::text, category_hours.pane_start, 'UTC'::text) AS cell_start,
+            category_hours.category AS key,
+            category_hours.revenue_cents,
+            (0)::bigint AS revenue_cents_adjusted,
+            category_hours.order_count,
+            (0)::bigint AS order_count_adjusted,
+            category_hours.units,
+            (0)::bigint AS units_adjusted,
+            category_hours.cancelled_revenue_cents,
+            (0)::bigint AS cancelled_revenue_cents_adjusted,
+            category_hours.cancelled_units,
+            (0)::bigint AS cancelled_units_adjusted,
+            category_hours.amended_revenue_cents,
+            (0)::bigint AS amended_revenue_cents_adjusted,
+            category_hours.amended_units,
+            (0)::bigint AS amended_units_adjusted
+           FROM speed.category_hours
+        UNION ALL
+         SELECT adjustments.business_date,
+            adjustments.cell_start,
+            adjustments.key,
+                CASE
+                    WHEN (adjustments.measure = 'revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'order_count'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'order_count'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'units'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'units'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'cancelled_revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'cancelled_revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'cancelled_units'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'cancelled_units'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'amended_revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'amended_revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'amended_units'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'amended_units'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case"
+           FROM speed.adjustments
+          WHERE (adjustments.cube = 'categories'::text)) panes(business_date, cell_start, category, revenue_cents, revenue_cents_adjusted, order_count, order_count_adjusted, units, units_adjusted, cancelled_revenue_cents, cancelled_revenue_cents_adjusted, cancelled_units, cancelled_units_adjusted, amended_revenue_cents, amended_revenue_cents_adjusted, amended_units, amended_units_adjusted)
+  GROUP BY business_date, cell_start, category;
+
+CREATE TABLE speed.outcomes (
+    pane_start timestamp with time zone,
+    partition integer NOT NULL,
+    decision text NOT NULL,
+    reason text NOT NULL,
+    events bigint NOT NULL,
+    CONSTRAINT outcomes_decision_check CHECK ((decision = ANY (ARRAY['ignored'::text, 'quarantined'::text, 'duplicate'::text, 'late'::text, 'counted'::text])))
+);
+
+CREATE VIEW serving.hourly_trend AS
+ WITH passed AS (
+         SELECT COALESCE(min(partitions.watermark) FILTER (WHERE (partitions.updated_at > (now() - '00:00:30'::interval))), max(partitions.watermark)) AS watermark
+           FROM speed.partitions
+          WHERE (partitions.watermark IS NOT NULL)
+        ), hours AS (
+         SELECT speed_order_hours.business_date,
+            speed_order_hours.cell_start,
+            ''::text AS category,
+            speed_order_hours.order_count,
+            speed_order_hours.revenue_cents,
+            speed_order_hours.units
+           FROM serving.speed_order_hours
+        UNION ALL
+         SELECT speed_category_hours.business_date,
+            speed_category_hours.cell_start,
+            speed_category_hours.category,
+            speed_category_hours.order_count,
+            speed_category_hours.revenue_cents,
+            speed_category_hours.units
+           FROM serving.speed_category_hours
+        ), seen AS (
+         SELECT date_trunc('hour'::text, outcomes.pane_start, 'UTC'::text) AS cell_start,
+            sum(outcomes.events) FILTER (WHERE (outcomes.decision = 'counted'::text)) AS on_time,
+            sum(outcomes.events) FILTER (WHERE (outcomes.decision = 'late'::text)) AS late
+           FROM speed.outcomes
+          GROUP BY (date_trunc('hour'::text, outcomes.pane_start, 'UTC'::text))
+        )
+ SELECT hours.business_date,
+    hours.cell_start,
+    hours.category,
+    hours.order_count,
+    hours.revenue_cents,
+    hours.units,
+    (COALESCE(seen.on_time, (0)::numeric))::bigint AS on_time_events,
+    (COALESCE(seen.late, (0)::numeric))::bigint AS late_events,
+        CASE
+            WHEN (passed.watermark >= ((hours.cell_start + '01:00:00'::interval) + '00:00:05'::interval)) THEN 'final'::text
+            ELSE 'early'::text
+        END AS status
+   FROM ((hours
+     LEFT JOIN seen USING (cell_start))
+     LEFT JOIN passed ON (true));
+
+CREATE VIEW serving.product_rankings AS
+ SELECT v.version,
+    v.published_at AS as_of,
+    r.run_id,
+    r.business_date,
+    r.scope,
+    r.scope_key,
+    r.measure,
+    r.product_id,
+    r.category,
+    r.value,
+    r.rank,
+    r.previous_rank,
+    r.rank_change,
+    r.movement,
+    r.share,
+    r.cumulative_share
+   FROM (batch.versions v
+     JOIN batch.product_rankings r USING (run_id, business_date))
+  WHERE ((v.view = 'product_rankings'::text) AND (v.superseded_at IS NULL));
+
+CREATE VIEW serving.revenue_windows AS
+ SELECT window_start.window_start,
+    (window_start.window_start + '00:05:00'::interval) AS window_end,
+    (sum(order_minutes.revenue_cents))::bigint AS revenue_cents,
+    (sum(order_minutes.order_count))::bigint AS order_count,
+    (((((2)::numeric * sum(order_minutes.revenue_cents)) + sum(order_minutes.order_count)) / ((2)::numeric * NULLIF(sum(order_minutes.order_count), (0)::numeric))))::bigint AS avg_order_value_cents
+   FROM speed.order_minutes,
+    LATERAL generate_series((order_minutes.pane_start - '00:04:00'::interval), order_minutes.pane_start, '00:01:00'::interval) window_start(window_start)
+  GROUP BY window_start.window_start;
+
+CREATE VIEW serving.rfm AS
+ SELECT v.version,
+    v.published_at AS as_of,
+    r.run_id,
+    r.business_date,
+    r.customer_id,
+    r.recency_days,
+    r.frequency,
+    r.monetary_cents,
+    r.recency_score,
+    r.frequency_score,
+    r.monetary_score,
+    r.grid,
+    r.grid_version,
+    r.segment,
+    r.previous_segment,
+    r.flags
+   FROM (batch.versions v
+     JOIN batch.rfm r USING (run_id, business_date))
+  WHERE ((v.view = 'rfm'::text) AND (v.superseded_at IS NULL));
+
+CREATE TABLE speed.product_hours (
+    business_date date NOT NULL,
+    pane_start timestamp with time zone NOT NULL,
+    product_id text NOT NULL,
+    partition integer NOT NULL,
+    revenue_cents bigint DEFAULT 0 NOT NULL,
+    order_count bigint DEFAULT 0 NOT NULL,
+    units bigint DEFAULT 0 NOT NULL,
+    cancelled_revenue_cents bigint DEFAULT 0 NOT NULL,
+    cancelled_units bigint DEFAULT 0 NOT NULL,
+    amended_revenue_cents bigint DEFAULT 0 NOT NULL,
+    amended_units bigint DEFAULT 0 NOT NULL
+);
+
+CREATE VIEW serving.speed_product_hours AS
+ SELECT business_date,
+    cell_start,
+    product_id,
+    (sum(revenue_cents))::bigint AS revenue_cents,
+    (sum(revenue_cents_adjusted))::bigint AS revenue_cents_adjusted,
+    (sum(order_count))::bigint AS order_count,
+    (sum(order_count_adjusted))::bigint AS order_count_adjusted,
+    (sum(units))::bigint AS units,
+    (sum(units_adjusted))::bigint AS units_adjusted,
+    (sum(cancelled_revenue_cents))::bigint AS cancelled_revenue_cents,
+    (sum(cancelled_revenue_cents_adjusted))::bigint AS cancelled_revenue_cents_adjusted,
+    (sum(cancelled_units))::bigint AS cancelled_units,
+    (sum(cancelled_units_adjusted))::bigint AS cancelled_units_adjusted,
+    (sum(amended_revenue_cents))::bigint AS amended_revenue_cents,
+    (sum(amended_revenue_cents_adjusted))::bigint AS amended_revenue_cents_adjusted,
+    (sum(amended_units))::bigint AS amended_units,
+    (sum(amended_units_adjusted))::bigint AS amended_units_adjusted
+   FROM ( SELECT product_hours.business_date,
+            date_trunc('hour'::text, product_hours.pane_start, 'UTC'::text) AS cell_start,
+            product_hours.product_id AS key,
+            product_hours.revenue_cents,
+            (0)::bigint AS revenue_cents_adjusted,
+            product_hours.order_count,
+            (0)::bigint AS order_count_adjusted,
+            product_hours.units,
+            (0)::bigint AS units_adjusted,
+            product_hours.cancelled_revenue_cents,
+            (0)::bigint AS cancelled_revenue_cents_adjusted,
+            product_hours.cancelled_units,
+            (0)::bigint AS cancelled_units_adjusted,
+            product_hours.amended_revenue_cents,
+            (0)::bigint AS amended_revenue_cents_adjusted,
+            product_hours.amended_units,
+            (0)::bigint AS amended_units_adjusted
+           FROM speed.product_hours
+        UNION ALL
+         SELECT adjustments.business_date,
+            adjustments.cell_start,
+            adjustments.key,
+                CASE
+                    WHEN (adjustments.measure = 'revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'order_count'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'order_count'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'units'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'units'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'cancelled_revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'cancelled_revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'cancelled_units'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'cancelled_units'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'amended_revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'amended_revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'amended_units'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'amended_units'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case"
+           FROM speed.adjustments
+          WHERE (adjustments.cube = 'products'::text)) panes(business_date, cell_start, product_id, revenue_cents, revenue_cents_adjusted, order_count, order_count_adjusted, units, units_adjusted, cancelled_revenue_cents, cancelled_revenue_cents_adjusted, cancelled_units, cancelled_units_adjusted, amended_revenue_cents, amended_revenue_cents_adjusted, amended_units, amended_units_adjusted)
+  GROUP BY business_date, cell_start, product_id;
+
+CREATE VIEW serving.stream_outcomes AS
+ SELECT ((pane_start AT TIME ZONE 'UTC'::text))::date AS business_date,
+    decision,
+    reason,
+    (sum(events))::bigint AS events
+   FROM speed.outcomes
+  GROUP BY (((pane_start AT TIME ZONE 'UTC'::text))::date), decision, reason;
+
+CREATE TABLE speed.journal (
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    first_offset bigint NOT NULL,
+    next_offset bigint NOT NULL,
+    events integer NOT NULL,
+    min_business_date date,
+    max_business_date date,
+    max_accepted_time timestamp with time zone,
+    watermark_before timestamp with time zone,
+    watermark_after timestamp with time zone,
+    epoch bigint NOT NULL,
+    rule_version text NOT NULL,
+    processed_at timestamp with time zone DEFAULT now() NOT NULL,
+    segment bytea NOT NULL,
+    CONSTRAINT journal_check CHECK ((next_offset > first_offset))
+);
+ALTER TABLE ONLY speed.journal ALTER COLUMN segment SET STORAGE EXTERNAL;
+
+CREATE TABLE speed.outbox (
+    message_id bigint NOT NULL,
+    dedupe_id text NOT NULL,
+    topic text NOT NULL,
+    key bytea,
+    value bytea,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE speed.outbox ALTER COLUMN message_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME speed.outbox_message_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE speed.quarantine (
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    "offset" bigint NOT NULL,
+    kafka_time timestamp with time zone NOT NULL,
+    key bytea,
+    value bytea,
+    reasons text[] NOT NULL,
+    event_id text,
+    event_type text,
+    event_time timestamp with time zone,
+    order_id text,
+    customer_id text,
+    business_date date,
+    quarantined_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY batch.category_hours
+    ADD CONSTRAINT category_hours_pkey PRIMARY KEY (run_id, cell_start, category);
+
+ALTER TABLE ONLY batch.daily_metrics
+    ADD CONSTRAINT daily_metrics_pkey PRIMARY KEY (run_id, business_date);
+
+ALTER TABLE ONLY batch.gate_results
+    ADD CONSTRAINT gate_results_pkey PRIMARY KEY (run_id, business_date, suite, expectation);
+
+ALTER TABLE ONLY batch.order_hours
+    ADD CONSTRAINT order_hours_pkey PRIMARY KEY (run_id, cell_start);
+
+ALTER TABLE ONLY batch.product_hours
+    ADD CONSTRAINT product_hours_pkey PRIMARY KEY (run_id, cell_start, product_id);
+
+ALTER TABLE ONLY batch.product_rankings
+    ADD CONSTRAINT product_rankings_pkey PRIMARY KEY (run_id, business_date, scope, scope_key, measure, product_id);
+
+ALTER TABLE ONLY batch.rfm
+    ADD CONSTRAINT rfm_pkey PRIMARY KEY (run_id, business_date, grid, customer_id);
+
+ALTER TABLE ONLY batch.runs
+    ADD CONSTRAINT runs_pkey PRIMARY KEY (run_id);
+
+ALTER TABLE ONLY batch.versions
+    ADD CONSTRAINT versions_pkey PRIMARY KEY (view, business_date, version);
+
+ALTER TABLE ONLY public.installation
+    ADD CONSTRAINT installation_pkey PRIMARY KEY (only_row);
+
+ALTER TABLE ONLY reconciliation.comparisons
+    ADD CONSTRAINT comparisons_pkey PRIMARY KEY (reconciliation_id, level, cube, cell_start, key, metric);
+
+ALTER TABLE ONLY reconciliation.corrections
+    ADD CONSTRAINT corrections_business_date_cube_cell_start_key_measure_seque_key UNIQUE (business_date, cube, cell_start, key, measure, sequence);
+
+ALTER TABLE ONLY reconciliation.corrections
+    ADD CONSTRAINT corrections_pkey PRIMARY KEY (correction_id);
+
+ALTER TABLE ONLY reconciliation.cut_category_hours
+    ADD CONSTRAINT cut_category_hours_pkey PRIMARY KEY (run_id, cell_start, category);
+
+ALTER TABLE ONLY reconciliation.cut_distincts
+    ADD CONSTRAINT cut_distincts_pkey PRIMARY KEY (run_id, measure);
+
+ALTER TABLE ONLY reconciliation.cut_offsets
+    ADD CONSTRAINT cut_offsets_pkey PRIMARY KEY (run_id, topic, partition);
+
+ALTER TABLE ONLY reconciliation.cut_order_hours
+    ADD CONSTRAINT cut_order_hours_pkey PRIMARY KEY (run_id, cell_start);
+
+ALTER TABLE ONLY reconciliation.cut_product_hours
+    ADD CONSTRAINT cut_product_hours_pkey PRIMARY KEY (run_id, cell_start, product_id);
+
+ALTER TABLE ONLY reconciliation.cuts
+    ADD CONSTRAINT cuts_pkey PRIMARY KEY (run_id);
+
+ALTER TABLE ONLY reconciliation.discrepancies
+    ADD CONSTRAINT discrepancies_pkey PRIMARY KEY (reconciliation_id, topic, partition, "offset");
+
+ALTER TABLE ONLY reconciliation.ledger
+    ADD CONSTRAINT ledger_pkey PRIMARY KEY (reconciliation_id, cube, cell_start, key, measure, cause);
+
+ALTER TABLE ONLY reconciliation.mails
+    ADD CONSTRAINT mails_pkey PRIMARY KEY (mail_id);
+
+ALTER TABLE ONLY reconciliation.reconciliations
+    ADD CONSTRAINT reconciliations_pkey PRIMARY KEY (reconciliation_id);
+
+ALTER TABLE ONLY reconciliation.reports
+    ADD CONSTRAINT reports_pkey PRIMARY KEY (report_id);
+
+ALTER TABLE ONLY speed.adjustments
+    ADD CONSTRAINT adjustments_pkey PRIMARY KEY (correction_id);
+
+ALTER TABLE ONLY speed.category_hours
+    ADD CONSTRAINT category_hours_pkey PRIMARY KEY (pane_start, category, partition);
+
+ALTER TABLE ONLY speed.customer_days
+    ADD CONSTRAINT customer_days_pkey PRIMARY KEY (business_date, customer_id, partition);
+
+ALTER TABLE ONLY speed.journal
+    ADD CONSTRAINT journal_pkey PRIMARY KEY (topic, partition, first_offset);
+
+ALTER TABLE ONLY speed.order_minutes
+    ADD CONSTRAINT order_minutes_pkey PRIMARY KEY (pane_start, partition);
+
+ALTER TABLE ONLY speed.outbox
+    ADD CONSTRAINT outbox_dedupe_id_key UNIQUE (dedupe_id);
+
+ALTER TABLE ONLY speed.outbox
+    ADD CONSTRAINT outbox_pkey PRIMARY KEY (message_id);
+
+ALTER TABLE ONLY speed.outcomes
+    ADD CONSTRAINT outcomes_pane_start_partition_decision_reason_key UNIQUE NULLS NOT DISTINCT (pane_start, partition, decision, reason);
+
+ALTER TABLE ONLY speed.partitions
+    ADD CONSTRAINT partitions_pkey PRIMARY KEY (topic, partition);
+
+ALTER TABLE ONLY speed.product_hours
+    ADD CONSTRAINT product_hours_pkey PRIMARY KEY (pane_start, product_id, partition);
+
+ALTER TABLE ONLY speed.quarantine
+    ADD CONSTRAINT quarantine_pkey PRIMARY KEY (topic, partition, "offset");
+
+CREATE UNIQUE INDEX one_current_version ON batch.versions USING btree (view, business_date) WHERE (superseded_at IS NULL);
+
+CREATE INDEX runs_by_date ON batch.runs USING btree (business_date, created_at);
+
+CREATE INDEX reconciliations_by_date ON reconciliation.reconciliations USING btree (business_date, reconciliation_id);
+
+CREATE INDEX adjustments_by_date ON speed.adjustments USING btree (business_date, cube);
+
+CREATE INDEX category_hours_by_date ON speed.category_hours USING btree (business_date);
+
+CREATE INDEX journal_by_date ON speed.journal USING btree (min_business_date, max_business_date);
+
+CREATE INDEX order_minutes_by_date ON speed.order_minutes USING btree (business_date);
+
+CREATE INDEX product_hours_by_date ON speed.product_hours USING btree (business_date);
+
+CREATE INDEX quarantine_by_date ON speed.quarantine USING btree (business_date);
+
+ALTER TABLE ONLY batch.versions
+    ADD CONSTRAINT versions_run_id_fkey FOREIGN KEY (run_id) REFERENCES batch.runs(run_id);
+
+ALTER TABLE ONLY reconciliation.comparisons
+    ADD CONSTRAINT comparisons_reconciliation_id_fkey FOREIGN KEY (reconciliation_id) REFERENCES reconciliation.reconciliations(reconciliation_id);
+
+ALTER TABLE ONLY reconciliation.corrections
+    ADD CONSTRAINT corrections_reconciliation_id_fkey FOREIGN KEY (reconciliation_id) REFERENCES reconciliation.reconciliations(reconciliation_id);
+
+ALTER TABLE ONLY reconciliation.corrections
+    ADD CONSTRAINT corrections_reverses_fkey FOREIGN KEY (reverses) REFERENCES reconciliation.corrections(correction_id);
+
+ALTER TABLE ONLY reconciliation.cut_category_hours
+    ADD CONSTRAINT cut_category_hours_run_id_fkey FOREIGN KEY (run_id) REFERENCES reconciliation.cuts(run_id);
+
+ALTER TABLE ONLY reconciliation.cut_distincts
+    ADD CONSTRAINT cut_distincts_run_id_fkey FOREIGN KEY (run_id) REFERENCES reconciliation.cuts(run_id);
+
+ALTER TABLE ONLY reconciliation.cut_offsets
+    ADD CONSTRAINT cut_offsets_run_id_fkey FOREIGN KEY (run_id) REFERENCES reconciliation.cuts(run_id);
+
+ALTER TABLE ONLY reconciliation.cut_order_hours
+    ADD CONSTRAINT cut_order_hours_run_id_fkey FOREIGN KEY (run_id) REFERENCES reconciliation.cuts(run_id);
+
+ALTER TABLE ONLY reconciliation.cut_product_hours
+    ADD CONSTRAINT cut_product_hours_run_id_fkey FOREIGN KEY (run_id) REFERENCES reconciliation.cuts(run_id);
+
+ALTER TABLE ONLY reconciliation.discrepancies
+    ADD CONSTRAINT discrepancies_reconciliation_id_fkey FOREIGN KEY (reconciliation_id) REFERENCES reconciliation.reconciliations(reconciliation_id);
+
+ALTER TABLE ONLY reconciliation.ledger
+    ADD CONSTRAINT ledger_reconciliation_id_fkey FOREIGN KEY (reconciliation_id) REFERENCES reconciliation.reconciliations(reconciliation_id);
+
+ALTER TABLE ONLY reconciliation.reports
+    ADD CONSTRAINT reports_reconciliation_id_fkey FOREIGN KEY (reconciliation_id) REFERENCES reconciliation.reconciliations(reconciliation_id);
+
+GRANT USAGE ON SCHEMA batch TO tandem_batch;
+GRANT USAGE ON SCHEMA batch TO tandem_reconciliation;
+GRANT USAGE ON SCHEMA batch TO tandem_reader;
+
+REVOKE USAGE ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO tandem_speed;
+GRANT USAGE ON SCHEMA public TO tandem_batch;
+GRANT USAGE ON SCHEMA public TO tandem_reconciliation;
+GRANT USAGE ON SCHEMA public TO tandem_reader;
+
+GRANT USAGE ON SCHEMA reconciliation TO tandem_batch;
+GRANT USAGE ON SCHEMA reconciliation TO tandem_reconciliation;
+GRANT USAGE ON SCHEMA reconciliation TO tandem_reader;
+
+GRANT USAGE ON SCHEMA serving TO tandem_reconciliation;
+GRANT USAGE ON SCHEMA serving TO tandem_reader;
+
+GRANT USAGE ON SCHEMA speed TO tandem_speed;
+GRANT USAGE ON SCHEMA speed TO tandem_reconciliation;
+GRANT USAGE ON SCHEMA speed TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.category_hours TO tandem_batch;
+GRANT SELECT ON TABLE batch.category_hours TO tandem_reconciliation;
+GRANT SELECT ON TABLE batch.category_hours TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.daily_metrics TO tandem_batch;
+GRANT SELECT ON TABLE batch.daily_metrics TO tandem_reconciliation;
+GRANT SELECT ON TABLE batch.daily_metrics TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.gate_results TO tandem_batch;
+GRANT SELECT ON TABLE batch.gate_results TO tandem_reconciliation;
+GRANT SELECT ON TABLE batch.gate_results TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.order_hours TO tandem_batch;
+GRANT SELECT ON TABLE batch.order_hours TO tandem_reconciliation;
+GRANT SELECT ON TABLE batch.order_hours TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.product_hours TO tandem_batch;
+GRANT SELECT ON TABLE batch.product_hours TO tandem_reconciliation;
+GRANT SELECT ON TABLE batch.product_hours TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.product_rankings TO tandem_batch;
+GRANT SELECT ON TABLE batch.product_rankings TO tandem_reconciliation;
+GRANT SELECT ON TABLE batch.product_rankings TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.rfm TO tandem_batch;
+GRANT SELECT ON TABLE batch.rfm TO tandem_reconciliation;
+GRANT SELECT ON TABLE batch.rfm TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.runs TO tandem_batch;
+GRANT SELECT ON TABLE batch.runs TO tandem_reconciliation;
+GRANT SELECT ON TABLE batch.runs TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.versions TO tandem_batch;
+GRANT SELECT ON TABLE batch.versions TO tandem_reconciliation;
+GRANT SELECT ON TABLE batch.versions TO tandem_reader;
+
+GRANT SELECT ON TABLE public.installation TO tandem_speed;
+GRANT SELECT ON TABLE public.installation TO tandem_batch;
+GRANT SELECT ON TABLE public.installation TO tandem_reconciliation;
+GRANT SELECT ON TABLE public.installation TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.comparisons TO tandem_reconciliation;
+GRANT SELECT ON TABLE reconciliation.comparisons TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.corrections TO tandem_reconciliation;
+GRANT SELECT ON TABLE reconciliation.corrections TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.cut_category_hours TO tandem_reconciliation;
+GRANT SELECT ON TABLE reconciliation.cut_category_hours TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.cut_distincts TO tandem_reconciliation;
+GRANT SELECT ON TABLE reconciliation.cut_distincts TO tandem_reader;
+
+GRANT SELECT ON TABLE reconciliation.cut_offsets TO tandem_batch;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.cut_offsets TO tandem_reconciliation;
+GRANT SELECT ON TABLE reconciliation.cut_offsets TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.cut_order_hours TO tandem_reconciliation;
+GRANT SELECT ON TABLE reconciliation.cut_order_hours TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.cut_product_hours TO tandem_reconciliation;
+GRANT SELECT ON TABLE reconciliation.cut_product_hours TO tandem_reader;
+
+GRANT SELECT ON TABLE reconciliation.cuts TO tandem_batch;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.cuts TO tandem_reconciliation;
+GRANT SELECT ON TABLE reconciliation.cuts TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.discrepancies TO tandem_reconciliation;
+GRANT SELECT ON TABLE reconciliation.discrepancies TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.ledger TO tandem_reconciliation;
+GRANT SELECT ON TABLE reconciliation.ledger TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.mails TO tandem_reconciliation;
+GRANT SELECT ON TABLE reconciliation.mails TO tandem_reader;
+
+GRANT USAGE ON SEQUENCE reconciliation.mails_mail_id_seq TO tandem_reconciliation;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.reconciliations TO tandem_reconciliation;
+GRANT SELECT ON TABLE reconciliation.reconciliations TO tandem_reader;
+
+GRANT USAGE ON SEQUENCE reconciliation.reconciliations_reconciliation_id_seq TO tandem_reconciliation;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.reports TO tandem_reconciliation;
+GRANT SELECT ON TABLE reconciliation.reports TO tandem_reader;
+
+GRANT USAGE ON SEQUENCE reconciliation.reports_report_id_seq TO tandem_reconciliation;
+
+GRANT SELECT ON TABLE serving.batch_daily TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.batch_daily TO tandem_reader;
+
+GRANT SELECT ON TABLE serving.batch_horizon TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.batch_horizon TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.adjustments TO tandem_speed;
+GRANT SELECT ON TABLE speed.adjustments TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.adjustments TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.order_minutes TO tandem_speed;
+GRANT SELECT ON TABLE speed.order_minutes TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.order_minutes TO tandem_reader;
+
+GRANT SELECT ON TABLE serving.speed_order_hours TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.speed_order_hours TO tandem_reader;
+
+GRANT SELECT ON TABLE serving.speed_daily_measures TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.speed_daily_measures TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.customer_days TO tandem_speed;
+GRANT SELECT ON TABLE speed.customer_days TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.customer_days TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.partitions TO tandem_speed;
+GRANT SELECT ON TABLE speed.partitions TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.partitions TO tandem_reader;
+
+GRANT SELECT ON TABLE serving.speed_daily TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.speed_daily TO tandem_reader;
+
+GRANT SELECT ON TABLE serving.daily TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.daily TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.category_hours TO tandem_speed;
+GRANT SELECT ON TABLE speed.category_hours TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.category_hours TO tandem_reader;
+
+GRANT SELECT ON TABLE serving.speed_category_hours TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.speed_category_hours TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.outcomes TO tandem_speed;
+GRANT SELECT ON TABLE speed.outcomes TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.outcomes TO tandem_reader;
+
+GRANT SELECT ON TABLE serving.hourly_trend TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.hourly_trend TO tandem_reader;
+
+GRANT SELECT ON TABLE serving.product_rankings TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.product_rankings TO tandem_reader;
+
+GRANT SELECT ON TABLE serving.revenue_windows TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.revenue_windows TO tandem_reader;
+
+GRANT SELECT ON TABLE serving.rfm TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.rfm TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.product_hours TO tandem_speed;
+GRANT SELECT ON TABLE speed.product_hours TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.product_hours TO tandem_reader;
+
+GRANT SELECT ON TABLE serving.speed_product_hours TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.speed_product_hours TO tandem_reader;
+
+GRANT SELECT ON TABLE serving.stream_outcomes TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.stream_outcomes TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.journal TO tandem_speed;
+GRANT SELECT ON TABLE speed.journal TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.journal TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.outbox TO tandem_speed;
+GRANT SELECT ON TABLE speed.outbox TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.outbox TO tandem_reader;
+
+GRANT USAGE ON SEQUENCE speed.outbox_message_id_seq TO tandem_speed;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.quarantine TO tandem_speed;
+GRANT SELECT ON TABLE speed.quarantine TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.quarantine TO tandem_reader;
