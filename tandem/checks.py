@@ -105,14 +105,14 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "TOTAL_AMOUNT_MISMATCH",
         "item_count > 0 AND bad_item_count = 0 AND total_cents > 0"
-        " AND abs(items_cents - total_cents) * 100 > total_cents",
+        " AND abs(items_cents - total_cents) > total_cents / 100.0",
         _all((EventType.ORDER_CREATED, EventType.ORDER_CANCELLED)),
         "the items' amounts are more than 1 % off the total",
     ),
     Check(
         "AMENDED_AMOUNT_MISMATCH",
         "item_count > 0 AND bad_item_count = 0 AND total_cents > 0"
-        " AND abs(items_cents - (total_cents - previous_total_cents)) * 100 > total_cents",
+        " AND abs(items_cents - (total_cents - previous_total_cents)) > total_cents / 100.0",
         _all((EventType.ORDER_AMENDED,)),
         "the items' deltas are off the change of the total by more than 1 % of the total",
     ),

@@ -3,6 +3,17 @@
 Both layers decode on their own (polars and DuckDB here, Spark there) and must arrive at the same typed
 columns. So the grammar of every scalar is one regular expression that all engines read alike, and what does not
 match it is NULL, never a guess. The checks then say what a NULL means.
+
+How a payload is read:
+
+- JSON is RFC 8259 in UTF-8: no NaN, no comma before a closing bracket, no lone surrogate, nothing after the object, and
+  at most MAX_NESTING levels. Anything else is malformed as a whole.
+- Where a name stands twice in one object, the first counts.
+- A text is a JSON string of 1 to MAX_TEXT_LENGTH characters (code points) without U+0000, or a JSON integer, of which
+  the digits are taken. Anything else, such as an object or a number with a fraction, is NULL.
+- An amount or a quantity is a JSON string or a JSON number that matches its pattern; a number with a fraction or an
+  exponent is read as a double and written as its shortest plain decimal (1e2 is 100.0, 12.30 is 12.3).
+- A pattern matches the value as a whole: ``$`` is the very end, also before a final line break.
 """
 
 from __future__ import annotations
@@ -38,11 +49,18 @@ class Decision(StrEnum):
     COUNTED = "counted"
 
 
-AMOUNT_PATTERN = r"^-?[0-9]{1,13}([.][0-9]{1,2}0*)?$"
-"""Money: at most two places that are not zero. Total, previous total, unit price and line amount, as JSON string
-or JSON number (an engine may print the number 12.30 as 12.3, which is the same amount)."""
+MAX_NESTING = 1000
+MAX_TEXT_LENGTH = 512
+"""Texts become keys in databases, which bound them."""
 
-QUANTITY_PATTERN = r"^-?[0-9]{1,12}([.]0+)?$"
+AMOUNT_PATTERN = r"^-?[0-9]{1,11}([.][0-9]{1,2}0*)?$"
+"""Money: at most two places that are not zero. Total, previous total, unit price and line amount. Eleven digits, so
+that the lines of the largest message Kafka takes cannot overflow an int64 of cents."""
+
+MAX_CENTS = 10**13
+"""Every amount is nearer to zero than this; so is quantity × unit_price, or it is no amount."""
+
+QUANTITY_PATTERN = r"^-?[0-9]{1,9}([.]0+)?$"
 """Quantities are whole; goods sold by weight give the line's ``amount`` and a quantity of 1, or 0."""
 
 EVENT_TIME_PATTERN = (
@@ -72,8 +90,8 @@ EVENT_COLUMNS: tuple[Column, ...] = (
     Column("partition", "int32", "Kafka partition"),
     Column("offset", "int64", "Kafka offset"),
     Column("kafka_time", "timestamp", "the broker's append time"),
-    Column("payload_ok", "bool", "valid UTF-8 that is one JSON object (no NaN, no Infinity, nothing after it)"),
-    Column("event_id", "text", "as in the payload; an empty text is NULL, here and in every text column"),
+    Column("payload_ok", "bool", "valid UTF-8 that is one JSON object, see above"),
+    Column("event_id", "text", "as in the payload, see above for every text"),
     Column("event_type", "text", "as in the payload"),
     Column("event_time", "timestamp", "by EVENT_TIME_PATTERN, else NULL"),
     Column("ahead_us", "int64", "event_time - kafka_time in microseconds"),
@@ -93,9 +111,10 @@ EVENT_COLUMNS: tuple[Column, ...] = (
     Column("items_cents", "int64", "sum of the items' amount_cents, 0 where there are none"),
     Column("units", "int64", "sum of the items' quantity, 0 where there are none"),
 )
-"""A typed event, one row per record. ``amount_cents`` of an item is its ``amount``, or else quantity × unit_price
-(exact, since both grammars make it whole cents). An item's quantity is required where it has no amount and defaults
-to 0 where it has one. An item that is not an object is a bad item; ``items`` that is not a list counts as missing."""
+"""A typed event, one row per record. ``amount_cents`` of an item is its ``amount``, or else, where that is absent or
+null, quantity × unit_price (exact, since both grammars make it whole cents). An item's quantity is required where it
+has no amount and defaults to 0 where it is absent or null beside one. An item that is not an object is a bad item;
+``items`` that is not a list counts as missing."""
 
 LINE_COLUMNS: tuple[Column, ...] = (
     Column("partition", "int32", "of the event"),
