@@ -1,0 +1,221 @@
+"""Compare two sets of books: pure functions from frames to rows, one per KPI of the day and one per base cell.
+
+A side is a frame of cells: cube, cell_start, key, measure, value. A cell that a side has, it has with all measures of
+its cube, zeros included; a cell that is not there is missing, which is a status and never a zero.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+
+import polars as pl
+
+from tandem import kpis
+from tandem.kpis import Tolerance
+
+
+class Status(StrEnum):
+    """What the comparison of two values says."""
+
+    MATCH = "match"
+    MISMATCH = "mismatch"
+    MISSING_IN_SPEED = "missing_in_speed"
+    MISSING_IN_BATCH = "missing_in_batch"
+    NOT_COMPARABLE = "not_comparable"
+
+
+class Verdict(StrEnum):
+    """What the comparison of a date says."""
+
+    MATCH = "match"
+    MISMATCH = "mismatch"
+    NOT_COMPARABLE = "not_comparable"
+
+
+DISTINCT = "distinct"
+"""Cube of the distinct counts: one cell per date, at its start."""
+DAY = "day"
+"""Stands as level and as cube of a date's KPIs."""
+
+_TIME = pl.Datetime("us", "UTC")
+_Types = dict[str, type[pl.DataType] | pl.DataType]
+CELL: _Types = {
+    "cube": pl.String,
+    "cell_start": _TIME,
+    "key": pl.String,
+    "measure": pl.String,
+}
+CELLS = pl.Schema({**CELL, "value": pl.Int64})
+_ROWS: _Types = {
+    "level": pl.String,
+    "cube": pl.String,
+    "cell_start": _TIME,
+    "key": pl.String,
+    "metric": pl.String,
+    "batch_value": pl.Int64,
+    "speed_value": pl.Int64,
+    "corrected": pl.Int64,
+    "allowed": pl.Int64,
+    "status": pl.String,
+    "decides": pl.Boolean,
+}
+ROWS = pl.Schema(_ROWS)
+"""One comparison. ``speed_value`` holds ``corrected``, the sum of the corrections emitted so far."""
+
+_PPM = 1_000_000
+
+
+def _tolerance_columns(tolerances: dict[tuple[str, ...], Tolerance], names: tuple[str, ...]) -> pl.DataFrame:
+    rows = [
+        (*key, round(tolerance.relative * _PPM), tolerance.absolute, tolerance.minimum_base)
+        for key, tolerance in tolerances.items()
+    ]
+    schema = {**dict.fromkeys(names, pl.String), "relative_ppm": pl.Int64, "absolute": pl.Int64, "base": pl.Int64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def judge(frame: pl.DataFrame) -> pl.DataFrame:
+    """Add ``allowed``, ``status`` and ``decides`` to batch_value and speed_value, by relative_ppm, absolute and base.
+
+    Whole numbers throughout: |batch - speed| <= max(absolute, relative × |batch|), with no rounding in between.
+    """
+    batch, speed = pl.col("batch_value"), pl.col("speed_value")
+    relative = (batch.abs().cast(pl.Int128) * pl.col("relative_ppm") // _PPM).cast(pl.Int64)
+    status = (
+        pl.when(batch.is_null() & speed.is_null())
+        .then(pl.lit(Status.MATCH))
+        .when(batch.is_null())
+        .then(pl.lit(Status.MISSING_IN_BATCH))
+        .when(speed.is_null())
+        .then(pl.lit(Status.MISSING_IN_SPEED))
+        .when((batch - speed).abs() <= pl.col("allowed"))
+        .then(pl.lit(Status.MATCH))
+        .otherwise(pl.lit(Status.MISMATCH))
+    )
+    larger = pl.max_horizontal(batch.abs(), speed.abs())
+    return frame.with_columns(allowed=pl.max_horizontal(pl.col("absolute"), relative)).with_columns(
+        status=status, decides=larger.is_not_null() & (larger >= pl.col("base"))
+    )
+
+
+def with_corrections(counted: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataFrame:
+    """The speed side: cells as counted, plus the sum of corrections per cell, as value and ``corrected``.
+
+    A correction makes its cell exist, with all its measures.
+    """
+    corrected = corrections.group_by(list(CELL)).agg(corrected=pl.col("value").sum())
+    place = ["cube", "cell_start", "key"]
+    return (
+        pl.concat([counted.select(place), corrected.select(place)])
+        .unique()
+        .join(_measures(), on="cube")
+        .join(counted, on=list(CELL), how="left")
+        .join(corrected, on=list(CELL), how="left")
+        .with_columns(pl.col("corrected").fill_null(0))
+        .with_columns(value=pl.col("value").fill_null(0) + pl.col("corrected"))
+        .select([*CELLS, "corrected"])
+    )
+
+
+def _measures() -> pl.DataFrame:
+    rows = [(m.cube.name, m.name) for m in kpis.MEASURES] + [(DISTINCT, kpis.UNIQUE_CUSTOMERS.name)]
+    return pl.DataFrame(rows, schema={"cube": pl.String, "measure": pl.String}, orient="row")
+
+
+def cells(batch: pl.DataFrame, speed: pl.DataFrame) -> pl.DataFrame:
+    """Every base cell and measure that either side has, compared. ``speed`` as from with_corrections."""
+    tolerances: dict[tuple[str, ...], Tolerance] = {(m.cube.name, m.name): m.cell_tolerance for m in kpis.MEASURES}
+    tolerances[DISTINCT, kpis.UNIQUE_CUSTOMERS.name] = Tolerance()
+    joined = batch.rename({"value": "batch_value"}).join(
+        speed.rename({"value": "speed_value"}), on=list(CELL), how="full", coalesce=True
+    )
+    judged = judge(joined.join(_tolerance_columns(tolerances, ("cube", "measure")), on=["cube", "measure"]))
+    return judged.with_columns(pl.col("corrected").fill_null(0), level=pl.lit("cell"), metric=pl.col("measure")).select(
+        list(ROWS)
+    )
+
+
+def differing(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows whose values are not equal, whatever the tolerance; a cell that is missing and one of zeros are."""
+    return rows.filter(pl.col("batch_value").fill_null(0) != pl.col("speed_value").fill_null(0))
+
+
+def day_values(side: pl.DataFrame, column: str = "value") -> dict[str, int | None] | None:
+    """Every KPI of a date from a side's cells; None where the side has none of the date."""
+    orders = side.filter(pl.col("cube") == kpis.ORDERS.name)
+    distinct = side.filter(pl.col("cube") == DISTINCT)
+    if orders.is_empty():
+        return None
+    measured = dict(orders.group_by("measure").agg(pl.col(column).sum()).iter_rows())
+    counted = dict(distinct.group_by("measure").agg(pl.col(column).sum()).iter_rows())
+    return kpis.daily_kpis(measured, {kpis.UNIQUE_CUSTOMERS.name: 0, **counted})
+
+
+def days(
+    batch: Mapping[str, int | None] | None,
+    speed: Mapping[str, int | None] | None,
+    counted: Mapping[str, int | None] | None,
+    day_start: datetime,
+) -> pl.DataFrame:
+    """Every KPI of a date compared, in declared order. None: the side has nothing of the date.
+
+    ``counted`` is the speed side before corrections. Where neither side has anything, nothing was compared.
+    """
+    values = [
+        (
+            kpi.name,
+            None if batch is None else batch[kpi.name],
+            None if speed is None else speed[kpi.name],
+            0 if speed is None else (speed[kpi.name] or 0) - ((counted or {}).get(kpi.name) or 0),
+            kpi.decides,
+        )
+        for kpi in kpis.KPIS
+    ]
+    schema = {
+        "metric": pl.String,
+        "batch_value": pl.Int64,
+        "speed_value": pl.Int64,
+        "corrected": pl.Int64,
+        "declared": pl.Boolean,
+    }
+    tolerances = _tolerance_columns({(kpi.name,): kpi.tolerance for kpi in kpis.KPIS}, ("metric",))
+    judged = judge(
+        pl.DataFrame(values, schema=schema, orient="row").join(tolerances, on="metric", maintain_order="left")
+    )
+    if batch is None and speed is None:
+        judged = judged.with_columns(status=pl.lit(Status.NOT_COMPARABLE), decides=pl.lit(value=False))
+    return judged.with_columns(
+        level=pl.lit(DAY),
+        cube=pl.lit(DAY),
+        cell_start=pl.lit(day_start).cast(_TIME),
+        key=pl.lit(""),
+        decides=pl.col("decides") & pl.col("declared"),
+    ).select(list(ROWS))
+
+
+def not_comparable(rows: pl.DataFrame) -> pl.DataFrame:
+    """The same rows where the sides cannot be held against each other: shown, deciding nothing."""
+    return rows.with_columns(status=pl.lit(Status.NOT_COMPARABLE), decides=pl.lit(value=False))
+
+
+def verdict(day_rows: pl.DataFrame) -> Verdict:
+    """What a date's KPIs say. A side that is missing is a mismatch; two that are missing were not compared."""
+    statuses = set(day_rows["status"])
+    if statuses == {Status.NOT_COMPARABLE}:
+        return Verdict.NOT_COMPARABLE
+    decisive = day_rows.filter(pl.col("decides") & (pl.col("status") != Status.MATCH))
+    return Verdict.MATCH if decisive.is_empty() else Verdict.MISMATCH
+
+
+def digest(side: pl.DataFrame) -> str:
+    """SHA-256 over a side's base cells. Equal digests mean equal books; a cell of zeros adds nothing to it."""
+    lines = (
+        side.filter(pl.col("value") != 0)
+        .sort(list(CELL))
+        .select(pl.format("{}|{}|{}|{}|{}", "cube", pl.col("cell_start").dt.epoch("us"), "key", "measure", "value"))
+        .to_series()
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
