@@ -54,8 +54,8 @@ def check_python():
 def check_java():
     """Refuse to start a long installation that could not run afterwards."""
     sys.path.insert(0, str(ROOT))
-    from tandem.errors import TandemError  # noqa: PLC0415 - only after the Python version is known to do
-    from tandem.local.java import find_java  # noqa: PLC0415
+    from tandem.errors import TandemError  # only after the Python version is known to do
+    from tandem.local.java import find_java
 
     try:
         find_java()
@@ -91,7 +91,7 @@ def make_venv():
     if python().exists() and subprocess.run(probe, check=False, stderr=subprocess.DEVNULL).returncode == 0:
         return
     try:
-        import ensurepip  # noqa: F401, PLC0415 - Debian splits it off, and venv then fails half-way
+        import ensurepip  # noqa: F401 - Debian splits it off, and venv then fails half-way
     except ImportError:
         fail("this Python cannot make virtual environments", "install its venv package (Debian: python3-venv)")
     run("making .venv with Python {}.{}".format(*sys.version_info[:2]), sys.executable, "-m", "venv", "--clear", VENV)

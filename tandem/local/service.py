@@ -9,11 +9,6 @@ from tandem.local import process
 from tandem.settings import Settings
 
 
-def _stop(settings: Settings, names: tuple[str, ...]) -> None:
-    for name in reversed(names):
-        process.stop(settings, name)
-
-
 @dataclass(frozen=True, slots=True)
 class Service:
     """One local part: ``start`` returns when it is ready to be used, and may be called when it runs already."""
@@ -37,6 +32,11 @@ class Service:
         """Whether all its processes run."""
         return all(process.find(settings, part) for part in self.parts)
 
-    def stop(self, settings: Settings) -> None:
-        """End all its processes, last started first."""
-        _stop(settings, self.parts)
+    def is_idle(self, settings: Settings) -> bool:
+        """Whether none of its processes runs."""
+        return not any(process.find(settings, part) for part in self.parts)
+
+    def stop(self, settings: Settings) -> bool:
+        """End all its processes, last started first. False when nothing ran."""
+        ran = [process.stop(settings, part) for part in reversed(self.parts)]
+        return any(ran)

@@ -1,0 +1,130 @@
+"""The ``tandem`` command: a table of sub-commands, each loaded only when it is called.
+
+To add one, write in the package that does the work a function (a Typer command: its docstring is the help, its
+parameters are the options) or a ``typer.Typer`` app of several, and add a line to ``COMMANDS``: name, where it stands,
+one line of help. Nothing of that package is imported before the command is called, so that ``tandem --help`` is quick
+and ``tandem`` depends on no layer. Raise TandemError for what a person can act on: it becomes one line on stderr and
+exit status 2. Progress goes to stderr; with ``--json``, stdout holds the JSON and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from tandem import __version__
+from tandem.errors import TandemError
+
+_LOCAL, _DATA, _BOOKS = "Local parts", "Data and layers", "Agreement"
+
+
+@dataclass(frozen=True, slots=True)
+class Lazy:
+    """Where a sub-command stands: ``module:attribute``, and the line of help that the overview shows."""
+
+    target: str
+    help: str
+    panel: str
+
+    def load(self, name: str) -> Any:
+        """The command itself, its package imported now."""
+        module, attribute = self.target.split(":")
+        found = getattr(import_module(module), attribute)
+        if isinstance(found, typer.Typer):
+            return get_command(found)
+        single = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+        single.command(name)(found)
+        return get_command(single)
+
+
+COMMANDS = {
+    "demo": Lazy("tandem.demo:demo", "Replay three days of real orders through everything and show the result", _LOCAL),
+    "up": Lazy("tandem.local.cli:up", "Start the local parts: Postgres, Kafka, mail, workers, Airflow", _LOCAL),
+    "down": Lazy("tandem.local.cli:down", "Stop the local parts", _LOCAL),
+    "status": Lazy("tandem.local.cli:status", "Show which local parts run, and where", _LOCAL),
+    "airflow": Lazy("tandem.local.cli:airflow", "Run Airflow's own command against the local Airflow", _LOCAL),
+    "replay": Lazy("tandem.sources.cli:replay", "Send real orders, or your own CSV or Parquet, to Kafka", _DATA),
+    "stream": Lazy("stream.cli:stream", "Run a worker of the speed layer", _DATA),
+    "archive": Lazy("stream.archive_cli:archive", "Run the archiver, which keeps every event as it came", _DATA),
+    "batch": Lazy("spark_jobs.cli:batch", "Run the Spark jobs of a date or a range, and publish", _DATA),
+    "kpi": Lazy("reconciliation.cli:kpi", "Print a day's figures as one layer has them", _DATA),
+    "cut": Lazy("reconciliation.cli:cut", "Fix the offsets at which both layers are compared", _BOOKS),
+    "reconcile": Lazy("reconciliation.cli:reconcile", "Compare the layers for a date, and correct", _BOOKS),
+    "corrections": Lazy("reconciliation.cli:corrections", "List, approve and reverse corrections", _BOOKS),
+    "explain": Lazy("reconciliation.cli:explain", "List what makes up a date's difference", _BOOKS),
+    "report": Lazy("reconciliation.cli:report", "Write the report that is mailed", _BOOKS),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Loads the sub-command that was asked for, and turns errors with a remedy into one line."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command to run, in place of the entry that stands for it in the overview."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return (name, COMMANDS[name].load(name), rest) if name in COMMANDS else (name, command, rest)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. Exits with 2 where it raises TandemError, or a setting is not valid."""
+        try:
+            return super().invoke(ctx)
+        except TandemError as error:
+            _complain(str(error))
+        except ValueError as error:
+            if not (first := _invalid_setting(error)):
+                raise
+            _complain(f"TANDEM_{str(first['loc'][0]).upper()}: {first['msg']}: correct it or leave it unset")
+        raise typer.Exit(2)
+
+
+def _invalid_setting(error: ValueError) -> Any:
+    """What pydantic says about the first setting that is not valid; None when the error is another one."""
+    from pydantic import ValidationError
+
+    return error.errors()[0] if isinstance(error, ValidationError) and error.title == "Settings" else None
+
+
+def _complain(line: str) -> None:
+    typer.echo(f"tandem: {line}", err=True)
+
+
+app = typer.Typer(
+    add_completion=False,
+    cls=LazyGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: `tandem up`, then `tandem replay completejourney --from 2017-12-21 --to 2017-12-23`, "
+    "then `tandem kpi --date 2017-12-23 --layer speed`. Each command has `--help`.",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tandem {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version."),
+) -> None:
+    """Two engines keep the same books: orders are counted as they come and again every night, and must agree."""
+
+
+def _stands_for_a_command() -> None:
+    """Never called: the group loads the command in its place."""
+
+
+for _name, _lazy in COMMANDS.items():
+    app.command(_name, help=_lazy.help, rich_help_panel=_lazy.panel)(_stands_for_a_command)
+
+
+if __name__ == "__main__":
+    app(prog_name="tandem")
