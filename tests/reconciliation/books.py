@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from psycopg import sql
@@ -120,7 +121,7 @@ def write_batch(settings: Settings, orders: list[Order], run_id: str, *, day: da
         "cancelled_revenue_cents": 0,
         "amended_revenue_cents": 0,
         "net_revenue_cents": revenue,
-        "avg_order_value_cents": round(revenue / count) if count else None,
+        "avg_order_value_cents": int((Decimal(revenue) / count).quantize(0, ROUND_HALF_UP)) if count else None,
         "unique_customers": len({order.customer for order in orders}),
         "units": sum(order.units for order in orders),
     }
