@@ -1,0 +1,102 @@
+"""fold: counted events → deltas of the cells they fall into. Interprets the declarations of ``tandem.kpis``."""
+
+from __future__ import annotations
+
+from functools import cache
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from tandem.kpis import CUBES, UNIQUE_CUSTOMERS, Aggregate, Cube, Measure, measures_of
+
+_UTC = pl.Datetime("us", "UTC")
+CUSTOMER_DAYS = "customer_days"
+
+
+def business_date(time: pl.Expr, zone: ZoneInfo) -> pl.Expr:
+    """The date of instants in the business time zone; NULL in the year 10000, which only a zone can reach."""
+    day = time.dt.convert_time_zone(zone.key).dt.date()
+    return pl.when(day.dt.year() <= 9999).then(day)
+
+
+def pane_start(time: pl.Expr, unit: str, zone: ZoneInfo) -> pl.Expr:
+    """Start of the minute or hour an instant falls into, on the clock of the business time zone.
+
+    As Postgres's date_trunc with a zone: the offset from UTC at the instant counts, so the hour that the clocks repeat
+    is two panes, and hours start at half past in zones half an hour off.
+    """
+    step = {"minute": "1m", "hour": "1h"}[unit]
+    if unit == "minute" or zone.key == "UTC":
+        return time.dt.truncate(step)
+    local = time.dt.convert_time_zone(zone.key)
+    offset = local.dt.base_utc_offset() + local.dt.dst_offset()
+    return (time + offset).dt.truncate(step) - offset
+
+
+def fold(events: pl.DataFrame, lines: pl.DataFrame, zone: ZoneInfo) -> dict[str, pl.DataFrame]:
+    """Deltas by table: every cube's pane table, and ``customer_days``.
+
+    ``events``: the counted ones, typed, with ``row``; ``lines``: items with the ``row`` of their event. Other lines are
+    left out.
+    Rows are sorted by their key, so that writers take locks in one order.
+    """
+    rows = {"events": events, "lines": _of_events(lines, events)}
+    deltas = {cube.pane_table: _cells(rows[cube.rows], cube, zone) for cube in CUBES}
+    return {**deltas, CUSTOMER_DAYS: _customer_days(events, zone)}
+
+
+def _of_events(lines: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """LINE_COLUMNS of the lines of these events."""
+    own = events.select("row", "partition", "offset", "event_type", "event_time", "customer_id")
+    return lines.join(own, on="row", how="inner")
+
+
+def _cells(rows: pl.DataFrame, cube: Cube, zone: ZoneInfo) -> pl.DataFrame:
+    measures = measures_of(cube)
+    time = pl.col("event_time")
+    keys = ["business_date", "pane_start", *([cube.key] if cube.key else []), "partition"]
+    return (
+        rows.filter(pl.col("event_type").is_in({str(m.event_type) for m in measures}))
+        .with_columns(
+            business_date(time, zone).alias("business_date"), pane_start(time, cube.pane, zone).alias("pane_start")
+        )
+        .group_by(keys)
+        .agg(_sum(measure) for measure in measures)
+        .sort(keys)
+    )
+
+
+@cache
+def _sum(measure: Measure) -> pl.Expr:
+    """Both aggregates as one expression per cell; a line cube counts an event once per cell."""
+    matches = pl.col("event_type") == measure.event_type
+    if measure.aggregate is Aggregate.EVENTS:
+        return pl.col("offset").filter(matches).n_unique().cast(pl.Int64).alias(measure.name)
+    return pl.sql_expr(measure.value).filter(matches).sum().cast(pl.Int64).alias(measure.name)
+
+
+def _customer_days(events: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:
+    keys = ["business_date", UNIQUE_CUSTOMERS.column, "partition"]
+    return (
+        events.filter(pl.col("event_type") == UNIQUE_CUSTOMERS.event_type)
+        .with_columns(business_date(pl.col("event_time"), zone).alias("business_date"))
+        .group_by(keys)
+        .agg(pl.len().cast(pl.Int64).alias("order_count"), pl.col("total_cents").sum().alias("revenue_cents"))
+        .sort(keys)
+    )
+
+
+def outcomes(events: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:
+    """How many events came to which decision, for which reasons, by hour of their event time (NULL where unread)."""
+    keys = ["pane_start", "partition", "decision", "reason"]
+    return (
+        events.select(
+            pane_start(pl.col("event_time"), "hour", zone).cast(_UTC).alias("pane_start"),
+            "partition",
+            "decision",
+            pl.col("reasons").alias("reason"),
+        )
+        .group_by(keys)
+        .agg(pl.len().cast(pl.Int64).alias("events"))
+        .sort(keys)
+    )

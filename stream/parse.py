@@ -1,0 +1,160 @@
+"""The first half of decode: raw values → fields as texts, a whole micro-batch at a time.
+
+DuckDB takes the fields out of the JSON. It is looser than JSON (NaN, trailing commas), and its texts do not tell
+``"1.5"`` from ``1.5``. So every value also passes a strict parser, and the few rows whose texts may have been something
+else are taken out a second time with their JSON types kept.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from itertools import accumulate
+
+import duckdb
+import msgspec
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tandem.events import EVENT_TIME_PATTERN, MAX_NESTING, MAX_TEXT_LENGTH
+
+TEXTS = (
+    "event_id",
+    "event_type",
+    "order_id",
+    "customer_id",
+    "currency",
+    "payment_method",
+    "status",
+    "region",
+    "customer_email",
+)
+AMOUNTS = ("total_amount", "previous_total_amount")
+ITEM_TEXTS = ("product_id", "category")
+ITEM_NUMBERS = ("quantity", "unit_price", "amount")
+
+_MAYBE_NOT_TEXT = r"^([{\[]|true$|false$|-?[0-9]+[.eE])"
+"""How a text begins that DuckDB may have made of an object, a list, a boolean or a number with a fraction."""
+
+_STRICT = msgspec.json.Decoder(msgspec.Raw)
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+def parse(values: list[bytes | None]) -> pl.DataFrame:
+    """One row per value: ``row``, ``payload_ok``, TEXTS, AMOUNTS as texts, ``event_us``, ``items``, ``item_count``.
+
+    ``event_us`` is microseconds since 1970; ``items`` a list of structs of texts. What cannot be read is NULL.
+    """
+    try:
+        # One call for all; one bad value spoils it. That each is a value by itself, DuckDB finds out.
+        _STRICT.decode(b"[" + b",".join(values) + b"]")  # type: ignore[arg-type]  # None raises, as it must
+        texts = pa.array(values, pa.binary()).cast(pa.string())
+        if not any(map(_too_deep, _longer_than(2 * MAX_NESTING, values, texts))):
+            return _take_out(texts)
+    except (TypeError, msgspec.DecodeError, RecursionError, pa.ArrowInvalid, duckdb.InvalidInputException):
+        pass  # one by one, then
+    return _take_out(pa.array([_text(value) for value in values], pa.string()))
+
+
+def _longer_than(length: int, values: list[bytes | None], texts: pa.Array) -> list[bytes]:
+    lengths = pc.binary_length(texts).to_numpy(zero_copy_only=False)
+    return [values[row] or b"" for row in np.flatnonzero(lengths > length)]
+
+
+def _too_deep(value: bytes) -> bool:
+    """Whether brackets stand in more than MAX_NESTING others."""
+    if value.count(b"[") + value.count(b"{") <= MAX_NESTING:
+        return False
+    outside_strings = _STRING.sub(b"", value)
+    steps = (1 if bracket in b"[{" else -1 for bracket in outside_strings if bracket in b"[{]}")
+    return max(accumulate(steps), default=0) > MAX_NESTING
+
+
+def _text(value: bytes | None) -> str | None:
+    """One value as a text, None where it is not JSON in UTF-8."""
+    if value is None or _too_deep(value):
+        return None
+    try:
+        text = value.decode("utf-8")
+        _STRICT.decode(value)
+    except RecursionError:
+        # Within MAX_NESTING, but more than the interpreter's own limit leaves to the strict parser.
+        return text if _engine().execute("SELECT json_valid(?)", [text]).fetchall() == [(True,)] else None
+    except (UnicodeDecodeError, msgspec.DecodeError):
+        return None
+    return text
+
+
+def _take_out(texts: pa.Array) -> pl.DataFrame:
+    """The fields of readable texts. Raises duckdb.InvalidInputException where one is not JSON."""
+    value = pl.Series("value", texts, pl.String)
+    fields = _run(careful=False, texts=texts).with_columns(
+        pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"),
+        value.str.contains(r"^[ \t\r\n]*\{").fill_null(value=False).alias("payload_ok"),
+    )
+    doubtful = _doubtful(fields, value)
+    if doubtful.any():
+        again = _run(careful=True, texts=texts.filter(pa.array(doubtful)))
+        again = again.with_columns(fields.filter(doubtful).select("row", "payload_ok"))
+        fields = pl.concat([fields.filter(~doubtful), again]).sort("row")
+    return fields
+
+
+def _doubtful(fields: pl.DataFrame, value: pl.Series) -> pl.Series:
+    """Rows with a text that may not be what it seems, or that may not fit."""
+
+    def doubtful(text: pl.Expr) -> pl.Expr:
+        return text.str.contains(_MAYBE_NOT_TEXT) | (text.str.len_bytes() > MAX_TEXT_LENGTH)
+
+    events = fields.select(pl.any_horizontal(doubtful(pl.col(name)).fill_null(value=False) for name in TEXTS))
+    items = fields.select("row", "items").filter(pl.col("items").list.len() > 0).explode("items")
+    lines = items.filter(pl.any_horizontal(doubtful(pl.col("items").struct.field(name)) for name in ITEM_TEXTS))
+    with_nul = value.str.contains("\\u0000", literal=True).fill_null(value=False)
+    return events.to_series() | with_nul | fields["row"].is_in(lines["row"].implode())
+
+
+@cache
+def _engine() -> duckdb.DuckDBPyConnection:
+    # What is needed comes with the wheel; nothing is to be looked up on the network while decoding.
+    return duckdb.connect(config={"threads": 1, "autoinstall_known_extensions": False})
+
+
+def _run(*, careful: bool, texts: pa.Array) -> pl.DataFrame:
+    engine = _engine()
+    engine.register("incoming", pa.table({"value": texts}))
+    try:
+        return pl.DataFrame(engine.sql(_query(careful=careful)).to_arrow_table())
+    finally:
+        engine.unregister("incoming")
+
+
+def _as_text(field: str) -> str:
+    """SQL: a JSON field as the contract's text."""
+    text = f"({field} ->> '$')"
+    is_text = f"json_type({field}) = 'VARCHAR' AND NOT contains({text}, chr(0))"
+    is_integer = rf"regexp_full_match({field}::VARCHAR, '-?[0-9]+')"
+    return f"CASE WHEN ({is_text} OR {is_integer}) AND length({text}) BETWEEN 1 AND {MAX_TEXT_LENGTH} THEN {text} END"
+
+
+@cache
+def _query(*, careful: bool) -> str:
+    """SQL over ``incoming(value)``. Careful: JSON types are kept until a text is known to be one."""
+    kind = "JSON" if careful else "VARCHAR"
+    item = dict.fromkeys(ITEM_TEXTS, kind) | dict.fromkeys(ITEM_NUMBERS, "VARCHAR")
+    shape = dict.fromkeys(TEXTS, kind) | dict.fromkeys((*AMOUNTS, "event_time"), "VARCHAR") | {"items": [item]}
+    as_text = _as_text if careful else "nullif({}, '')".format
+    texts = [f"{as_text(f'd.{name}')} AS {name}" for name in TEXTS]
+    items = "d.items"
+    if careful:
+        parts = [f"{name}: {_as_text(f'i.{name}')}" for name in ITEM_TEXTS]
+        parts += [f"{name}: i.{name}" for name in ITEM_NUMBERS]
+        items = f"list_transform(d.items, lambda i: {{{', '.join(parts)}}})"
+    return f"""
+        SELECT {", ".join(texts)}, {", ".join(f"d.{name}" for name in AMOUNTS)}, {items} AS items,
+               epoch_us(CASE WHEN regexp_matches(d.event_time, '{EVENT_TIME_PATTERN}')
+                             THEN try_cast(d.event_time AS TIMESTAMPTZ) END) AS event_us
+        FROM (SELECT json_transform(value, '{json.dumps(shape)}') AS d FROM incoming)
+    """  # noqa: S608 - every name stands in this file

@@ -1,0 +1,124 @@
+"""One micro-batch: records and what their partitions remember → everything that one transaction will write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from stream import dedupe, fold
+from stream.decode import decode
+from stream.types import MICROSECOND, Records, Rules
+from stream.validate import validate
+from tandem import journal
+from tandem.events import Decision
+
+_UTC = pl.Datetime("us", "UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Journal of one partition's records in this micro-batch; see the columns of ``speed.journal``."""
+
+    partition: int
+    events: int
+    min_business_date: date | None
+    max_business_date: date | None
+    max_accepted_time: datetime | None
+    watermark_before: datetime | None
+    watermark_after: datetime | None
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """What the records come to. ``deltas``: rows to add, by table; ``decided``: every event with its decision."""
+
+    decided: pl.DataFrame
+    deltas: dict[str, pl.DataFrame]
+    segments: list[Segment]
+
+
+def process(records: Records, states: dict[int, dedupe.PartitionState], rules: Rules) -> MicroBatch:
+    """Decide and fold the next records of their partitions. Changes the states of those partitions.
+
+    The answer is the same however the log is cut into micro-batches.
+    """
+    decoded = decode(records, rules.currency)
+    decided = _decide(validate(decoded.events), states, rules).with_row_index("row")
+    counted = decided.filter(pl.col("decision") == Decision.COUNTED)
+    deltas = fold.fold(counted, decoded.lines, rules.zone)
+    deltas["outcomes"] = fold.outcomes(decided, rules.zone)
+    return MicroBatch(decided, deltas, _segments(decided, states, rules))
+
+
+def _decide(events: pl.DataFrame, states: dict[int, dedupe.PartitionState], rules: Rules) -> pl.DataFrame:
+    """The events with ``decision`` complete and ``watermark``, that of their partition before them."""
+    horizons = dedupe.Horizons(rules.allowed_lateness // MICROSECOND, rules.dedupe_horizon // MICROSECOND)
+    candidate = events["decision"].is_null()
+    ids = events["event_id"]
+    times = events["event_time"].dt.epoch("us").fill_null(0).to_numpy()
+    codes = np.full(events.height, len(dedupe.DECISIONS), dtype=np.int8)
+    before = np.empty(events.height, dtype=np.int64)
+    for partition, start, end in _runs(events["partition"]):
+        state = states[partition]
+        rows = start + np.flatnonzero(candidate[start:end].to_numpy())
+        mark = state.watermark_us
+        codes[rows], before_rows = dedupe.decide_many(state, ids[rows].to_list(), times[rows], horizons)
+        before[start:end] = _watermarks(end - start, rows - start, before_rows, mark, state.watermark_us)
+    return events.with_columns(
+        pl.col("decision").fill_null(_decisions(codes)),
+        pl.Series("watermark", before).replace(dedupe.NO_WATERMARK, None).cast(_UTC),
+    )
+
+
+def _watermarks(length: int, rows: dedupe.Times, before: dedupe.Times, first_us: int, last_us: int) -> dedupe.Times:
+    """The watermark before every record of a run, given it before the candidates among them."""
+    position = np.searchsorted(rows, np.arange(length))
+    return np.concatenate([before, [last_us if len(rows) else first_us]])[position]
+
+
+def _decisions(codes: dedupe.Codes) -> pl.Series:
+    names = pl.Series([*map(str, dedupe.DECISIONS), None], dtype=pl.String)
+    return names.gather(pl.Series(codes).cast(pl.UInt32))
+
+
+def _runs(partitions: pl.Series) -> list[tuple[int, int, int]]:
+    """``(partition, start, end)`` of the rows of each partition; the rows are sorted by it."""
+    lengths = partitions.rle()
+    ends = lengths.struct.field("len").cum_sum().to_list()
+    return list(zip(lengths.struct.field("value").to_list(), [0, *ends[:-1]], ends, strict=True))
+
+
+def _segments(decided: pl.DataFrame, states: dict[int, dedupe.PartitionState], rules: Rules) -> list[Segment]:
+    rows = decided.with_columns(
+        journal.cents().alias("cents"),
+        fold.business_date(pl.col("event_time"), rules.zone).alias("business_date"),
+        pl.when(pl.col("decision") == Decision.COUNTED).then("event_time").alias("accepted_time"),
+    )
+    table = rows.select(journal.SCHEMA.names).to_arrow()
+    return [
+        _segment(rows[start:end], table.slice(start, end - start), states[partition])
+        for partition, start, end in _runs(decided["partition"])
+    ]
+
+
+def _segment(rows: pl.DataFrame, table: pa.Table, state: dedupe.PartitionState) -> Segment:
+    after = None if state.watermark_us == dedupe.NO_WATERMARK else _instant(state.watermark_us)
+    return Segment(
+        partition=rows["partition"][0],
+        events=rows.height,
+        min_business_date=rows["business_date"].min(),  # type: ignore[arg-type]  # the column holds dates
+        max_business_date=rows["business_date"].max(),  # type: ignore[arg-type]
+        max_accepted_time=rows["accepted_time"].max(),  # type: ignore[arg-type]
+        watermark_before=rows["watermark"][0],
+        watermark_after=after,
+        content=journal.encode(table),
+    )
+
+
+def _instant(time_us: int) -> datetime:
+    return pl.Series([time_us], dtype=pl.Int64).cast(_UTC)[0]  # type: ignore[no-any-return]

@@ -1,0 +1,133 @@
+"""The speed layer's journal: what was decided for every record of ``order-events``, in segments that abut.
+
+A segment is an Arrow IPC stream (zstd) of SCHEMA: the records of one partition in one micro-batch, by offset. Its row
+in ``speed.journal`` says which offsets it covers, transaction markers and aborted records included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+import psycopg
+import pyarrow as pa
+
+from tandem import database, kpis
+from tandem.events import Decision, EventType
+
+_LABEL = pa.dictionary(pa.int32(), pa.string())
+_TIME = pa.timestamp("us", "UTC")
+SCHEMA = pa.schema(
+    [
+        pa.field("offset", pa.int64()),
+        pa.field("event_id", pa.string()),
+        pa.field("event_type", _LABEL),
+        pa.field("order_id", pa.string()),
+        pa.field("customer_id", pa.string()),
+        pa.field("event_time", _TIME),
+        pa.field("cents", pa.int64()),
+        pa.field("units", pa.int64()),
+        pa.field("decision", _LABEL),
+        pa.field("reasons", _LABEL),
+        pa.field("watermark", _TIME),
+    ]
+)
+"""``cents``: the total; of an amendment, total - previous total. ``reasons``: check codes, sorted, joined by commas.
+``watermark``: of the partition before this record, NULL before the first accepted event."""
+
+_LABELS = tuple(field.name for field in SCHEMA if field.type == _LABEL)
+_OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")
+ROWS = pl.DataFrame(schema={"partition": pl.Int32}).with_columns(pl.from_arrow(SCHEMA.empty_table()))
+"""What ``read`` returns, without rows: ``partition``, then the columns of SCHEMA, labels as texts."""
+ROWS = ROWS.with_columns(pl.col(_LABELS).cast(pl.String))
+
+
+def cents() -> pl.Expr:
+    """The journal's ``cents`` from a typed event."""
+    change = pl.col("total_cents") - pl.col("previous_total_cents")
+    return pl.when(pl.col("event_type") == EventType.ORDER_AMENDED).then(change).otherwise(pl.col("total_cents"))
+
+
+def encode(rows: pa.Table) -> bytes:
+    """One segment. ``rows``: the columns of SCHEMA by name, labels as texts."""
+    columns = [rows[field.name].combine_chunks() for field in SCHEMA]
+    labelled = [
+        column.cast(pa.string()).dictionary_encode() if field.type == _LABEL else column.cast(field.type)
+        for field, column in zip(SCHEMA, columns, strict=True)
+    ]
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, SCHEMA, options=_OPTIONS) as writer:
+        writer.write_batch(pa.record_batch(labelled, schema=SCHEMA))
+    return bytes(sink.getvalue())
+
+
+def decode(segment: bytes, partition: int) -> pl.DataFrame:
+    """The rows of one segment, in the form of ROWS."""
+    with pa.ipc.open_stream(segment) as reader:
+        rows = pl.DataFrame(reader.read_all())
+    return rows.select(pl.lit(partition, pl.Int32).alias("partition"), pl.all()).cast(dict(ROWS.schema))  # type: ignore[arg-type]
+
+
+def read(
+    connection: psycopg.Connection[Any],
+    topic: str,
+    business_date: date | None = None,
+    below: Mapping[int, int] | None = None,
+) -> pl.DataFrame:
+    """The journal of a topic by partition and offset, in the form of ROWS.
+
+    ``business_date``: only records whose event time falls on it. ``below``: only offsets below these, by partition; a
+    partition that is not named is left out. ``topic`` is the name without an installation's prefix.
+    """
+    limits = dict.fromkeys(_partitions(connection, topic)) if below is None else dict(below)
+    zone = _zone(connection) if business_date else None
+    kept = [ROWS]
+    for partition, limit in sorted(limits.items()):
+        parameters = {"topic": topic, "partition": partition, "below": limit, "business_date": business_date}
+        for (segment,) in connection.execute(database.queries("speed").journal_segments, parameters):
+            rows = decode(segment, partition)
+            if limit is not None:
+                rows = rows.filter(pl.col("offset") < limit)
+            kept.append(rows.filter(_falls_on(business_date, zone)) if zone else rows)
+    return pl.concat(kept)
+
+
+def _falls_on(business_date: date | None, zone: ZoneInfo) -> pl.Expr:
+    return pl.col("event_time").dt.convert_time_zone(zone.key).dt.date() == business_date
+
+
+def _partitions(connection: psycopg.Connection[Any], topic: str) -> list[int]:
+    rows = connection.execute(database.queries("speed").journal_partitions, {"topic": topic}).fetchall()
+    return [partition for (partition,) in rows]
+
+
+def _zone(connection: psycopg.Connection[Any]) -> ZoneInfo:
+    row = connection.execute(database.queries("speed").business_timezone).fetchone()
+    return ZoneInfo(row[0] if row else "UTC")
+
+
+def booked(rows: pl.DataFrame) -> dict[str, int]:
+    """What rows of the journal say the measures of the orders cube must be: sums over the counted ones."""
+    counted = rows.filter(pl.col("decision") == Decision.COUNTED)
+
+    def total(measure: kpis.Measure) -> int:
+        of_type = counted.filter(pl.col("event_type") == measure.event_type)
+        if measure.aggregate is kpis.Aggregate.EVENTS:
+            return of_type.height
+        return int(of_type["units" if measure.unit is kpis.Unit.COUNT else "cents"].sum())
+
+    return {measure.name: total(measure) for measure in kpis.measures_of(kpis.ORDERS)}
+
+
+def disagreements(connection: psycopg.Connection[Any], topic: str, business_date: date) -> dict[str, tuple[int, int]]:
+    """Measures of a date where journal and panes differ: ``{measure: (journal, panes)}``; empty is as it must be.
+
+    Call it inside one REPEATABLE READ transaction where events are still coming.
+    """
+    wanted = booked(read(connection, topic, business_date))
+    row = connection.execute(database.queries("speed").order_panes_of_date, {"business_date": business_date}).fetchone()
+    panes = dict(zip((m.name for m in kpis.measures_of(kpis.ORDERS)), row or (), strict=True))
+    return {name: (wanted[name], panes[name]) for name in wanted if wanted[name] != panes[name]}
