@@ -10,14 +10,14 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import KafkaError, Message
 
 from stream.archive_batch import BatchLimit, PendingState
-from stream.archive_source import Source, has_members
+from stream.archive_source import Ending, Source, has_members
 from stream.archive_table import FencedError, MasterDataset, Offsets, covers, missing
 from tandem import database
 from tandem.errors import TandemError
@@ -28,7 +28,6 @@ _READ_AT_ONCE = 5_000
 _READ_S = 0.2
 _LOOK_S = 0.5
 """How often a waiting process looks whether others have committed."""
-_BACK_OFF_S = (0.5, 10.0)
 _log = structlog.get_logger(__name__)
 
 
@@ -39,24 +38,6 @@ class Totals:
     events: int
     commits: int
     next_offsets: Offsets
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """When an archiver ends: when told to, or at ``deadline``, an instant of ``time.monotonic``."""
-
-    stop: threading.Event = field(default_factory=threading.Event)
-    deadline: float | None = None
-
-    def has_come(self) -> bool:
-        """Whether it is time."""
-        return self.stop.is_set() or (self.deadline is not None and time.monotonic() >= self.deadline)
-
-    def has_come_within(self, wait_s: float) -> bool:
-        """Wait at most so long for it."""
-        left_s = wait_s if self.deadline is None else min(wait_s, max(0.0, self.deadline - time.monotonic()))
-        self.stop.wait(left_s)
-        return self.has_come()
 
 
 class Archiver:
@@ -91,11 +72,12 @@ class Archiver:
 
     def run_until_caught_up(self) -> Totals:
         """Archive until the archive holds everything that was committed in Kafka when this was called."""
-        bounds = self._bounds()
+        bounds = self._source.wait_for_bounds(self._ending)
         return self.run({partition: high for partition, (_, high) in bounds.items()} if bounds else None)
 
     def _step(self, target: Offsets | None) -> None:
-        messages = self._source.read(_READ_AT_ONCE, _READ_S)
+        room = self._limit.events - len(self._pending.offsets)
+        messages = self._source.read(min(_READ_AT_ONCE, room), _READ_S)
         if (granted := self._source.take_grant()) is not None:
             self._start(granted)
             return
@@ -127,7 +109,7 @@ class Archiver:
 
         Empty where the ending came while Kafka was away.
         """
-        bounds = self._bounds()
+        bounds = self._source.wait_for_bounds(self._ending)
         while True:
             self._dataset.refresh()
             held = self._dataset.next_offsets()
@@ -164,18 +146,6 @@ class Archiver:
         self._looked_at = time.monotonic()
         self._dataset.refresh()
         return covers(self._dataset.next_offsets(), target)
-
-    def _bounds(self) -> dict[int, tuple[int, int]]:
-        """What Kafka holds of every partition, once it answers; empty where the ending comes first."""
-        wait_s, longest_s = _BACK_OFF_S
-        while True:
-            try:
-                return self._source.bounds()
-            except KafkaException as error:
-                _log.warning("waiting_for_kafka", brokers=self._settings.brokers, reason=error.args[0].str())
-                if self._ending.has_come_within(wait_s):
-                    return {}
-                wait_s = min(2 * wait_s, longest_s)
 
 
 def next_offsets(settings: Settings) -> Offsets:

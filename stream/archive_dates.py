@@ -67,15 +67,10 @@ def _the_only_one(value: bytes) -> str | None:
 
 
 def _moment(text: pl.Expr) -> pl.Expr:
-    """The UTC instant of an RFC 3339 text, NULL where the grammar, the calendar or the clock does not know it."""
+    """The UTC instant of a text in the grammar of event_time, NULL where it is none or not a date of the calendar."""
     local = text.str.slice(0, 19).str.to_datetime("%Y-%m-%dT%H:%M:%S", time_unit="us", strict=False)
     offset = text.str.extract(r"([+-][0-9]{2}:[0-9]{2})$")
     hours, minutes = (offset.str.slice(at, 2).cast(pl.Int64).fill_null(0) for at in (1, 4))
     sign = pl.when(offset.str.starts_with("-")).then(-1).otherwise(1)
-    on_the_clock = text.str.contains(EVENT_TIME_PATTERN) & (hours < 24) & (minutes < 60) & ~_leap_second(text)
     utc = local - pl.duration(minutes=sign * (hours * 60 + minutes))
-    return pl.when(on_the_clock).then(utc).otherwise(None).dt.replace_time_zone("UTC")
-
-
-def _leap_second(text: pl.Expr) -> pl.Expr:
-    return text.str.slice(17, 2) == "60"
+    return pl.when(text.str.contains(EVENT_TIME_PATTERN)).then(utc).otherwise(None).dt.replace_time_zone("UTC")

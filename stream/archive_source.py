@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -16,6 +18,10 @@ from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
 
 _ANSWER_S = 10.0
+_BACK_OFF_S = (0.5, 10.0)
+"""First and longest wait for a broker that does not answer."""
+_NO_TOPIC_S = 10.0
+"""A topic that was just created may take a moment to be known."""
 _WARN_EVERY_S = 10.0
 _AWAY = {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._TIMED_OUT}  # noqa: SLF001 - the library's public constants for its own error codes
 _log = structlog.get_logger(__name__)
@@ -23,6 +29,24 @@ _log = structlog.get_logger(__name__)
 _SILENT = logging.getLogger("stream.librdkafka")
 _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """When an archiver ends: when told to, or at ``deadline``, an instant of ``time.monotonic``."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    deadline: float | None = None
+
+    def has_come(self) -> bool:
+        """Whether it is time."""
+        return self.stop.is_set() or (self.deadline is not None and time.monotonic() >= self.deadline)
+
+    def has_come_within(self, wait_s: float) -> bool:
+        """Wait at most so long for it."""
+        left_s = wait_s if self.deadline is None else min(wait_s, max(0.0, self.deadline - time.monotonic()))
+        self.stop.wait(left_s)
+        return self.has_come()
 
 
 def group_id(settings: Settings) -> str:
@@ -92,14 +116,31 @@ class Source:
         """Read exactly these partitions, from these offsets. What was fetched before is dropped."""
         self._consumer.assign([TopicPartition(self._topic, p, offset) for p, offset in positions.items()])
 
-    def bounds(self) -> dict[int, tuple[int, int]]:
-        """First offset that Kafka holds, and the one after the last committed, for every partition.
+    def wait_for_bounds(self, ending: Ending) -> dict[int, tuple[int, int]]:
+        """Of every partition the first offset that Kafka holds, and the one after its last committed record.
 
-        Raises TandemError where the topic does not exist, and KafkaException where no broker answers.
+        Waits for Kafka; empty where the ending comes first. Raises TandemError where there is no such topic.
         """
+        wait_s, longest_s = _BACK_OFF_S
+        patience_ends = time.monotonic() + _NO_TOPIC_S
+        while True:
+            try:
+                return self._bounds()
+            except KafkaException as failure:
+                error: KafkaError = failure.args[0]
+                if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART and time.monotonic() > patience_ends:
+                    raise TandemError(
+                        f"topic '{self._topic}' does not exist on {self._settings.brokers}", "run 'tandem up'"
+                    ) from failure
+                self._on_error(error)
+            if ending.has_come_within(wait_s):
+                return {}
+            wait_s = min(2 * wait_s, longest_s)
+
+    def _bounds(self) -> dict[int, tuple[int, int]]:
         found = self._consumer.list_topics(self._topic, timeout=_ANSWER_S).topics[self._topic]
         if found.error is not None:
-            raise TandemError(f"topic '{self._topic}' does not exist on {self._settings.brokers}", "run 'tandem up'")
+            raise KafkaException(found.error)
         return {p: self._partition_bounds(p) for p in sorted(found.partitions)}
 
     def _partition_bounds(self, partition: int) -> tuple[int, int]:

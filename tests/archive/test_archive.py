@@ -1,0 +1,148 @@
+"""The archiver on a real broker: every visible record, as it came, once."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable
+from shop import NOON, Shop, archived, ends, order, visible
+
+from stream.archive import Totals, archive, next_offsets, wait_until
+from stream.archive_table import SCHEMA
+from stream.archive_verify import verify
+from tandem.errors import TandemError
+from tandem.settings import Settings
+
+pytestmark = pytest.mark.integration
+
+
+def catch_up(settings: Settings) -> Totals:
+    return archive(settings, stop=threading.Event(), until_caught_up=True)
+
+
+@pytest.fixture
+def shop(topic_prefix: Settings) -> Shop:
+    return Shop(topic_prefix)
+
+
+def test_every_record_is_archived_as_it_came(topic_prefix: Settings, shop: Shop):
+    shop.sell(2_000)
+    assert catch_up(topic_prefix).events == 2_000
+    assert archived(topic_prefix) == visible(topic_prefix)
+
+
+def test_what_cannot_be_read_is_archived_byte_for_byte(topic_prefix: Settings, shop: Shop):
+    odd = [b"\xff\xfe\x00", b"", None, b'{"event_time":', b"[1, 2]", b"\x00" * 1_000, bytes(range(256))]
+    shop.send(odd, keys=[b"\xff", b"", None, b"k", None, b"\x00", b"k"], partition=3)
+    catch_up(topic_prefix)
+    assert [record.value for record in archived(topic_prefix)] == odd
+    assert [record.key for record in archived(topic_prefix)] == [b"\xff", b"", None, b"k", None, b"\x00", b"k"]
+    dates = pl.scan_delta(topic_prefix.archive).select("business_date").unique().collect()
+    assert dates["business_date"].to_list() == ["unknown"]
+
+
+def test_aborted_records_are_never_archived(topic_prefix: Settings, shop: Shop):
+    shop.sell(100)
+    shop.sell(100, commit=False)
+    shop.sell(100)
+    catch_up(topic_prefix)
+    assert archived(topic_prefix) == visible(topic_prefix)
+    assert len(visible(topic_prefix)) == 200
+
+
+def test_the_archive_reaches_the_end_of_the_log_though_the_last_offsets_are_markers(topic_prefix: Settings, shop: Shop):
+    shop.sell(50)
+    shop.sell(50, commit=False)
+    catch_up(topic_prefix)
+    assert next_offsets(topic_prefix) == ends(topic_prefix)
+    assert sum(next_offsets(topic_prefix).values()) > 100
+
+
+def test_a_marker_alone_moves_the_archive(topic_prefix: Settings, shop: Shop):
+    shop.sell(50)
+    catch_up(topic_prefix)
+    shop.send([order(1)], partition=5, commit=False)
+    catch_up(topic_prefix)
+    assert next_offsets(topic_prefix) == ends(topic_prefix)
+
+
+def test_nothing_is_committed_while_nothing_comes(topic_prefix: Settings, shop: Shop):
+    shop.sell(50)
+    catch_up(topic_prefix)
+    before = verify(topic_prefix).version
+    assert catch_up(topic_prefix).commits == 0
+    quick = topic_prefix.model_copy(update={"archive_batch_linger": timedelta(milliseconds=50)})
+    stop = threading.Event()
+    threading.Timer(2, stop.set).start()
+    assert archive(quick, stop=stop).commits == 0
+    assert verify(topic_prefix).version == before
+
+
+def test_an_open_transaction_holds_the_archive_back_without_hanging_it(topic_prefix: Settings, shop: Shop):
+    shop.begin(order(1), partition=0)
+    Shop(topic_prefix, "other").send([order(2)], partition=0)
+    catch_up(topic_prefix)
+    assert archived(topic_prefix) == []
+    shop.abort()
+    catch_up(topic_prefix)
+    assert [record.value for record in archived(topic_prefix)] == [order(2)]
+
+
+def test_an_event_lies_under_its_date_in_the_business_time_zone(topic_prefix: Settings, shop: Shop):
+    berlin = topic_prefix.model_copy(update={"business_timezone": "Europe/Berlin"})
+    shop.send(
+        [order(1, datetime(2017, 12, 23, 22, 59, 59, tzinfo=UTC)), order(2, datetime(2017, 12, 23, 23, tzinfo=UTC))]
+    )
+    catch_up(berlin)
+    held = pl.scan_delta(berlin.archive).sort("value").select("value", "business_date").collect()
+    assert held["business_date"].to_list() == ["2017-12-23", "2017-12-24"]
+
+
+def test_an_event_from_the_future_is_archived_under_an_unknown_date(topic_prefix: Settings, shop: Shop):
+    now = datetime.now(UTC)
+    shop.send([order(1, now + timedelta(hours=26)), order(2, NOON)])
+    catch_up(topic_prefix)
+    held = pl.scan_delta(topic_prefix.archive).sort("value").select("business_date").collect()
+    assert held["business_date"].to_list() == ["unknown", "2017-12-23"]
+
+
+def test_a_batch_holds_no_more_events_than_the_limit(topic_prefix: Settings, shop: Shop):
+    shop.sell(3_500, days=1)
+    catch_up(topic_prefix.model_copy(update={"archive_batch_max_events": 1_000}))
+    rows = DeltaTable(topic_prefix.archive).get_add_actions(flatten=True)["num_records"].to_pylist()
+    assert sum(rows) == 3_500
+    assert max(rows) == 1_000
+    assert archived(topic_prefix) == visible(topic_prefix)
+
+
+def test_a_batch_is_committed_when_it_is_large_in_bytes(topic_prefix: Settings, shop: Shop):
+    shop.sell(15_000, days=1)
+    assert catch_up(topic_prefix.model_copy(update={"archive_batch_max_bytes": 100_000})).commits >= 3
+    assert archived(topic_prefix) == visible(topic_prefix)
+
+
+def test_wait_until_archives_where_nobody_else_does(topic_prefix: Settings, shop: Shop):
+    shop.sell(500)
+    wait_until(topic_prefix, ends(topic_prefix), timedelta(seconds=60))
+    assert archived(topic_prefix) == visible(topic_prefix)
+
+
+def test_wait_until_returns_at_once_where_the_archive_holds_it(topic_prefix: Settings, shop: Shop):
+    shop.sell(10)
+    catch_up(topic_prefix)
+    assert wait_until(topic_prefix, ends(topic_prefix), timedelta(0)).commits == 0
+
+
+def test_wait_until_says_how_far_the_archive_is_behind(topic_prefix: Settings, shop: Shop):
+    shop.sell(10)
+    beyond = {partition: end + 7 for partition, end in ends(topic_prefix).items() if partition == 0}
+    with pytest.raises(TandemError, match=r"\d+ offsets behind after 1 s"):
+        wait_until(topic_prefix, beyond, timedelta(seconds=1))
+
+
+def test_the_schema_is_the_published_one(topic_prefix: Settings, shop: Shop):
+    catch_up(topic_prefix)
+    assert pl.scan_delta(topic_prefix.archive).collect_schema().names() == SCHEMA.names
