@@ -28,6 +28,14 @@ CREATE TABLE batch.category_hours (
     amended_units bigint DEFAULT 0 NOT NULL
 );
 
+CREATE TABLE batch.claims (
+    business_date date NOT NULL,
+    holder text NOT NULL,
+    backend_pid integer,
+    backend_started timestamp with time zone,
+    claimed_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE batch.daily_metrics (
     run_id text NOT NULL,
     business_date date NOT NULL,
@@ -147,6 +155,7 @@ CREATE TABLE public.installation (
     only_row boolean DEFAULT true NOT NULL,
     business_timezone text NOT NULL,
     currency text NOT NULL,
+    installed_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT installation_only_row_check CHECK (only_row)
 );
 
@@ -248,6 +257,15 @@ CREATE TABLE reconciliation.cuts (
     taken_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE reconciliation.digest_entries (
+    dag_run text NOT NULL,
+    business_date date NOT NULL,
+    reconciliation_id bigint,
+    failure text DEFAULT ''::text NOT NULL,
+    ended_at timestamp with time zone DEFAULT now() NOT NULL,
+    mailed_at timestamp with time zone
+);
+
 CREATE TABLE reconciliation.discrepancies (
     reconciliation_id bigint NOT NULL,
     topic text NOT NULL,
@@ -295,6 +313,11 @@ ALTER TABLE reconciliation.mails ALTER COLUMN mail_id ADD GENERATED ALWAYS AS ID
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE reconciliation.notices (
+    notice text NOT NULL,
+    sent_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 CREATE TABLE reconciliation.reconciliations (
@@ -532,34 +555,42 @@ CREATE VIEW serving.daily AS
         ), dates AS (
          SELECT (generate_series((span.first_date)::timestamp with time zone, (span.last_date)::timestamp with time zone, '1 day'::interval))::date AS business_date
            FROM span
-        ), latest_run AS (
-         SELECT DISTINCT ON (runs.business_date) runs.business_date,
-            runs.run_id
-           FROM batch.runs
-          WHERE (runs.kind <> 'recompute'::text)
-          ORDER BY runs.business_date, runs.created_at DESC
+        ), checked AS (
+         SELECT DISTINCT ON (r.business_date) r.business_date,
+            r.run_id,
+            r.created_at
+           FROM batch.runs r
+          WHERE ((r.kind <> 'recompute'::text) AND (EXISTS ( SELECT
+                   FROM batch.gate_results g
+                  WHERE (g.run_id = r.run_id))))
+          ORDER BY r.business_date, r.created_at DESC
         ), failed AS (
-         SELECT latest_run.business_date,
+         SELECT checked.business_date,
+            max(checked.created_at) AS failed_at,
             string_agg(DISTINCT gate_results.expectation, ', '::text) AS expectations
-           FROM (latest_run
+           FROM (checked
              JOIN batch.gate_results USING (run_id, business_date))
           WHERE ((gate_results.level = 'fail'::text) AND (NOT gate_results.success))
-          GROUP BY latest_run.business_date
+          GROUP BY checked.business_date
         ), judged AS (
          SELECT dates.business_date,
             failed.expectations,
+            failed.failed_at,
+            b.*::serving.batch_daily AS published,
                 CASE
-                    WHEN (b_1.run_id IS NOT NULL) THEN 'certified'::text
+                    WHEN (b.run_id IS NOT NULL) THEN 'certified'::text
                     WHEN (failed.business_date IS NOT NULL) THEN 'failed'::text
-                    WHEN (s_1.business_date IS NULL) THEN 'missing'::text
+                    WHEN ((NOT (EXISTS ( SELECT
+                       FROM speed.order_minutes s_1
+                      WHERE (s_1.business_date = dates.business_date)))) AND (NOT (EXISTS ( SELECT
+                       FROM speed.adjustments s_1
+                      WHERE (s_1.business_date = dates.business_date))))) THEN 'missing'::text
                     WHEN (now() > (((dates.business_date + 1) + '06:00:00'::time without time zone) AT TIME ZONE 'UTC'::text)) THEN 'overdue'::text
                     ELSE 'provisional'::text
                 END AS status
-           FROM (((dates
-             LEFT JOIN serving.batch_daily b_1 USING (business_date))
+           FROM ((dates
+             LEFT JOIN serving.batch_daily b USING (business_date))
              LEFT JOIN failed USING (business_date))
-             LEFT JOIN ( SELECT DISTINCT order_minutes.business_date
-                   FROM speed.order_minutes) s_1 USING (business_date))
         )
  SELECT j.business_date,
     j.status,
@@ -569,70 +600,39 @@ CREATE VIEW serving.daily AS
             WHEN 'overdue'::text THEN 'speed'::text
             ELSE NULL::text
         END AS layer,
-    b.version,
-        CASE
-            WHEN (j.status = 'certified'::text) THEN b.as_of
-            ELSE s.as_of
-        END AS as_of,
+    (j.published).version AS version,
+    COALESCE((j.published).as_of, s.as_of) AS as_of,
     (j.status = 'certified'::text) AS complete,
-        CASE j.status
-            WHEN 'failed'::text THEN ('the gates failed: '::text || j.expectations)
-            WHEN 'missing'::text THEN 'neither layer has this date'::text
-            WHEN 'overdue'::text THEN 'the nightly run for this date never published'::text
-            WHEN 'provisional'::text THEN 'the nightly run comes after the date ends'::text
+        CASE
+            WHEN (j.status = 'failed'::text) THEN ('the gates failed: '::text || j.expectations)
+            WHEN (j.status = 'missing'::text) THEN 'neither layer has this date'::text
+            WHEN (j.status = 'overdue'::text) THEN 'the nightly run for this date never published'::text
+            WHEN (j.status = 'provisional'::text) THEN 'the nightly run comes after the date ends'::text
+            WHEN (j.failed_at > (j.published).as_of) THEN ('a later run failed its gates: '::text || j.expectations)
             ELSE ''::text
         END AS reason,
-        CASE j.status
-            WHEN 'certified'::text THEN b.order_count
-            WHEN 'provisional'::text THEN s.order_count
-            WHEN 'overdue'::text THEN s.order_count
-            ELSE NULL::bigint
-        END AS order_count,
-        CASE j.status
-            WHEN 'certified'::text THEN b.revenue_cents
-            WHEN 'provisional'::text THEN s.revenue_cents
-            WHEN 'overdue'::text THEN s.revenue_cents
-            ELSE NULL::bigint
-        END AS revenue_cents,
-        CASE j.status
-            WHEN 'certified'::text THEN b.cancelled_revenue_cents
-            WHEN 'provisional'::text THEN s.cancelled_revenue_cents
-            WHEN 'overdue'::text THEN s.cancelled_revenue_cents
-            ELSE NULL::bigint
-        END AS cancelled_revenue_cents,
-        CASE j.status
-            WHEN 'certified'::text THEN b.amended_revenue_cents
-            WHEN 'provisional'::text THEN s.amended_revenue_cents
-            WHEN 'overdue'::text THEN s.amended_revenue_cents
-            ELSE NULL::bigint
-        END AS amended_revenue_cents,
-        CASE j.status
-            WHEN 'certified'::text THEN b.net_revenue_cents
-            WHEN 'provisional'::text THEN s.net_revenue_cents
-            WHEN 'overdue'::text THEN s.net_revenue_cents
-            ELSE NULL::bigint
-        END AS net_revenue_cents,
-        CASE j.status
-            WHEN 'certified'::text THEN b.avg_order_value_cents
-            WHEN 'provisional'::text THEN s.avg_order_value_cents
-            WHEN 'overdue'::text THEN s.avg_order_value_cents
-            ELSE NULL::bigint
-        END AS avg_order_value_cents,
-        CASE j.status
-            WHEN 'certified'::text THEN b.unique_customers
-            WHEN 'provisional'::text THEN s.unique_customers
-            WHEN 'overdue'::text THEN s.unique_customers
-            ELSE NULL::bigint
-        END AS unique_customers,
-        CASE j.status
-            WHEN 'certified'::text THEN b.units
-            WHEN 'provisional'::text THEN s.units
-            WHEN 'overdue'::text THEN s.units
-            ELSE NULL::bigint
-        END AS units
-   FROM ((judged j
-     LEFT JOIN serving.batch_daily b USING (business_date))
-     LEFT JOIN serving.speed_daily s USING (business_date));
+    COALESCE((j.published).order_count, s.order_count) AS order_count,
+    COALESCE((j.published).revenue_cents, s.revenue_cents) AS revenue_cents,
+    COALESCE((j.published).cancelled_revenue_cents, s.cancelled_revenue_cents) AS cancelled_revenue_cents,
+    COALESCE((j.published).amended_revenue_cents, s.amended_revenue_cents) AS amended_revenue_cents,
+    COALESCE((j.published).net_revenue_cents, s.net_revenue_cents) AS net_revenue_cents,
+    COALESCE((j.published).avg_order_value_cents, s.avg_order_value_cents) AS avg_order_value_cents,
+    COALESCE((j.published).unique_customers, s.unique_customers) AS unique_customers,
+    COALESCE((j.published).units, s.units) AS units
+   FROM (judged j
+     LEFT JOIN LATERAL ( SELECT day.business_date,
+            day.as_of,
+            day.order_count,
+            day.revenue_cents,
+            day.cancelled_revenue_cents,
+            day.amended_revenue_cents,
+            day.net_revenue_cents,
+            day.avg_order_value_cents,
+            day.unique_customers,
+            day.units
+           FROM serving.speed_daily day
+          WHERE ((day.business_date = j.business_date) AND (j.status = ANY (ARRAY['provisional'::text, 'overdue'::text])))
+         OFFSET 0) s ON (true));
 
 CREATE TABLE speed.category_hours (
     business_date date NOT NULL,
@@ -1032,6 +1032,9 @@ CREATE TABLE speed.quarantine (
 ALTER TABLE ONLY batch.category_hours
     ADD CONSTRAINT category_hours_pkey PRIMARY KEY (run_id, cell_start, category);
 
+ALTER TABLE ONLY batch.claims
+    ADD CONSTRAINT claims_pkey PRIMARY KEY (business_date);
+
 ALTER TABLE ONLY batch.daily_metrics
     ADD CONSTRAINT daily_metrics_pkey PRIMARY KEY (run_id, business_date);
 
@@ -1086,6 +1089,9 @@ ALTER TABLE ONLY reconciliation.cut_product_hours
 ALTER TABLE ONLY reconciliation.cuts
     ADD CONSTRAINT cuts_pkey PRIMARY KEY (run_id);
 
+ALTER TABLE ONLY reconciliation.digest_entries
+    ADD CONSTRAINT digest_entries_pkey PRIMARY KEY (dag_run);
+
 ALTER TABLE ONLY reconciliation.discrepancies
     ADD CONSTRAINT discrepancies_pkey PRIMARY KEY (reconciliation_id, topic, partition, "offset");
 
@@ -1094,6 +1100,9 @@ ALTER TABLE ONLY reconciliation.ledger
 
 ALTER TABLE ONLY reconciliation.mails
     ADD CONSTRAINT mails_pkey PRIMARY KEY (mail_id);
+
+ALTER TABLE ONLY reconciliation.notices
+    ADD CONSTRAINT notices_pkey PRIMARY KEY (notice);
 
 ALTER TABLE ONLY reconciliation.reconciliations
     ADD CONSTRAINT reconciliations_pkey PRIMARY KEY (reconciliation_id);
@@ -1179,6 +1188,9 @@ ALTER TABLE ONLY reconciliation.cut_order_hours
 ALTER TABLE ONLY reconciliation.cut_product_hours
     ADD CONSTRAINT cut_product_hours_run_id_fkey FOREIGN KEY (run_id) REFERENCES reconciliation.cuts(run_id);
 
+ALTER TABLE ONLY reconciliation.digest_entries
+    ADD CONSTRAINT digest_entries_reconciliation_id_fkey FOREIGN KEY (reconciliation_id) REFERENCES reconciliation.reconciliations(reconciliation_id);
+
 ALTER TABLE ONLY reconciliation.discrepancies
     ADD CONSTRAINT discrepancies_reconciliation_id_fkey FOREIGN KEY (reconciliation_id) REFERENCES reconciliation.reconciliations(reconciliation_id);
 
@@ -1212,6 +1224,10 @@ GRANT USAGE ON SCHEMA speed TO tandem_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.category_hours TO tandem_batch;
 GRANT SELECT ON TABLE batch.category_hours TO tandem_reconciliation;
 GRANT SELECT ON TABLE batch.category_hours TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.claims TO tandem_batch;
+GRANT SELECT ON TABLE batch.claims TO tandem_reconciliation;
+GRANT SELECT ON TABLE batch.claims TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.daily_metrics TO tandem_batch;
 GRANT SELECT ON TABLE batch.daily_metrics TO tandem_reconciliation;
@@ -1276,6 +1292,9 @@ GRANT SELECT ON TABLE reconciliation.cuts TO tandem_batch;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.cuts TO tandem_reconciliation;
 GRANT SELECT ON TABLE reconciliation.cuts TO tandem_reader;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.digest_entries TO tandem_reconciliation;
+GRANT SELECT ON TABLE reconciliation.digest_entries TO tandem_reader;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.discrepancies TO tandem_reconciliation;
 GRANT SELECT ON TABLE reconciliation.discrepancies TO tandem_reader;
 
@@ -1286,6 +1305,9 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.mails TO tandem_reconc
 GRANT SELECT ON TABLE reconciliation.mails TO tandem_reader;
 
 GRANT USAGE ON SEQUENCE reconciliation.mails_mail_id_seq TO tandem_reconciliation;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.notices TO tandem_reconciliation;
+GRANT SELECT ON TABLE reconciliation.notices TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.reconciliations TO tandem_reconciliation;
 GRANT SELECT ON TABLE reconciliation.reconciliations TO tandem_reader;

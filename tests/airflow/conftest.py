@@ -1,4 +1,4 @@
-"""Airflow's own code for the tests, with settings of their own and no server; imported before any test imports Airflow."""
+"""Airflow's own code for the tests, set up before it is first imported, with no server."""
 
 from __future__ import annotations
 

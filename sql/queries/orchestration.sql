@@ -1,0 +1,31 @@
+-- What the DAGs ask of the database. See tandem/claims.py and reconciliation/digest.py.
+
+-- name: lock_claims
+SELECT pg_advisory_xact_lock(hashtext('tandem.claims'));
+
+-- name: others_claims
+-- A claim of a command whose database session is gone does not count.
+SELECT business_date, holder, claimed_at FROM batch.claims AS c
+WHERE business_date = ANY (%(dates)s) AND holder <> %(holder)s
+  AND (backend_pid IS NULL OR EXISTS (
+      SELECT FROM pg_stat_activity AS a
+      WHERE a.pid = c.backend_pid AND a.backend_start = c.backend_started))
+ORDER BY business_date;
+
+-- name: claim
+INSERT INTO batch.claims (business_date, holder, backend_pid, backend_started)
+SELECT business_date, %(holder)s, a.pid, a.backend_start
+FROM unnest(%(dates)s::date[]) AS wanted (business_date)
+LEFT JOIN pg_stat_activity AS a ON %(bound_to_session)s AND a.pid = pg_backend_pid()
+ON CONFLICT (business_date) DO UPDATE
+SET holder = excluded.holder, backend_pid = excluded.backend_pid, backend_started = excluded.backend_started,
+    claimed_at = CASE WHEN claims.holder = excluded.holder THEN claims.claimed_at ELSE now() END;
+
+-- name: release
+DELETE FROM batch.claims WHERE holder = %(holder)s;
+
+-- name: all_claims
+SELECT business_date, holder, claimed_at FROM batch.claims ORDER BY business_date;
+
+-- name: installed_at
+SELECT installed_at FROM public.installation;
