@@ -71,9 +71,9 @@ def test_what_a_dead_run_left_is_taken_over(batch) -> None:
 
 def test_a_command_says_in_one_line_who_is_in_its_way(clean_database: Settings, batch) -> None:
     claims.take(batch, [SATURDAY], NIGHTLY)
-    with pytest.raises(TandemError, match=r"2017-12-23 is being worked on by airflow:nightly:.*: wait until"):
-        with claims.held(clean_database, [SATURDAY]):
-            pytest.fail("two at once")
+    blocked = r"2017-12-23 is being worked on by airflow:nightly:.*: wait until"
+    with pytest.raises(TandemError, match=blocked), claims.held(clean_database, [SATURDAY]):
+        pytest.fail("two at once")
 
 
 def test_a_command_holds_its_dates_until_it_ends(clean_database: Settings, batch) -> None:
