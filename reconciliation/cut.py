@@ -88,17 +88,17 @@ def take(settings: Settings, business_date: date, run_id: str, *, timeout: timed
     """
     allowed = settings.cut_timeout if timeout is None else timeout
     with database.connect(settings, database.RECONCILIATION, autocommit=True) as connection:
-        if (existing := read(connection, settings, run_id)) is not None:
+        if (existing := read(connection, run_id)) is not None:
             return _same_date(existing, business_date)
         wanted = end_offsets(settings)
-        lag = _wait(connection, settings, wanted, time.monotonic() + allowed.total_seconds())
+        lag = _wait(connection, wanted, time.monotonic() + allowed.total_seconds())
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
         try:
             with connection.transaction():
                 _copy(connection, settings, business_date, run_id, wanted=wanted, lag=lag)
         except psycopg.errors.UniqueViolation:
             pass  # the same run took it at the same moment
-        taken = read(connection, settings, run_id)
+        taken = read(connection, run_id)
     if taken is None:
         raise TandemError(f"the cut of run {run_id} vanished", "take it again under a new run id")
     return _same_date(taken, business_date)
@@ -112,10 +112,10 @@ def _same_date(cut: Cut, business_date: date) -> Cut:
     return cut
 
 
-def _wait(connection: psycopg.Connection[Any], settings: Settings, wanted: Offsets, deadline: float) -> int:
+def _wait(connection: psycopg.Connection[Any], wanted: Offsets, deadline: float) -> int:
     """Wait until the speed layer has passed ``wanted``; returns how many records it still lacks, 0 when it has."""
     while True:
-        parameters = {"topic": settings.topic(topics.ORDER_EVENTS)}
+        parameters = {"topic": topics.ORDER_EVENTS}
         reached = dict(connection.execute(database.queries("reconciliation").progress, parameters).fetchall())
         lag: int = sum(max(0, end - reached.get(partition, 0)) for partition, end in wanted.items())
         if lag == 0 or time.monotonic() >= deadline:
@@ -143,7 +143,7 @@ def _copy(
         "reason": reason,
         "lag": lag,
         "rule_version": RULE_VERSION,
-        "topic": settings.topic(topics.ORDER_EVENTS),
+        "topic": topics.ORDER_EVENTS,
         "partitions": list(wanted),
         "offsets": list(wanted.values()),
     }
@@ -157,10 +157,10 @@ def _copy(
     connection.execute(queries.copy_distincts, parameters)
 
 
-def read(connection: psycopg.Connection[Any], settings: Settings, run_id: str) -> Cut | None:
+def read(connection: psycopg.Connection[Any], run_id: str) -> Cut | None:
     """The cut of a run as it was taken, or None."""
     queries = database.queries("reconciliation")
-    parameters = {"run_id": run_id, "topic": settings.topic(topics.ORDER_EVENTS)}
+    parameters = {"run_id": run_id, "topic": topics.ORDER_EVENTS}
     row = connection.execute(queries.cut, parameters).fetchone()
     if row is None:
         return None

@@ -89,8 +89,8 @@ def write_speed(settings: Settings, orders: list[Order], offsets: dict[int, int]
         revenue = sum(order.cents for order in theirs)
         insert(settings, "speed.customer_days", **row, order_count=len(theirs), revenue_cents=revenue)
     for partition, next_offset in (offsets or {}).items():
-        topic = settings.topic(topics.ORDER_EVENTS)
-        insert(settings, "speed.partitions", topic=topic, partition=partition, next_offset=next_offset)
+        place = {"topic": topics.ORDER_EVENTS, "partition": partition}
+        insert(settings, "speed.partitions", **place, next_offset=next_offset)
 
 
 def write_batch(settings: Settings, orders: list[Order], run_id: str, *, day: date = DAY, publish: bool = True) -> None:
