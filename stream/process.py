@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from stream import dedupe, fold
 from stream.decode import decode
-from stream.types import MICROSECOND, Records, Rules
+from stream.types import EPOCH, MICROSECOND, Records, Rules
 from stream.validate import validate
 from tandem import journal
 from tandem.events import Decision
@@ -107,7 +107,7 @@ def _segments(decided: pl.DataFrame, states: dict[int, dedupe.PartitionState], r
 
 
 def _segment(rows: pl.DataFrame, table: pa.Table, state: dedupe.PartitionState) -> Segment:
-    after = None if state.watermark_us == dedupe.NO_WATERMARK else _instant(state.watermark_us)
+    after = None if state.watermark_us == dedupe.NO_WATERMARK else EPOCH + state.watermark_us * MICROSECOND
     return Segment(
         partition=rows["partition"][0],
         events=rows.height,
@@ -118,7 +118,3 @@ def _segment(rows: pl.DataFrame, table: pa.Table, state: dedupe.PartitionState) 
         watermark_after=after,
         content=journal.encode(table),
     )
-
-
-def _instant(time_us: int) -> datetime:
-    return pl.Series([time_us], dtype=pl.Int64).cast(_UTC)[0]  # type: ignore[no-any-return]

@@ -1,0 +1,115 @@
+"""Quarantined events: kept whole with their reasons, announced on ``quarantined-data`` and ``data-quality-alerts``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from stream.fold import business_date
+from stream.types import Records, Rules
+from tandem.events import Decision
+from tandem.topics import DATA_QUALITY_ALERTS, ORDER_EVENTS, QUARANTINED_DATA
+
+_MESSAGE_BYTES = 900_000
+"""What a message may hold where the broker keeps its defaults; a longer value stays in ``speed.quarantine`` only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A record that does not count. Field by field a row of ``speed.quarantine``; ``value`` as it came."""
+
+    topic: str
+    partition: int
+    offset: int
+    kafka_time: datetime
+    key: bytes | None
+    value: bytes | None
+    reasons: list[str]
+    event_id: str | None = None
+    event_type: str | None = None
+    event_time: datetime | None = None
+    order_id: str | None = None
+    customer_id: str | None = None
+    business_date: date | None = None
+
+    @property
+    def address(self) -> str:
+        """Where the record stands in Kafka."""
+        return f"{self.topic}:{self.partition}:{self.offset}"
+
+    def row(self) -> tuple[Any, ...]:
+        """The columns of ``speed.quarantine`` in order."""
+        return tuple(getattr(self, name) for name in self.__slots__)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A row of the outbox. ``dedupe_id`` is deterministic and goes out as the header ``message_id``."""
+
+    dedupe_id: str
+    topic: str
+    key: bytes
+    value: bytes
+
+    def row(self) -> tuple[Any, ...]:
+        """The columns of ``speed.outbox`` that are written."""
+        return self.dedupe_id, self.topic, self.key, self.value
+
+
+def of_orders(decided: pl.DataFrame, records: Records, rules: Rules) -> list[Quarantined]:
+    """The quarantined among the decided events of these records."""
+    rows = decided.filter(pl.col("decision") == Decision.QUARANTINED).with_columns(
+        business_date(pl.col("event_time"), rules.zone).alias("business_date"),
+        pl.col("reasons").str.split(","),
+        pl.lit(ORDER_EVENTS).alias("topic"),
+    )
+    return [
+        Quarantined(
+            key=records.keys[row["row"]],
+            value=records.values[row["row"]],
+            **{name: row[name] for name in Quarantined.__slots__ if name not in {"key", "value"}},
+        )
+        for row in rows.iter_rows(named=True)
+    ]
+
+
+def messages(quarantined: Iterable[Quarantined]) -> list[Message]:
+    """What is announced: every record by itself, and one alert per partition and reason of the micro-batch."""
+    records = list(quarantined)
+    alerts: dict[tuple[str, int, str], list[Quarantined]] = {}
+    for record in records:
+        for reason in record.reasons:
+            alerts.setdefault((record.topic, record.partition, reason), []).append(record)
+    return [_message(record) for record in records] + [_alert(reason, of) for (_, _, reason), of in alerts.items()]
+
+
+def _message(record: Quarantined) -> Message:
+    facts = asdict(record) | {"key": _readable(record.key), "value": _readable(record.value)}
+    encoded = msgspec.json.encode(facts)
+    if len(encoded) > _MESSAGE_BYTES:
+        encoded = msgspec.json.encode(facts | {"key": None, "value": None, "value_bytes": len(record.value or b"")})
+    return Message(f"quarantine:{record.address}", QUARANTINED_DATA, record.address.encode(), encoded)
+
+
+def _readable(raw: bytes | None) -> str | None:
+    """Bytes as a text for people; the bytes themselves are in ``speed.quarantine``."""
+    return None if raw is None else raw.decode("utf-8", errors="replace")
+
+
+def _alert(reason: str, records: list[Quarantined]) -> Message:
+    first = records[0]
+    facts = {
+        "reason": reason,
+        "topic": first.topic,
+        "partition": first.partition,
+        "events": len(records),
+        "first_offset": first.offset,
+        "last_offset": records[-1].offset,
+        "first_kafka_time": first.kafka_time,
+    }
+    return Message(f"alert:{first.address}:{reason}", DATA_QUALITY_ALERTS, reason.encode(), msgspec.json.encode(facts))

@@ -1,0 +1,34 @@
+"""restore: what a partition remembers, from the journal of whoever read it before."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+import psycopg
+
+from stream.dedupe import PartitionState
+from stream.types import EPOCH, MICROSECOND
+from tandem import database, journal
+from tandem.events import Decision
+
+
+def restore(
+    connection: psycopg.Connection[Any], topic: str, partition: int, watermark: datetime | None, horizon: timedelta
+) -> PartitionState:
+    """The state of a partition whose accepted events reach up to ``watermark``: the ids within the dedupe horizon."""
+    if watermark is None:
+        return PartitionState()
+    state = PartitionState(watermark_us=(watermark - EPOCH) // MICROSECOND)
+    parameters = {"topic": topic, "partition": partition, "since": watermark - horizon}
+    query = database.queries("speed").accepted_since
+    with connection.transaction(), connection.cursor(name="journal") as cursor:
+        cursor.itersize = 50
+        for (segment,) in cursor.execute(query, parameters):
+            accepted = journal.decode(segment, partition).filter(
+                (pl.col("decision") == Decision.COUNTED) & (pl.col("event_time") >= watermark - horizon)
+            )
+            # An id is accepted again only once its first event has left the horizon: here, none repeats.
+            state.accept_new(accepted["event_id"].to_list(), accepted["event_time"].dt.epoch("us").to_numpy())
+    return state

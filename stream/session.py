@@ -1,0 +1,187 @@
+"""One membership in the group: from joining until a worker leaves, is fenced, or loses Kafka or Postgres.
+
+Everything a session knows comes from Postgres when a partition is granted, and is thrown away with the session. So no
+error needs repair: the next session goes on from what was committed.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from stream import corrections, quarantine, sink
+from stream.dedupe import PartitionState
+from stream.outbox import Relay
+from stream.process import MicroBatch, process
+from stream.restore import restore
+from stream.source import Polled, Position, Source
+from stream.stats import StatsState
+from stream.types import Rules
+from tandem import database
+from tandem.checks import RULE_VERSION
+from tandem.settings import Settings
+from tandem.topics import ORDER_EVENTS
+
+_RELAY_EVERY_S = 5.0
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class HeldState:
+    """A partition this worker holds."""
+
+    epoch: int
+    next_offset: int
+    memory: PartitionState
+
+
+class Session:
+    """A consumer, a connection, and what the held partitions remember."""
+
+    def __init__(self, settings: Settings, worker: str, stats: StatsState) -> None:
+        self._settings, self._worker, self._stats = settings, worker, stats
+        self._rules = Rules.of(settings)
+        self._held: dict[Position, HeldState] = {}
+        self._relayed_at = -_RELAY_EVERY_S
+        self._connection = sink.connect(settings)
+        self._relay = Relay(settings)
+        self._source = Source(settings, self._granted, self._taken)
+
+    def close(self) -> None:
+        """Leave the group and let go of everything."""
+        try:
+            self._source.close()
+        finally:
+            self._connection.close()
+
+    def step(self) -> int:
+        """Read, decide and commit one micro-batch; returns how many records there were.
+
+        Raises sink.Fenced, psycopg.OperationalError or KafkaException where the session is over; what it had not
+        committed, the next one reads again.
+        """
+        linger_s = self._settings.micro_batch_linger.total_seconds()
+        polled = self._source.poll(self._settings.micro_batch_max_events, linger_s)
+        batch = self._process(polled)
+        refused = self._commit(polled, batch)
+        if refused or time.monotonic() - self._relayed_at >= _RELAY_EVERY_S:
+            self._relay.send(self._connection)
+            self._relayed_at = time.monotonic()
+        return len(polled.orders) + len(polled.corrections)
+
+    def _process(self, polled: Polled) -> MicroBatch | None:
+        memories = {held: state.memory for (topic, held), state in self._held.items() if topic == ORDER_EVENTS}
+        return process(polled.orders, memories, self._rules) if len(polled.orders) else None
+
+    def _commit(self, polled: Polled, batch: MicroBatch | None) -> int:
+        """One transaction for all of it; returns how many records went to quarantine."""
+        moves = self._moves(polled, batch)
+        if not moves:
+            return 0
+        adjustments, refused = corrections.apply(polled.corrections)
+        if batch:
+            refused += quarantine.of_orders(batch.decided, polled.orders, self._rules)
+        rows = {
+            "journal": _journal_rows(moves, batch),
+            "adjustments": adjustments,
+            "quarantine": [record.row() for record in refused],
+            "outbox": [message.row() for message in quarantine.messages(refused)],
+        }
+        frames = {table: frame for table, frame in (batch.deltas if batch else {}).items() if frame.height}
+        sink.commit(self._connection, sink.Writes(moves, frames, {name: of for name, of in rows.items() if of}))
+        for move in moves:
+            self._held[move.topic, move.partition].next_offset = move.new_offset
+        self._note(batch, len(adjustments))
+        return len(refused)
+
+    def _moves(self, polled: Polled, batch: MicroBatch | None) -> list[sink.Move]:
+        watermarks = {segment.partition: segment.watermark_after for segment in batch.segments} if batch else {}
+        return [
+            sink.Move(
+                topic,
+                partition,
+                held.epoch,
+                held.next_offset,
+                offset,
+                watermarks.get(partition) if topic == ORDER_EVENTS else None,
+            )
+            for (topic, partition), offset in sorted(polled.reached.items())
+            if (held := self._held[topic, partition]).next_offset < offset
+        ]
+
+    def _note(self, batch: MicroBatch | None, adjustments: int) -> None:
+        self._stats.micro_batches += 1
+        self._stats.corrections += adjustments
+        if batch:
+            self._stats.add(batch.decided)
+            marks = [segment.watermark_after for segment in batch.segments if segment.watermark_after]
+            self._stats.watermark = max(
+                [*marks, *([self._stats.watermark] if self._stats.watermark else [])], default=None
+            )
+
+    def lag(self) -> int:
+        """Records still to come in the held partitions."""
+        return self._source.lag()
+
+    def show_progress(self) -> None:
+        """Let Kafka's own tools show the lag."""
+        self._source.show_progress()
+
+    def is_caught_up(self) -> bool:
+        """Whether the group has committed everything that Kafka holds now, whoever reads it."""
+        done = {
+            (topic, partition): offset
+            for topic, partition, offset in self._connection.execute(database.queries("speed").positions)
+        }
+        wanted = self._source.ends()
+        return all(done.get(position, 0) >= end for position, end in wanted.items())
+
+    def _granted(self, positions: list[Position]) -> dict[Position, int]:
+        for position in positions:
+            self._held[position] = self._take_over(position)
+        _log.info("partitions_granted", worker=self._worker, partitions=[f"{t}:{p}" for t, p in positions])
+        return {position: self._held[position].next_offset for position in positions}
+
+    def _take_over(self, position: Position) -> HeldState:
+        topic, partition = position
+        low, high = self._source.bounds(position)
+        claim = sink.claim(self._connection, topic, partition, low, self._worker)
+        if not low <= claim.next_offset <= high:  # or the worker before went on in between
+            self._source.check(position, claim.next_offset)
+        memory = PartitionState()
+        if topic == ORDER_EVENTS:
+            memory = restore(self._connection, topic, partition, claim.watermark, self._rules.dedupe_horizon)
+        return HeldState(claim.epoch, claim.next_offset, memory)
+
+    def _taken(self, positions: list[Position]) -> None:
+        for position in positions:
+            self._held.pop(position, None)
+        _log.info("partitions_taken", worker=self._worker, partitions=[f"{t}:{p}" for t, p in positions])
+
+
+def _journal_rows(moves: list[sink.Move], batch: MicroBatch | None) -> list[tuple[Any, ...]]:
+    """A segment per step of an ``order-events`` partition; one without records covers markers and aborted records."""
+    segments = {segment.partition: segment for segment in batch.segments} if batch else {}
+    rows = []
+    for move in moves:
+        if move.topic != ORDER_EVENTS:
+            continue
+        segment = segments.get(move.partition)
+        facts: tuple[Any, ...] = (0, None, None, None, None, None)
+        if segment:
+            facts = (
+                segment.events,
+                segment.min_business_date,
+                segment.max_business_date,
+                segment.max_accepted_time,
+                segment.watermark_before,
+                segment.watermark_after,
+            )
+        content = segment.content if segment else b""
+        rows.append(
+            (move.topic, move.partition, move.old_offset, move.new_offset, *facts, move.epoch, RULE_VERSION, content)
+        )
+    return rows

@@ -1,0 +1,224 @@
+"""source: a member of the speed layer's consumer group. The group says which partitions, Postgres from which offset."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from stream.types import Records
+from tandem.errors import TandemError
+from tandem.settings import Settings
+from tandem.topics import CORRECTIONS, ORDER_EVENTS
+
+Position = tuple[str, int]
+"""Topic, by its name without an installation's prefix, and partition."""
+
+_ANSWER_S = 10.0
+_WARN_EVERY_S = 10.0
+_NEVER = 1 << 63
+# The library's constants for its own error codes are public, if oddly named.
+_END = KafkaError._PARTITION_EOF  # noqa: SLF001 - as said above
+_EXPIRED = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}  # noqa: SLF001 - as said above
+_AWAY = {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._TIMED_OUT}  # noqa: SLF001 - as said above
+_TRANSIENT = {*_AWAY, KafkaError._MAX_POLL_EXCEEDED, KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC}  # noqa: SLF001 - as said above
+_log = structlog.get_logger(__name__)
+# librdkafka writes connection failures to standard error; they are logged here, and not every second.
+SILENT = logging.getLogger("stream.librdkafka")
+SILENT.addHandler(logging.NullHandler())
+SILENT.propagate = False
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What one call brought. ``reached``: the offset each partition was read up to, markers and aborts included."""
+
+    orders: Records
+    corrections: Records
+    reached: dict[Position, int]
+
+
+class Source:
+    """Reads ``order-events`` and ``corrections``, read_committed, from where it is told and never from elsewhere.
+
+    ``on_granted`` is given partitions and returns the offset to read each from; ``on_taken`` is told which are gone.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        on_granted: Callable[[list[Position]], dict[Position, int]],
+        on_taken: Callable[[list[Position]], None],
+    ) -> None:
+        self._settings = settings
+        self._names = {settings.topic(name): name for name in (ORDER_EVENTS, CORRECTIONS)}
+        self._on_granted, self._on_taken = on_granted, on_taken
+        self._next: dict[Position, int] = {}
+        self._moved = False
+        self._warned_at = -_WARN_EVERY_S
+        self._consumer = Consumer(self._config(), logger=SILENT)
+        self._consumer.subscribe(list(self._names), on_assign=self._assign, on_revoke=self._take, on_lost=self._take)
+
+    def _config(self) -> dict[str, Any]:
+        session_ms = int(self._settings.session_timeout.total_seconds() * 1000)
+        return {
+            "bootstrap.servers": self._settings.brokers,
+            "group.id": self._settings.consumer_group,
+            "isolation.level": "read_committed",
+            # Only what moves is given up, so a rebalance does not stop the rest.
+            "partition.assignment.strategy": "cooperative-sticky",
+            "enable.auto.commit": False,
+            # An offset that Kafka no longer has is an error, never a jump.
+            "auto.offset.reset": "error",
+            # The end of a partition tells the offset after the transaction markers, which no message does.
+            "enable.partition.eof": True,
+            "session.timeout.ms": session_ms,
+            "heartbeat.interval.ms": session_ms // 3,
+            "fetch.queue.backoff.ms": 5,
+            "fetch.max.bytes": 50 * 1024 * 1024,
+            "queued.max.messages.kbytes": 256 * 1024,
+            "error_cb": self._warn,
+        }
+
+    def poll(self, limit: int, linger_s: float) -> Polled:
+        """Up to ``limit`` records, waiting ``linger_s`` for them.
+
+        Raises TandemError where an offset is not in Kafka, KafkaException where reading fails.
+        """
+        self._moved = False
+        messages: list[Message] = self._consumer.consume(limit, linger_s)
+        good = [message for message in messages if message.error() is None]
+        reached = self._ends(messages) if len(good) < len(messages) else {}
+        if self._moved:
+            # Some may be from before the rebalance: of partitions that are gone, or read again from where they stood.
+            good = list(self._in_sequence(good))
+            reached = {position: offset for position, offset in reached.items() if position in self._next}
+        topic = self._settings.topic(ORDER_EVENTS)
+        orders = [message for message in good if message.topic() == topic]
+        others = [message for message in good if message.topic() != topic] if len(orders) < len(good) else []
+        polled = Polled(_records(orders), _records(others), reached)
+        for name, records in ((ORDER_EVENTS, polled.orders), (CORRECTIONS, polled.corrections)):
+            for partition, offset in dict(zip(records.partitions, records.offsets, strict=True)).items():
+                reached[name, partition] = max(reached.get((name, partition), 0), offset + 1)
+        self._next |= {position: max(offset, self._next[position]) for position, offset in reached.items()}
+        return polled
+
+    def _ends(self, messages: Iterable[Message]) -> dict[Position, int]:
+        """The ends of partitions among the messages; any other error is dealt with."""
+        ends = {}
+        for message in messages:
+            error = message.error()
+            if error is None:
+                continue
+            if error.code() == _END:
+                ends[self._position(message)] = message.offset()
+            elif error.code() in _EXPIRED:
+                raise _expired(self._position(message), *self.bounds(self._position(message)))
+            elif error.fatal() or not (error.retriable() or error.code() in _TRANSIENT):
+                raise KafkaException(error)
+            else:
+                self._warn(error)
+        return ends
+
+    def _in_sequence(self, messages: Iterable[Message]) -> Iterable[Message]:
+        """Messages of partitions that are held, each offset once and in order."""
+        passed = dict(self._next)
+        for message in messages:
+            position = self._position(message)
+            if message.offset() >= passed.get(position, _NEVER):
+                passed[position] = message.offset() + 1
+                yield message
+
+    def _position(self, part: Message | TopicPartition) -> Position:
+        if isinstance(part, TopicPartition):
+            return self._names[part.topic], part.partition
+        return self._names[part.topic()], part.partition()
+
+    def _on_broker(self, position: Position, offset: int = 0) -> TopicPartition:
+        return TopicPartition(self._settings.topic(position[0]), position[1], offset)
+
+    def bounds(self, position: Position) -> tuple[int, int]:
+        """First offset Kafka holds of a partition, and the one after the last that read_committed shows."""
+        low, high = self._consumer.get_watermark_offsets(self._on_broker(position), timeout=_ANSWER_S)
+        return low, high
+
+    def check(self, position: Position, offset: int) -> None:
+        """Raise TandemError where ``offset`` is not one that Kafka can go on from."""
+        low, high = self.bounds(position)
+        if not low <= offset <= high:
+            raise _expired(position, low, high, offset)
+
+    def ends(self) -> dict[Position, int]:
+        """The offset after the last that read_committed shows, for every partition of both topics.
+
+        Raises TandemError where a topic does not exist.
+        """
+        found: dict[Position, int] = {}
+        for topic, name in self._names.items():
+            described = self._consumer.list_topics(topic, timeout=_ANSWER_S).topics[topic]
+            if described.error is not None:
+                raise TandemError(f"topic '{topic}' does not exist on {self._settings.brokers}", "run 'tandem up'")
+            found |= {(name, partition): self.bounds((name, partition))[1] for partition in described.partitions}
+        return found
+
+    def lag(self) -> int:
+        """Records still to come, as far as the last answers of the brokers say."""
+        total = 0
+        for position, offset in self._next.items():
+            _, high = self._consumer.get_watermark_offsets(self._on_broker(position), cached=True)
+            total += max(high - offset, 0)
+        return total
+
+    def show_progress(self) -> None:
+        """Tell Kafka how far this worker is, so that its tools can show the lag. Nothing relies on it."""
+        offsets = [self._on_broker(position, offset) for position, offset in self._next.items()]
+        if offsets:
+            with suppress(KafkaException):
+                self._consumer.commit(offsets=offsets, asynchronous=True)
+
+    def close(self) -> None:
+        """Leave the group, so that others take over at once."""
+        self._consumer.close()
+
+    def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._moved = True
+        granted = self._on_granted(sorted(map(self._position, partitions)))
+        self._next.update(granted)
+        consumer.incremental_assign([self._on_broker(position, offset) for position, offset in granted.items()])
+
+    def _take(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._moved = True
+        taken = [self._position(part) for part in partitions]
+        for position in taken:
+            self._next.pop(position, None)
+        self._on_taken(taken)
+
+    def _warn(self, error: KafkaError) -> None:
+        if time.monotonic() - self._warned_at >= _WARN_EVERY_S:
+            self._warned_at = time.monotonic()
+            _log.warning("waiting_for_kafka", brokers=self._settings.brokers, reason=error.str())
+
+
+def _expired(position: Position, low: int, high: int, offset: int | None = None) -> TandemError:
+    where = f"offset {offset}" if offset is not None else "the next offset"
+    return TandemError(
+        f"{where} of {position[0]} partition {position[1]} is not in Kafka, which holds [{low}, {high})",
+        "records expired before they were read, or the topic was made anew; the speed layer does not skip by itself",
+    )
+
+
+def _records(messages: list[Message]) -> Records:
+    messages.sort(key=Message.partition)  # stable: offsets stay in order
+    return Records(
+        partitions=[message.partition() for message in messages],
+        offsets=[message.offset() for message in messages],
+        kafka_times_ms=[message.timestamp()[1] for message in messages],
+        keys=[message.key() for message in messages],
+        values=[message.value() for message in messages],
+    )

@@ -1,0 +1,44 @@
+"""What a worker has done so far."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import polars as pl
+
+from tandem.events import Decision
+
+
+@dataclass(slots=True)
+class StatsState:
+    """Counts since the start of this worker. ``watermark``: the greatest of its partitions."""
+
+    decisions: Counter[str] = field(default_factory=Counter)
+    corrections: int = 0
+    micro_batches: int = 0
+    fenced: int = 0
+    watermark: datetime | None = None
+
+    @property
+    def events(self) -> int:
+        """Records of ``order-events`` that were decided."""
+        return self.decisions.total()
+
+    def add(self, decided: pl.DataFrame) -> None:
+        """Count the decisions of a committed micro-batch."""
+        self.decisions.update(dict(decided["decision"].value_counts().iter_rows()))
+
+    def summary(self, seconds: float) -> dict[str, int | float | str | None]:
+        """As one line or one JSON object; ``seconds``: how long it took."""
+        return {
+            "events": self.events,
+            **{str(decision): self.decisions[decision] for decision in Decision},
+            "corrections": self.corrections,
+            "micro_batches": self.micro_batches,
+            "fenced": self.fenced,
+            "watermark": self.watermark.isoformat() if self.watermark else None,
+            "seconds": round(seconds, 3),
+            "events_per_second": round(self.events / seconds) if seconds else 0,
+        }

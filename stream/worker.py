@@ -1,0 +1,93 @@
+"""A worker of the speed layer: sessions one after the other, until it is told to stop or has nothing left to do."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from threading import Event
+
+import psycopg
+import structlog
+from confluent_kafka import KafkaException
+
+from stream.session import Session
+from stream.sink import Fenced
+from stream.stats import StatsState
+from tandem.errors import TandemError
+from tandem.settings import Settings
+
+_REPORT_EVERY_S = 5.0
+_PATIENCE_S = (0.2, 5.0)
+"""Shortest and longest wait before a session is tried again."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """Runs sessions. Losing Kafka, Postgres or a partition ends a session, never the worker."""
+
+    def __init__(self, settings: Settings, stop: Event) -> None:
+        self._settings, self._stop = settings, stop
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._reported = (time.monotonic(), 0)
+        self.stats = StatsState()
+
+    def run(self, *, until_caught_up: bool = False) -> StatsState:
+        """Work until ``stop`` is set, or nothing is left. Raises TandemError where waiting does not help."""
+        wait_s = _PATIENCE_S[0]
+        while not self._stop.is_set():
+            before = self.stats.micro_batches
+            try:
+                if self._run_session(until_caught_up=until_caught_up):
+                    break
+            except Fenced as fenced:
+                self.stats.fenced += 1
+                _log.warning("fenced", worker=self._name, reason=str(fenced))
+            except (psycopg.OperationalError, KafkaException, TandemError) as error:
+                _raise_if_final(error)
+                wait_s = _PATIENCE_S[0] if self.stats.micro_batches > before else min(2 * wait_s, _PATIENCE_S[1])
+                _log.warning("waiting", worker=self._name, reason=_first_line(error), retry_in_s=wait_s)
+                self._stop.wait(wait_s)
+        return self.stats
+
+    def _run_session(self, *, until_caught_up: bool) -> bool:
+        """Whether the worker has nothing left to do."""
+        session = Session(self._settings, self._name, self.stats)
+        try:
+            while not self._stop.is_set():
+                records = session.step()
+                self._report(session)
+                if until_caught_up and not records and session.is_caught_up():
+                    return True
+            return True
+        finally:
+            session.show_progress()
+            session.close()
+
+    def _report(self, session: Session) -> None:
+        since, events = self._reported
+        now = time.monotonic()
+        if now - since < _REPORT_EVERY_S:
+            return
+        self._reported = (now, self.stats.events)
+        session.show_progress()
+        if self.stats.events > events:
+            _log.info(
+                "progress",
+                events=self.stats.events,
+                events_per_second=round((self.stats.events - events) / (now - since)),
+                consumer_lag=session.lag(),
+                watermark=self.stats.watermark.isoformat() if self.stats.watermark else None,
+                **{name: count for name, count in self.stats.decisions.items() if name != "counted"},
+            )
+
+
+def _raise_if_final(error: Exception) -> None:
+    """Only what Postgres or Kafka may recover from is waited for."""
+    if isinstance(error, TandemError) and not isinstance(error.__cause__, psycopg.OperationalError):
+        raise error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
