@@ -41,15 +41,15 @@ DAY = "day"
 """Stands as level and as cube of a date's KPIs."""
 
 _TIME = pl.Datetime("us", "UTC")
-_Types = dict[str, type[pl.DataType] | pl.DataType]
-CELL: _Types = {
+Types = dict[str, type[pl.DataType] | pl.DataType]
+CELL: Types = {
     "cube": pl.String,
     "cell_start": _TIME,
     "key": pl.String,
     "measure": pl.String,
 }
 CELLS = pl.Schema({**CELL, "value": pl.Int64})
-_ROWS: _Types = {
+_ROWS: Types = {
     "level": pl.String,
     "cube": pl.String,
     "cell_start": _TIME,

@@ -1,0 +1,133 @@
+"""The difference ledger (capability B1), first half: every event that the layers treat differently gets one cause.
+
+Pure: frames in, frames out. The second half, reconciliation.ledger, adds the causes up per cell.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from enum import StrEnum
+
+import polars as pl
+
+from reconciliation.evidence import Evidence
+from tandem.events import ORDER_TYPES, Decision, EventType
+
+
+class Cause(StrEnum):
+    """Why two layers differ, by precedence: an event has the first that applies."""
+
+    RELEASED = "released"
+    """It came out of quarantine."""
+    QUARANTINED = "quarantined"
+    """One layer's checks rejected it."""
+    BOUNDARY = "boundary"
+    """The layers put it on different dates or hours."""
+    VERSION = "version"
+    """They worked under different rules."""
+    DUPLICATE = "duplicate"
+    """One layer knows that it was counted before."""
+    LATE = "late"
+    """It came after the stream had stopped waiting."""
+    MISSING_IN_STREAM = "missing_in_stream"
+    MISSING_IN_BATCH = "missing_in_batch"
+    AGGREGATION = "aggregation"
+    """The stream's journal counted it, its sums do not show it."""
+    UNEXPLAINED = "unexplained"
+
+
+SUSPICIOUS = (Cause.MISSING_IN_BATCH, Cause.UNEXPLAINED)
+"""With one of these the batch layer may be the one that is wrong: no correction goes out by itself."""
+
+PRECEDENCE = pl.Enum([cause.value for cause in Cause])
+
+_EFFECT = ("event_type", "cents", "units", "customer_id", "hour")
+
+
+def _effects(rows: pl.DataFrame, business_date: date, zone: str) -> pl.DataFrame:
+    """Add what a layer books for an event on the date: ``booked``, ``hour``, and amounts, 0 where it books nothing."""
+    local = pl.col("event_time").dt.convert_time_zone(zone)
+    counted = (pl.col("decision") == Decision.COUNTED) & pl.col("event_type").is_in(list(ORDER_TYPES))
+    booked = (counted & (local.dt.date() == business_date)).fill_null(value=False)
+    return rows.with_columns(
+        booked=booked,
+        hour=local.dt.truncate("1h").dt.convert_time_zone("UTC"),
+        cents=pl.when(booked).then(pl.col("cents").fill_null(0)).otherwise(0),
+        units=pl.when(booked).then(pl.col("units").fill_null(0)).otherwise(0),
+    )
+
+
+def _batch_cents() -> pl.Expr:
+    change = pl.col("total_cents") - pl.col("previous_total_cents")
+    return pl.when(pl.col("event_type") == EventType.ORDER_AMENDED).then(change).otherwise(pl.col("total_cents"))
+
+
+def side_by_side(evidence: Evidence, business_date: date, zone: str) -> pl.DataFrame:
+    """Every event of the date: the stream's columns suffixed _speed, the batch layer's _batch, and ``differs``.
+
+    Below where the journal begins nobody knows what the stream decided: such an event is ``unknown``, and taken as
+    booked alike.
+    """
+    place = ["partition", "offset"]
+    speed = _effects(evidence.journal, business_date, zone)
+    batch = _effects(evidence.facts.with_columns(cents=_batch_cents()), business_date, zone)
+    joined = speed.select(*place, pl.exclude(place).name.suffix("_speed")).join(
+        batch.select(*place, pl.exclude(place).name.suffix("_batch")), on=place, how="full", coalesce=True
+    )
+    begins = pl.col("partition").replace_strict(evidence.begins, default=0, return_dtype=pl.Int64)
+    unknown = pl.col("decision_speed").is_null() & (pl.col("offset") < begins)
+    joined = joined.with_columns(unknown=unknown).with_columns(
+        pl.when("unknown").then(pl.col(f"{name}_batch")).otherwise(pl.col(f"{name}_speed")).alias(f"{name}_speed")
+        for name in ("booked", *_EFFECT)
+    )
+    changed = pl.any_horizontal(pl.col(f"{name}_speed").ne_missing(pl.col(f"{name}_batch")) for name in _EFFECT)
+    booked_speed, booked_batch = (pl.col(f"booked_{side}").fill_null(value=False) for side in ("speed", "batch"))
+    differs = (booked_speed != booked_batch) | (booked_speed & booked_batch & changed)
+    return joined.with_columns(differs=differs, other_rules=_other_rules(joined, evidence))
+
+
+def _other_rules(joined: pl.DataFrame, evidence: Evidence) -> pl.Series:
+    """Per event: the rule version that the stream decided it under, where it is not the batch layer's."""
+    if evidence.other_rules.is_empty():
+        return pl.repeat(None, len(joined), dtype=pl.String, eager=True)
+    places = joined.select("partition", "offset").with_row_index()
+    within = places.join(evidence.other_rules, on="partition").filter(
+        (pl.col("first_offset") <= pl.col("offset")) & (pl.col("offset") < pl.col("next_offset"))
+    )
+    return places.join(within.select("index", "rule_version"), on="index", how="left").sort("index")["rule_version"]
+
+
+def explain(evidence: Evidence, business_date: date, zone: str) -> pl.DataFrame:
+    """Every event of the date as side_by_side has it, with the ``cause`` where the layers differ."""
+    rows = side_by_side(evidence, business_date, zone)
+    return rows.with_columns(cause=pl.when("differs").then(_cause()))
+
+
+def _cause() -> pl.Expr:
+    speed, batch = pl.col("decision_speed"), pl.col("decision_batch")
+    event_id = pl.coalesce("event_id_batch", "event_id_speed")
+    both_counted = (speed == Decision.COUNTED) & (batch == Decision.COUNTED)
+    either = {
+        decision: (speed.eq_missing(pl.lit(decision)) != batch.eq_missing(pl.lit(decision)))
+        for decision in (Decision.QUARANTINED, Decision.DUPLICATE)
+    }
+    return (
+        pl.when(event_id.str.starts_with("release:"))
+        .then(pl.lit(Cause.RELEASED))
+        .when(either[Decision.QUARANTINED])
+        .then(pl.lit(Cause.QUARANTINED))
+        .when(both_counted & (pl.col("hour_speed") != pl.col("hour_batch")))
+        .then(pl.lit(Cause.BOUNDARY))
+        .when(pl.col("other_rules").is_not_null())
+        .then(pl.lit(Cause.VERSION))
+        .when(either[Decision.DUPLICATE])
+        .then(pl.lit(Cause.DUPLICATE))
+        .when(speed == Decision.LATE)
+        .then(pl.lit(Cause.LATE))
+        .when(speed.is_null())
+        .then(pl.lit(Cause.MISSING_IN_STREAM))
+        .when(batch.is_null())
+        .then(pl.lit(Cause.MISSING_IN_BATCH))
+        .otherwise(pl.lit(Cause.UNEXPLAINED))
+        .cast(PRECEDENCE)
+    )

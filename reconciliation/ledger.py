@@ -1,0 +1,147 @@
+"""The difference ledger (capability B1), second half: what each cause adds to each base cell.
+
+Over all causes, the amounts of a cell and measure sum to batch - speed as the speed layer counted it, to the cent:
+what no single event shows stands as ``aggregation`` (between the stream's journal and its sums) or ``unexplained``
+(between the batch layer's facts and its sums).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import polars as pl
+
+from reconciliation import compare
+from reconciliation.explain import Cause
+from tandem import events, kpis
+
+LEDGER = pl.Schema({**compare.CELL, "cause": pl.String, "events": pl.Int64, "amount": pl.Int64})
+_CELL = list(compare.CELL)
+
+
+def ledger(explained: pl.DataFrame, batch: pl.DataFrame, counted: pl.DataFrame, day_start: datetime) -> pl.DataFrame:
+    """Amounts by cell, measure and cause, zero amounts left out.
+
+    ``explained``: as from explain.explain. ``batch``, ``counted``: cells as in
+    compare.CELLS, the speed layer's without corrections.
+    """
+    facts, journal = (_contributions(explained, side) for side in ("batch", "speed"))
+    facts_sums, journal_sums = (
+        _sums(rows, explained, side, day_start) for rows, side in ((facts, "batch"), (journal, "speed"))
+    )
+    by_event = pl.concat([facts, journal.with_columns(-pl.col("amount"))]).filter(pl.col("cause").is_not_null())
+    causes = by_event.group_by([*_CELL, "cause"]).agg(
+        events=pl.struct("partition", "offset").n_unique().cast(pl.Int64), amount=pl.col("amount").sum()
+    )
+    lines = pl.concat(
+        [
+            causes.with_columns(pl.col("cause").cast(pl.String)),
+            _customers(explained, day_start),
+            _rest(batch, facts_sums).with_columns(cause=pl.lit(Cause.UNEXPLAINED)),
+            _label_rest(_rest(journal_sums, counted), explained),
+        ],
+        how="diagonal",
+    )
+    return (
+        lines.group_by([*_CELL, "cause"])
+        .agg(pl.col("events").fill_null(0).sum(), pl.col("amount").sum())
+        .filter(pl.col("amount") != 0)
+        .select(list(LEDGER))
+        .sort([*_CELL, "cause"])
+    )
+
+
+def _contributions(explained: pl.DataFrame, side: str) -> pl.DataFrame:
+    """What a side books: cell, partition, offset, cause, amount, one row per event, cell and measure.
+
+    The journal has no lines, so the stream's are those of the batch layer's facts for the events that it counted.
+    """
+    rows = explained.filter(pl.col(f"booked_{side}").fill_null(value=False)).select(
+        "partition",
+        "offset",
+        "cause",
+        event_type=pl.col(f"event_type_{side}"),
+        cell_start=pl.col(f"hour_{side}"),
+        total_cents=pl.col(f"cents_{side}"),
+        previous_total_cents=pl.lit(0, pl.Int64),  # cents are the change of an amendment already
+        units=pl.col(f"units_{side}"),
+        items=pl.col("items_batch"),
+    )
+    return pl.concat([_of_cube(rows, cube) for cube in kpis.CUBES])
+
+
+def _of_cube(rows: pl.DataFrame, cube: kpis.Cube) -> pl.DataFrame:
+    if cube.rows == "lines":
+        rows = rows.select(pl.exclude("units")).explode("items").drop_nulls("items").unnest("items")
+        rows = rows.with_columns(pl.col("category").fill_null(events.UNCATEGORISED))
+    rows = rows.with_columns(cube=pl.lit(cube.name), key=pl.col(cube.key) if cube.key else pl.lit(""))
+    place = ["partition", "offset", "cause", "cube", "cell_start", "key"]
+    frames = []
+    for measure in kpis.measures_of(cube):
+        of_type = rows.filter(pl.col("event_type") == measure.event_type)
+        value = pl.sql_expr(measure.value).cast(pl.Int64)
+        amount = pl.lit(1, pl.Int64) if measure.aggregate is kpis.Aggregate.EVENTS else value.sum()
+        frames.append(of_type.group_by(place).agg(amount=amount).with_columns(measure=pl.lit(measure.name)))
+    return pl.concat(frames).select("partition", "offset", "cause", *_CELL, "amount")
+
+
+def _customers(explained: pl.DataFrame, day_start: datetime) -> pl.DataFrame:
+    """One per customer that only one side counts, under the first cause among that customer's differing orders."""
+    counted = kpis.UNIQUE_CUSTOMERS
+    sides = {
+        side: explained.filter(
+            pl.col(f"booked_{side}").fill_null(value=False) & (pl.col(f"event_type_{side}") == counted.event_type)
+        ).select("cause", customer=pl.col(f"{counted.column}_{side}"))
+        for side in ("batch", "speed")
+    }
+    lines = []
+    for side, other, sign in (("batch", "speed", 1), ("speed", "batch", -1)):
+        alone = sides[side].join(sides[other], on="customer", how="anti")
+        causes = (
+            alone.group_by("customer").agg(pl.col("cause").min()).group_by("cause").agg(count=pl.len().cast(pl.Int64))
+        )
+        lines.append(causes.select("cause", events=pl.col("count"), amount=sign * pl.col("count")))
+    return pl.concat(lines).select(
+        cube=pl.lit(compare.DISTINCT),
+        cell_start=pl.lit(day_start).cast(compare.CELLS["cell_start"]),
+        key=pl.lit(""),
+        measure=pl.lit(counted.name),
+        cause=pl.col("cause").cast(pl.String),
+        events="events",
+        amount="amount",
+    )
+
+
+def _sums(contributions: pl.DataFrame, explained: pl.DataFrame, side: str, day_start: datetime) -> pl.DataFrame:
+    """The cells that a side's events make, in the form of compare.CELLS."""
+    counted = kpis.UNIQUE_CUSTOMERS
+    customers = explained.filter(
+        pl.col(f"booked_{side}").fill_null(value=False) & (pl.col(f"event_type_{side}") == counted.event_type)
+    )[f"{counted.column}_{side}"].n_unique()
+    distinct = pl.DataFrame(
+        [(compare.DISTINCT, day_start, "", counted.name, customers)], schema=compare.CELLS, orient="row"
+    )
+    return pl.concat([contributions.group_by(_CELL).agg(value=pl.col("amount").sum()), distinct])
+
+
+def _rest(minuend: pl.DataFrame, subtrahend: pl.DataFrame) -> pl.DataFrame:
+    """The difference of two sets of cells where it is not 0; a cell that one does not have is 0 in it."""
+    joined = minuend.join(subtrahend, on=_CELL, how="full", coalesce=True)
+    amount = pl.col("value").fill_null(0) - pl.col("value_right").fill_null(0)
+    return joined.with_columns(amount=amount).filter(pl.col("amount") != 0).select([*_CELL, "amount"])
+
+
+def _label_rest(rest: pl.DataFrame, explained: pl.DataFrame) -> pl.DataFrame:
+    """Between the journal and the stream's sums: aggregation, except where the lines of an event are not known.
+
+    An event that the stream counted and the batch layer could not read has lines that neither journal nor facts show:
+    what is left over in a product's hour is then its cause's. Where the journal does not reach, nothing is known.
+    """
+    unseen = explained.filter(
+        pl.col("booked_speed").fill_null(value=False) & pl.col("items_batch").is_null() & pl.col("cause").is_not_null()
+    )
+    causes = unseen.group_by(cell_start=pl.col("hour_speed")).agg(pl.col("cause").min().alias("unseen"))
+    otherwise = Cause.UNEXPLAINED if explained["unknown"].any() else Cause.AGGREGATION
+    lines = pl.col("cube").is_in([cube.name for cube in kpis.CUBES if cube.rows == "lines"])
+    cause = pl.when(lines).then(pl.col("unseen").cast(pl.String)).fill_null(pl.lit(otherwise))
+    return rest.join(causes, on="cell_start", how="left").select([*_CELL, "amount"], cause=cause)
