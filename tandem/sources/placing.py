@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from random import Random
 
 import numpy as np
+import numpy.typing as npt
 
 from tandem.clock import day_bounds
 from tandem.errors import TandemError
@@ -110,18 +111,27 @@ def place_faults(index: StreamIndex, plan: FaultPlan, config: Settings) -> list[
     ]
 
 
-def _candidates(index: StreamIndex, request: FaultRequest, random: Random) -> list[int]:
+def _candidates(index: StreamIndex, request: FaultRequest, random: Random) -> Iterator[int]:
+    """Positions of the orders that fit the request, in the order in which they are tried."""
     least, most = request.bounds()
     fitting = index.sound & (index.cents >= least)
     if most is not None:
         fitting &= index.cents <= most
     if request.date is not None:
         fitting &= index.day == (request.date - _UNIX_DAY).days
-    found = [int(position) for position in np.flatnonzero(fitting)]
-    random.shuffle(found)
-    if request.choose != "random":
-        found.sort(key=lambda position: int(index.cents[position]), reverse=request.choose == "largest")
-    return found
+    found = np.flatnonzero(fitting)
+    if request.choose == "random":
+        return _shuffled(found, random)
+    sign = -1 if request.choose == "largest" else 1
+    return map(int, found[np.argsort(sign * index.cents[found], kind="stable")])
+
+
+def _shuffled(values: npt.NDArray[np.int64], random: Random) -> Iterator[int]:
+    # Drawn one by one: a request needs a few of what may be millions.
+    for start in range(len(values)):
+        drawn = random.randrange(start, len(values))
+        values[[start, drawn]] = values[[drawn, start]]
+        yield int(values[start])
 
 
 def _no_room(request: FaultRequest, placed: int) -> TandemError:
