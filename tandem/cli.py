@@ -43,7 +43,7 @@ class Lazy:
 
 
 COMMANDS = {
-    "demo": Lazy("tandem.demo:demo", "Replay three days of real orders through everything and show the result", _LOCAL),
+    "demo": Lazy("tandem.demo.cli:demo", "Replay three days of real orders through everything, and check it", _LOCAL),
     "up": Lazy("tandem.local.cli:up", "Start the local parts: Postgres, Kafka, mail, workers, Airflow", _LOCAL),
     "down": Lazy("tandem.local.cli:down", "Stop the local parts", _LOCAL),
     "status": Lazy("tandem.local.cli:status", "Show which local parts run, and where", _LOCAL),
@@ -52,6 +52,7 @@ COMMANDS = {
     "stream": Lazy("stream.cli:stream", "Run a worker of the speed layer", _DATA),
     "archive": Lazy("stream.archive_cli:archive", "Run the archiver, which keeps every event as it came", _DATA),
     "batch": Lazy("spark_jobs.cli:batch", "Run the Spark jobs of a date or a range, and publish", _DATA),
+    "claims": Lazy("tandem.claims_cli:claims_command", "List which dates are being worked on, and by whom", _DATA),
     "kpi": Lazy("reconciliation.cli:kpi", "Print a day's figures as one layer has them", _DATA),
     "cut": Lazy("reconciliation.cli:cut", "Fix the offsets at which both layers are compared", _BOOKS),
     "reconcile": Lazy("reconciliation.cli:reconcile", "Compare the layers for a date, and correct", _BOOKS),

@@ -29,3 +29,31 @@ SELECT business_date, holder, claimed_at FROM batch.claims ORDER BY business_dat
 
 -- name: installed_at
 SELECT installed_at FROM public.installation;
+
+-- name: note_end
+INSERT INTO reconciliation.digest_entries (dag_run, business_date, reconciliation_id, failure)
+VALUES (%(dag_run)s, %(business_date)s, %(reconciliation_id)s, %(failure)s)
+ON CONFLICT (dag_run) DO UPDATE
+SET business_date = excluded.business_date, reconciliation_id = excluded.reconciliation_id, failure = excluded.failure,
+    ended_at = now(), mailed_at = NULL;
+
+-- name: lock_digest
+SELECT pg_advisory_xact_lock(hashtext('tandem.digest'));
+
+-- name: unmailed_ends
+SELECT dag_run, business_date, reconciliation_id, failure FROM reconciliation.digest_entries
+WHERE mailed_at IS NULL ORDER BY business_date, ended_at;
+
+-- name: mark_ends_mailed
+UPDATE reconciliation.digest_entries SET mailed_at = now() WHERE dag_run = ANY (%(dag_runs)s);
+
+-- name: notice_once
+INSERT INTO reconciliation.notices (notice) VALUES (%(notice)s) ON CONFLICT DO NOTHING RETURNING notice;
+
+-- name: is_published
+SELECT EXISTS (
+    SELECT FROM batch.versions
+    WHERE view = 'daily_metrics' AND business_date = %(business_date)s AND superseded_at IS NULL);
+
+-- name: release_date
+DELETE FROM batch.claims WHERE business_date = %(business_date)s;

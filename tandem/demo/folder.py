@@ -1,0 +1,34 @@
+"""The demo's state folder: made anew at every start, and never one that holds somebody's own data."""
+
+from __future__ import annotations
+
+from tandem.errors import TandemError
+from tandem.local import services
+from tandem.settings import PROJECT_ROOT, Settings
+
+_MARK = "demo"
+
+
+def reset(settings: Settings) -> None:
+    """Stop and delete an earlier demo, and mark the folder as the demo's.
+
+    Raises TandemError where the folder holds data that no demo wrote.
+    """
+    folder = settings.state_dir
+    if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).exists():
+        raise TandemError(
+            f"{folder} holds data of your own, and the demo begins with an empty folder",
+            f"run 'tandem down', then 'TANDEM_STATE_DIR={PROJECT_ROOT / '.tandem-demo'} make demo'; "
+            "or delete your data by 'tandem down --delete-data'",
+        )
+    stop(settings)
+    if folder.exists():
+        services.delete_data(settings)
+    folder.mkdir(parents=True)
+    (folder / _MARK).touch()
+
+
+def stop(settings: Settings) -> None:
+    """Stop every local part of this folder."""
+    for service in reversed(services.SERVICES.values()):
+        service.stop(settings)
