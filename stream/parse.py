@@ -14,10 +14,7 @@ from itertools import accumulate
 
 import duckdb
 import msgspec
-import numpy as np
 import polars as pl
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from tandem.events import EVENT_TIME_PATTERN, MAX_NESTING, MAX_TEXT_LENGTH
 
@@ -51,17 +48,16 @@ def parse(values: list[bytes | None]) -> pl.DataFrame:
     try:
         # One call for all; one bad value spoils it. That each is a value by itself, DuckDB finds out.
         _STRICT.decode(b"[" + b",".join(values) + b"]")  # type: ignore[arg-type]  # None raises, as it must
-        texts = pa.array(values, pa.binary()).cast(pa.string())
+        texts = pl.Series("value", values, pl.Binary).cast(pl.String)
         if not any(map(_too_deep, _longer_than(2 * MAX_NESTING, values, texts))):
             return _take_out(texts)
-    except (TypeError, msgspec.DecodeError, RecursionError, pa.ArrowInvalid, duckdb.InvalidInputException):
+    except (TypeError, msgspec.DecodeError, RecursionError, pl.exceptions.PolarsError, duckdb.InvalidInputException):
         pass  # one by one, then
-    return _take_out(pa.array([_text(value) for value in values], pa.string()))
+    return _take_out(pl.Series("value", [_text(value) for value in values], pl.String))
 
 
-def _longer_than(length: int, values: list[bytes | None], texts: pa.Array) -> list[bytes]:
-    lengths = pc.binary_length(texts).to_numpy(zero_copy_only=False)
-    return [values[row] or b"" for row in np.flatnonzero(lengths > length)]
+def _longer_than(length: int, values: list[bytes | None], texts: pl.Series) -> list[bytes]:
+    return [values[row] or b"" for row in (texts.str.len_bytes() > length).arg_true()]
 
 
 def _too_deep(value: bytes) -> bool:
@@ -88,16 +84,15 @@ def _text(value: bytes | None) -> str | None:
     return text
 
 
-def _take_out(texts: pa.Array) -> pl.DataFrame:
+def _take_out(value: pl.Series) -> pl.DataFrame:
     """The fields of readable texts. Raises duckdb.InvalidInputException where one is not JSON."""
-    value = pl.Series("value", texts, pl.String)
-    fields = _run(careful=False, texts=texts).with_columns(
+    fields = _run(value, careful=False).with_columns(
         pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"),
         value.str.contains(r"^[ \t\r\n]*\{").fill_null(value=False).alias("payload_ok"),
     )
     doubtful = _doubtful(fields, value)
     if doubtful.any():
-        again = _run(careful=True, texts=texts.filter(pa.array(doubtful)))
+        again = _run(value.filter(doubtful), careful=True)
         again = again.with_columns(fields.filter(doubtful).select("row", "payload_ok"))
         fields = pl.concat([fields.filter(~doubtful), again]).sort("row")
     return fields
@@ -122,9 +117,10 @@ def _engine() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config={"threads": 1, "autoinstall_known_extensions": False})
 
 
-def _run(*, careful: bool, texts: pa.Array) -> pl.DataFrame:
+def _run(value: pl.Series, *, careful: bool) -> pl.DataFrame:
     engine = _engine()
-    engine.register("incoming", pa.table({"value": texts}))
+    # Through Arrow, which copies nothing; pyarrow's own conversion of Python values would load pandas.
+    engine.register("incoming", value.to_frame().to_arrow())
     try:
         return pl.DataFrame(engine.sql(_query(careful=careful)).to_arrow_table())
     finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-import polars as pl
 import psycopg
 
 from stream.dedupe import PartitionState
@@ -26,9 +25,9 @@ def restore(
     with connection.transaction(), connection.cursor(name="journal") as cursor:
         cursor.itersize = 50
         for (segment,) in cursor.execute(query, parameters):
-            accepted = journal.decode(segment, partition).filter(
-                (pl.col("decision") == Decision.COUNTED) & (pl.col("event_time") >= watermark - horizon)
-            )
+            rows = journal.decode(segment, partition)
+            time_us = rows["event_time"].dt.epoch("us")
+            kept = (rows["decision"] == Decision.COUNTED) & (time_us >= state.watermark_us - horizon // MICROSECOND)
             # An id is accepted again only once its first event has left the horizon: here, none repeats.
-            state.accept_new(accepted["event_id"].to_list(), accepted["event_time"].dt.epoch("us").to_numpy())
+            state.accept_new(rows["event_id"].filter(kept).to_list(), time_us.filter(kept).to_numpy())
     return state

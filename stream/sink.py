@@ -111,7 +111,7 @@ class Writes:
 def connect(settings: Settings) -> psycopg.Connection[Any]:
     """A connection for one worker. Raises TandemError where Postgres cannot be reached."""
     timeout_ms = int(settings.session_timeout.total_seconds() * 1000)
-    options = f"-c idle_in_transaction_session_timeout={timeout_ms}"
+    options = f"-c idle_in_transaction_session_timeout={timeout_ms} -c TimeZone=UTC"
     connection = database.connect(settings, database.SPEED, autocommit=True, options=options)
     connection.execute(_queries.create_incoming)
     return connection

@@ -38,11 +38,10 @@ SCHEMA = pa.schema(
 """``cents``: the total; of an amendment, total - previous total. ``reasons``: check codes, sorted, joined by commas.
 ``watermark``: of the partition before this record, NULL before the first accepted event."""
 
-_LABELS = tuple(field.name for field in SCHEMA if field.type == _LABEL)
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")
-ROWS = pl.DataFrame(schema={"partition": pl.Int32}).with_columns(pl.from_arrow(SCHEMA.empty_table()))
+_TYPES: dict[pa.DataType, pl.DataType] = {pa.int64(): pl.Int64(), _TIME: pl.Datetime("us", "UTC")}
+ROWS = pl.DataFrame(schema={"partition": pl.Int32(), **{f.name: _TYPES.get(f.type, pl.String()) for f in SCHEMA}})
 """What ``read`` returns, without rows: ``partition``, then the columns of SCHEMA, labels as texts."""
-ROWS = ROWS.with_columns(pl.col(_LABELS).cast(pl.String))
 
 
 def cents() -> pl.Expr:
