@@ -140,14 +140,14 @@ class Session:
         return all(done.get(position, 0) >= end for position, end in wanted.items())
 
     def _granted(self, positions: list[Position]) -> dict[Position, int]:
-        for position in positions:
-            self._held[position] = self._take_over(position)
+        for position, bounds in self._source.bounds(positions).items():
+            self._held[position] = self._take_over(position, bounds)
         _log.info("partitions_granted", worker=self._worker, partitions=[f"{t}:{p}" for t, p in positions])
         return {position: self._held[position].next_offset for position in positions}
 
-    def _take_over(self, position: Position) -> HeldState:
+    def _take_over(self, position: Position, bounds: tuple[int, int]) -> HeldState:
         topic, partition = position
-        low, high = self._source.bounds(position)
+        low, high = bounds
         claim = sink.claim(self._connection, topic, partition, low, self._worker)
         if not low <= claim.next_offset <= high:  # or the worker before went on in between
             self._source.check(position, claim.next_offset)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from stream.types import Records
 from tandem.errors import TandemError
@@ -62,6 +63,7 @@ class Source:
         self._next: dict[Position, int] = {}
         self._moved = False
         self._warned_at = -_WARN_EVERY_S
+        self._admin = AdminClient({"bootstrap.servers": settings.brokers}, logger=SILENT)
         self._consumer = Consumer(self._config(), logger=SILENT)
         self._consumer.subscribe(list(self._names), on_assign=self._assign, on_revoke=self._take, on_lost=self._take)
 
@@ -119,7 +121,8 @@ class Source:
             if error.code() == _END:
                 ends[self._position(message)] = message.offset()
             elif error.code() in _EXPIRED:
-                raise _expired(self._position(message), *self.bounds(self._position(message)))
+                position = self._position(message)
+                raise _expired(position, *self.bounds([position])[position])
             elif error.fatal() or not (error.retriable() or error.code() in _TRANSIENT):
                 raise KafkaException(error)
             else:
@@ -143,14 +146,24 @@ class Source:
     def _on_broker(self, position: Position, offset: int = 0) -> TopicPartition:
         return TopicPartition(self._settings.topic(position[0]), position[1], offset)
 
-    def bounds(self, position: Position) -> tuple[int, int]:
-        """First offset Kafka holds of a partition, and the one after the last that read_committed shows."""
-        low, high = self._consumer.get_watermark_offsets(self._on_broker(position), timeout=_ANSWER_S)
-        return low, high
+    def bounds(self, positions: Iterable[Position]) -> dict[Position, tuple[int, int]]:
+        """First offset Kafka holds of each partition, and the one after the last that read_committed shows."""
+        parts = [self._on_broker(position) for position in positions]
+        lows, highs = (self._offsets(parts, spec) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))
+        return {position: (low, highs[position]) for position, low in lows.items()}
+
+    def _offsets(self, parts: list[TopicPartition], spec: OffsetSpec) -> dict[Position, int]:
+        # Over connections of its own: on the consumer's, every answer waits behind a fetch that waits for data.
+        asked = self._admin.list_offsets(
+            dict.fromkeys(parts, spec),
+            isolation_level=IsolationLevel.READ_COMMITTED,
+            request_timeout=_ANSWER_S,
+        )
+        return {self._position(part): future.result().offset for part, future in asked.items()}
 
     def check(self, position: Position, offset: int) -> None:
         """Raise TandemError where ``offset`` is not one that Kafka can go on from."""
-        low, high = self.bounds(position)
+        low, high = self.bounds([position])[position]
         if not low <= offset <= high:
             raise _expired(position, low, high, offset)
 
@@ -159,13 +172,12 @@ class Source:
 
         Raises TandemError where a topic does not exist.
         """
-        found: dict[Position, int] = {}
-        for topic, name in self._names.items():
-            described = self._consumer.list_topics(topic, timeout=_ANSWER_S).topics[topic]
-            if described.error is not None:
+        described = self._admin.list_topics(timeout=_ANSWER_S).topics
+        for topic in self._names:
+            if topic not in described:
                 raise TandemError(f"topic '{topic}' does not exist on {self._settings.brokers}", "run 'tandem up'")
-            found |= {(name, partition): self.bounds((name, partition))[1] for partition in described.partitions}
-        return found
+        parts = [TopicPartition(topic, number) for topic in self._names for number in described[topic].partitions]
+        return self._offsets(parts, OffsetSpec.latest())
 
     def lag(self) -> int:
         """Records still to come, as far as the last answers of the brokers say."""
