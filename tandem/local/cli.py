@@ -53,8 +53,9 @@ def down(
     """
     if services and (every or delete):
         raise TandemError("--all and --delete-data are for everything", "leave the names out")
+    chosen = select_with_dependents(services or ())
     for own in _installations() if every else (settings(),):
-        _stop(own, services)
+        _stop(own, chosen)
         if delete:
             delete_data(own)
             typer.echo(f"deleted {own.state_dir}", err=True)
@@ -92,13 +93,11 @@ def _airflow(context: typer.Context) -> None:
     os.execve(command[0], command, {**os.environ, **airflow_env()})  # noqa: S606 - a list, no shell
 
 
-def _stop(own: Settings, names: list[str] | None) -> None:
-    if not own.state_dir.exists():
-        typer.echo("nothing runs", err=True)
-        return
-    chosen = select_with_dependents(names or ())
-    with exclusive(own):
-        stopped = [service.name for service in reversed(chosen) if service.stop(own)]
+def _stop(own: Settings, services: list[Service]) -> None:
+    stopped = []
+    if own.state_dir.exists():
+        with exclusive(own):
+            stopped = [service.name for service in reversed(services) if service.stop(own)]
     typer.echo(f"stopped {', '.join(stopped)}" if stopped else "nothing runs", err=True)
 
 

@@ -171,13 +171,13 @@ def _is_alive(process: psutil.Process) -> bool:
 def _wait(processes: set[psutil.Process], timeout_s: float) -> set[psutil.Process]:
     """Those still alive when all have ended or the time is up."""
     deadline = time.monotonic() + timeout_s
-    while alive := {process for process in processes if _is_alive(process)}:
-        if time.monotonic() > deadline:
-            break
+    while True:
         for child in _started:
-            child.poll()
+            child.poll()  # a child that nobody waits for stays a zombie
+        alive = {process for process in processes if _is_alive(process)}
+        if not alive or time.monotonic() > deadline:
+            return alive
         time.sleep(0.05)
-    return alive
 
 
 def end(processes: set[psutil.Process]) -> None:

@@ -1,0 +1,87 @@
+"""Installations of their own for tests: free ports, a folder that is deleted, and ways to look at them from outside."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from tandem.local import postgres, process
+from tandem.local.ports import is_free
+from tandem.settings import PROJECT_ROOT, Settings
+
+_PORTS = ("postgres_port", "kafka_port", "kafka_controller_port", "airflow_port", "smtp_port", "mail_page_port")
+_FOLDER = "tandem-test-"
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing uses, below those that the system hands out to outgoing connections."""
+    candidates = random.sample(range(23_000, 32_000), 500)
+    return [port for port in candidates if is_free("127.0.0.1", port)][:count]
+
+
+def new_settings(folder: Path, **changes: object) -> Settings:
+    """Settings of an installation of its own in ``folder``, on free ports."""
+    ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
+    return Settings(**{"state_dir": folder, "session_timeout": "PT6S", **ports, **changes})
+
+
+def end_installation(own: Settings) -> None:
+    """Stop every server of the installation and delete what it kept."""
+    for record in sorted((own.state_dir / "run").glob("*.json")):
+        process.stop(own, record.stem)
+    postgres.delete_data(own)
+    shutil.rmtree(own.state_dir, ignore_errors=True)
+
+
+def installations(**changes: object) -> Iterator[Settings]:
+    """One installation, stopped and deleted when the fixture that yields it ends."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-"))
+    folder.chmod(0o711)  # root lets another user run Postgres, who must get through
+    own = new_settings(folder, **changes)
+    yield own
+    end_installation(own)
+
+
+def end_what_killed_sessions_left() -> None:
+    """End the servers of test sessions that were killed before they could."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+        owner = int(folder.name.removeprefix(_FOLDER).split("-")[0])
+        if not psutil.pid_exists(owner):
+            end_installation(Settings(state_dir=folder))
+
+
+def tandem(own: Settings, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a user does."""
+    return subprocess.run(
+        [sys.executable, "-m", "tandem", *arguments],
+        env={**os.environ, **process.environment(own), **environment},
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def processes_of(own: Settings) -> list[psutil.Process]:
+    """Everything alive that was started for this installation, found independently of the supervisor's records."""
+    folder = str(own.state_dir.resolve())
+    found = []
+    for candidate in psutil.process_iter():
+        try:
+            if candidate.pid == os.getpid() or candidate.status() == psutil.STATUS_ZOMBIE:
+                continue
+            told = " ".join([*candidate.cmdline(), candidate.cwd(), candidate.environ().get("TANDEM_STATE_DIR", "")])
+        except psutil.Error:
+            continue
+        if folder in told:
+            found.append(candidate)
+    return found

@@ -1,0 +1,79 @@
+"""The command line: quick, one line for an error, statuses that scripts can rely on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from tandem import __version__
+from tandem.cli import COMMANDS, app
+from tandem.errors import TandemError
+from tandem.settings import PROJECT_ROOT
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    import tandem.local.cli as local
+
+    def fail() -> None:
+        raise TandemError("the broker is gone", "run 'tandem up kafka'")
+
+    monkeypatch.setattr(local, "status", fail)
+
+
+def test_an_error_with_a_remedy_is_one_line_on_stderr_and_status_2(failing):
+    result = runner.invoke(app, ["status"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "tandem: the broker is gone: run 'tandem up kafka'\n"
+
+
+def test_a_setting_that_is_not_valid_is_named_in_one_line():
+    code = "from tandem.cli import app; app(['status'], prog_name='tandem')"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"TANDEM_KAFKA_PORT": "many", "PATH": ""},
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("tandem: TANDEM_KAFKA_PORT: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_overview_loads_no_layer_and_no_engine():
+    code = (
+        "import sys\nfrom tandem.cli import app\n"
+        "try: app(['--help'], prog_name='tandem')\n"
+        "except SystemExit: pass\n"
+        "print([name for name in ('stream', 'spark_jobs', 'reconciliation', 'tandem.local', 'confluent_kafka',"
+        " 'psycopg', 'polars', 'duckdb', 'pyspark', 'airflow') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert all(name in done.stdout for name in COMMANDS)
+
+
+def test_the_version_is_the_package_s():
+    assert runner.invoke(app, ["--version"]).stdout == f"tandem {__version__}\n"
+
+
+def test_an_unknown_command_is_a_usage_error():
+    assert runner.invoke(app, ["explode"]).exit_code == 2
+
+
+def test_an_unknown_part_is_named_with_those_there_are():
+    result = runner.invoke(app, ["down", "postgre"])
+    assert result.exit_code == 2
+    assert "postgres, kafka, mail, speed, archiver, airflow" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["up", "down", "status"])
+def test_every_command_shows_an_example(name: str):
+    assert "Example:" in runner.invoke(app, [name, "--help"]).stdout
