@@ -116,7 +116,7 @@ def _bytes(leaf: EmailMessage) -> bytes:
 
 def _text(leaf: EmailMessage) -> str:
     try:
-        return str(leaf.get_content())
+        return str(leaf.get_content()).replace("\r\n", "\n")
     except _MALFORMED:
         return _bytes(leaf).decode("utf-8", "replace")
 
