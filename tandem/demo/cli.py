@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import date
 
@@ -19,9 +20,11 @@ from tandem.local import airflow, mail, process
 from tandem.local.cli import up
 from tandem.serving import DailyKpis, Layer, read
 from tandem.settings import PROJECT_ROOT, Settings, settings
+from tandem.sources.labels import read_labels, revenue_difference
 
 DAYS = tuple(clock.days(date(2017, 12, 21), date(2017, 12, 23)))
 FAULTS = PROJECT_ROOT / "examples" / "faults-demo.toml"
+LABELS = "demo-labels.jsonl"
 SHOWN = (
     "order_count",
     "revenue_cents",
@@ -48,7 +51,8 @@ def demo() -> None:
     for day in DAYS:
         progress.run("reconcile", "--date", day.isoformat(), expected=(0, 1, 2))
     books, verdicts = read_books(own, before), read_verdicts(own, DAYS)
-    promises = list(check(own, books, verdicts))
+    planted = revenue_difference(read_labels(own.state_dir / LABELS))
+    promises = list(check(own, books, verdicts, planted))
     show_books(own, books)
     for promise in promises:
         progress.say(f"{'held  ' if promise.held else 'BROKEN'}  {promise.claim} ({promise.found})")
@@ -61,9 +65,8 @@ def demo() -> None:
 
 def replay(own: Settings, progress: Progress) -> dict[date, DailyKpis]:
     """Send the orders and wait until both layers have them; returns what the speed layer has counted."""
-    progress.run(
-        "replay", "completejourney", *_RANGE, "--rate", "max", "--faults", str(FAULTS.relative_to(PROJECT_ROOT))
-    )
+    faults = ("--faults", os.path.relpath(FAULTS), "--labels", os.path.relpath(own.state_dir / LABELS))
+    progress.run("replay", "completejourney", *_RANGE, *faults)
     wait_for_layers(own, progress)
     return {day: read(own, day, Layer.SPEED) for day in DAYS}
 

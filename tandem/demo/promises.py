@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from tandem import database, kpis
-from tandem.amounts import show
+from tandem.amounts import show, show_change
+from tandem.kpis import Unit
 from tandem.local import mailbox
 from tandem.serving import DailyKpis, Layer, read
 from tandem.settings import Settings
@@ -57,9 +58,22 @@ def read_verdicts(settings: Settings, days: tuple[date, ...]) -> dict[date, Verd
     return {day: Verdicts(*rest) for day, *rest in rows}
 
 
-def check(settings: Settings, books: Mapping[date, Books], verdicts: Mapping[date, Verdicts]) -> Iterator[Promise]:
-    """Every promise of the demo. ``verdicts`` includes the second comparison of each date."""
+def check(
+    settings: Settings, books: Mapping[date, Books], verdicts: Mapping[date, Verdicts], planted: Mapping[date, int]
+) -> Iterator[Promise]:
+    """Every promise of the demo. ``verdicts`` includes the second comparison of each date.
+
+    ``planted``: by how many cents the faults make the batch layer's revenue differ from the stream's.
+    """
     days = sorted(books)
+    revenue = {
+        day: (three.batch.metrics["revenue_cents"] or 0, three.before.metrics["revenue_cents"] or 0)
+        for day, three in books.items()
+    }
+    found = {day: batch - speed for day, (batch, speed) in revenue.items()}
+    shown = ", ".join(f"{day} {show_change(cents, Unit.CENTS, settings.currency)}" for day, cents in found.items())
+    as_planted = all(found[day] == planted.get(day, 0) for day in days)
+    yield Promise("the layers differed by exactly what was planted", as_planted, shown, "speed")
     seen = {day: verdicts.get(day, Verdicts("never compared", "never compared", 0, 0)) for day in days}
     first = ", ".join(f"{day} {verdict.first}" for day, verdict in seen.items())
     out = [day for day in days if seen[day].first == "mismatch"]

@@ -69,6 +69,17 @@ class Scheduler:
         """The state of a run."""
         return str(self._request("GET", f"/dags/{dag}/dagRuns/{quote(run_id, safe='')}")["state"])
 
+    def wait_for_run(self, dag: str, run_id: str, timeout_s: float) -> str:
+        """Return the state of a run when it has ended."""
+        deadline = time.monotonic() + timeout_s
+        while (state := self.run_state(dag, run_id)) not in _ENDED:
+            if time.monotonic() > deadline:
+                raise TandemError(
+                    f"run {run_id} of {dag} has not ended after {timeout_s / 60:.0f} minutes", "see Airflow"
+                )
+            time.sleep(_POLL_S)
+        return state
+
     def runs(self, dag: str, kind: str) -> dict[date, dict[str, Any]]:
         """The runs of one type by the date of their logical date."""
         found = self._request("GET", f"/dags/{dag}/dagRuns", {"run_type": kind, "limit": 100})["dag_runs"]
