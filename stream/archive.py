@@ -61,6 +61,7 @@ class Archiver:
         What has been read by then is committed. Raises TandemError where Kafka no longer has what comes next.
         """
         try:
+            self._open_partitions()  # also those that another member will read, or nobody yet
             self._source.subscribe()
             while not self._ending.has_come() and not (target is not None and self._holds(target)):
                 self._step(target)

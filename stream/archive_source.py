@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from stream.archive_table import Offsets
 from tandem.errors import TandemError
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
@@ -73,6 +74,7 @@ class Source:
         self._granted: list[int] | None = None
         self._warned_at = -_WARN_EVERY_S
         self._consumer = Consumer(self._config(), logger=_SILENT)
+        self._admin = AdminClient({"bootstrap.servers": settings.brokers}, logger=_SILENT)
 
     def _config(self) -> dict[str, Any]:
         session_ms = int(self._settings.session_timeout.total_seconds() * 1000)
@@ -138,14 +140,19 @@ class Source:
             wait_s = min(2 * wait_s, longest_s)
 
     def _bounds(self) -> dict[int, tuple[int, int]]:
-        found = self._consumer.list_topics(self._topic, timeout=_ANSWER_S).topics[self._topic]
+        found = self._admin.list_topics(self._topic, timeout=_ANSWER_S).topics[self._topic]
         if found.error is not None:
             raise KafkaException(found.error)
-        return {p: self._partition_bounds(p) for p in sorted(found.partitions)}
+        parts = [TopicPartition(self._topic, partition) for partition in sorted(found.partitions)]
+        lows, highs = (self._offsets(parts, spec) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))
+        return {partition: (low, highs[partition]) for partition, low in lows.items()}
 
-    def _partition_bounds(self, partition: int) -> tuple[int, int]:
-        low, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=_ANSWER_S)
-        return low, high
+    def _offsets(self, parts: list[TopicPartition], spec: OffsetSpec) -> Offsets:
+        # Over connections of its own: on the consumer's, an answer waits behind a fetch that waits for data.
+        answers = self._admin.list_offsets(
+            dict.fromkeys(parts, spec), isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_ANSWER_S
+        )
+        return {part.partition: answer.result().offset for part, answer in answers.items()}
 
     def show_progress(self, positions: Mapping[int, int]) -> None:
         """Tell Kafka how far the archive is, so that its tools can show the lag. Nothing relies on it."""
@@ -165,7 +172,7 @@ class Source:
             raise TandemError(f"Kafka refuses to be read ({error.str()})", "check the topic and the access rights")
 
     def _expired(self, partition: int) -> TandemError:
-        low, high = self._partition_bounds(partition)
+        low, high = self._bounds()[partition]
         return TandemError(
             f"the archive's next offset of partition {partition} is not in Kafka, which holds [{low}, {high})",
             "events have expired unread or the topic was made anew; see 'Expired offsets' in docs/archive.md",

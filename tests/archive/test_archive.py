@@ -6,15 +6,20 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
+import pyarrow as pa
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 from deltalake import DeltaTable
 from shop import NOON, Shop, archived, ends, order, visible
 
-from stream.archive import Totals, archive, next_offsets, wait_until
-from stream.archive_table import SCHEMA
+from stream.archive import Archiver, Totals, archive, next_offsets, wait_until
+from stream.archive_source import Ending
+from stream.archive_table import SCHEMA, MasterDataset, Move
 from stream.archive_verify import verify
 from tandem.errors import TandemError
 from tandem.settings import Settings
+from tandem.topics import ORDER_EVENTS
 
 pytestmark = pytest.mark.integration
 
@@ -146,3 +151,63 @@ def test_wait_until_says_how_far_the_archive_is_behind(topic_prefix: Settings, s
 def test_the_schema_is_the_published_one(topic_prefix: Settings, shop: Shop):
     catch_up(topic_prefix)
     assert pl.scan_delta(topic_prefix.archive).collect_schema().names() == SCHEMA.names
+
+
+def delete_from_kafka(settings: Settings, below: dict[int, int]) -> None:
+    """What retention does to old records."""
+    topic = settings.topic(ORDER_EVENTS)
+    admin = AdminClient({"bootstrap.servers": settings.brokers})
+    deleted = admin.delete_records([TopicPartition(topic, p, offset) for p, offset in below.items()])
+    for low in deleted.values():
+        low.result()
+
+
+def test_records_that_expired_unread_are_an_error_and_never_skipped(topic_prefix: Settings, shop: Shop):
+    shop.sell(300)
+    catch_up(topic_prefix)
+    before = verify(topic_prefix)
+    shop.sell(300)
+    delete_from_kafka(topic_prefix, ends(topic_prefix))
+    shop.sell(300)
+    with pytest.raises(TandemError, match=r"next offset of partition \d+ is not in Kafka"):
+        catch_up(topic_prefix)
+    assert verify(topic_prefix).events == before.events
+
+
+def test_a_partition_that_was_empty_at_first_cannot_expire_unnoticed(topic_prefix: Settings, shop: Shop):
+    catch_up(topic_prefix)
+    shop.send([order(1)], partition=4)
+    delete_from_kafka(topic_prefix, {4: ends(topic_prefix)[4]})
+    with pytest.raises(TandemError, match="next offset of partition 4 is not in Kafka"):
+        catch_up(topic_prefix)
+
+
+def test_an_archive_that_begins_late_begins_at_the_first_record_there_is(topic_prefix: Settings, shop: Shop):
+    shop.sell(300)
+    delete_from_kafka(topic_prefix, ends(topic_prefix))
+    shop.sell(300)
+    assert catch_up(topic_prefix).events == 300
+    assert archived(topic_prefix) == visible(topic_prefix)
+
+
+def test_an_archiver_that_loses_a_commit_goes_on_where_the_winner_ended(
+    topic_prefix: Settings, shop: Shop, monkeypatch: pytest.MonkeyPatch
+):
+    """The winner commits the same records just after the loser has looked and just before it commits."""
+    shop.sell(1_000)
+    archiver = Archiver(topic_prefix, Ending())
+    loser = archiver._dataset
+
+    def be_overtaken(events: pa.Table, moves: dict[int, Move]) -> None:
+        monkeypatch.undo()
+        winner = MasterDataset.find_or_create(topic_prefix.archive, ORDER_EVENTS)
+        winner.append(events, moves)
+        with monkeypatch.context() as blind:
+            blind.setattr(loser, "refresh", lambda: None)
+            loser.append(events, moves)
+
+    monkeypatch.setattr(loser, "append", be_overtaken)
+    totals = archiver.run_until_caught_up()
+    assert totals.events < 1_000
+    assert archived(topic_prefix) == visible(topic_prefix)
+    assert next_offsets(topic_prefix) == ends(topic_prefix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import subprocess
@@ -95,7 +96,9 @@ def catch_up(settings: Settings, log: Path) -> None:
     assert Running(settings, log, "--until-caught-up").process.wait(180) == 0
 
 
-def test_five_kills_at_random_moments_lose_nothing_and_repeat_nothing(busy_archive: Settings, tmp_path: Path):
+def test_five_kills_at_random_moments_lose_nothing_and_repeat_nothing(
+    topic_prefix: Settings, busy_archive: Settings, tmp_path: Path
+):
     with streaming(busy_archive):
         for kill in range(5):
             archiver = Running(busy_archive, tmp_path / f"archiver-{kill}.log")
@@ -103,7 +106,7 @@ def test_five_kills_at_random_moments_lose_nothing_and_repeat_nothing(busy_archi
             time.sleep(random.uniform(0, 1.5))
             archiver.kill(signal.SIGKILL)
             archiver.process.wait(10)
-    catch_up(busy_archive, tmp_path / "last.log")
+    catch_up(topic_prefix, tmp_path / "last.log")
     assert len(visible(busy_archive)) >= STREAMED
     assert_archived_once(busy_archive)
 
@@ -135,7 +138,9 @@ def test_a_paused_archiver_that_comes_back_commits_nothing(topic_prefix: Setting
     assert_archived_once(slow)
 
 
-def test_pauses_at_random_moments_beside_a_second_archiver(busy_archive: Settings, tmp_path: Path):
+def test_pauses_at_random_moments_beside_a_second_archiver(
+    topic_prefix: Settings, busy_archive: Settings, tmp_path: Path
+):
     with streaming(busy_archive):
         pair = [Running(busy_archive, tmp_path / f"archiver-{name}.log") for name in "ab"]
         wait_for(lambda: all(archiver.says("archived") for archiver in pair))
@@ -145,7 +150,7 @@ def test_pauses_at_random_moments_beside_a_second_archiver(busy_archive: Setting
             time.sleep(busy_archive.session_timeout.total_seconds() + random.uniform(0.5, 2))
             archiver.kill(signal.SIGCONT)
         assert [archiver.end() for archiver in pair] == [0, 0]
-    catch_up(busy_archive, tmp_path / "last.log")
+    catch_up(topic_prefix, tmp_path / "last.log")
     assert_archived_once(busy_archive)
 
 
@@ -173,18 +178,18 @@ def test_a_second_archiver_takes_over_from_one_that_is_killed(busy_archive: Sett
 
 def test_a_kill_while_the_table_is_made_leaves_nothing_in_the_way(busy_archive: Settings, tmp_path: Path):
     Shop(busy_archive).sell(100)
-    for kill in range(5):
-        archiver = Running(busy_archive, tmp_path / f"archiver-{kill}.log")
-        time.sleep(random.uniform(0.5, 3))
+    for kill in range(3):
+        own = busy_archive.model_copy(update={"archive_uri": str(tmp_path / f"archive-{kill}")})
+        archiver = Running(own, tmp_path / f"archiver-{kill}.log")
+        wait_for(Path(own.archive).exists)
+        time.sleep(random.uniform(0, 0.2))
         archiver.kill(signal.SIGKILL)
         archiver.process.wait(10)
-    catch_up(busy_archive, tmp_path / "last.log")
-    assert_archived_once(busy_archive)
+        catch_up(own, tmp_path / "heir.log")
+        assert_archived_once(own)
 
 
 def test_the_command_prints_its_totals_as_json_and_nothing_else(topic_prefix: Settings):
-    import json
-
     Shop(topic_prefix).sell(300)
     archiver = start_archiver(topic_prefix, "--until-caught-up", "--json", log=subprocess.DEVNULL)
     output, _ = archiver.communicate(timeout=120)
