@@ -49,14 +49,18 @@ def end_offsets(settings: Settings, timeout_s: float = 30) -> Offsets:
     from confluent_kafka import KafkaError, KafkaException
     from confluent_kafka.admin import AdminClient
 
-    moving = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+    moving = (
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+    )
 
     def passes(error: Exception) -> bool:
         return isinstance(error, KafkaException) and error.args[0].code() in moving
 
     admin = AdminClient({"bootstrap.servers": settings.brokers, "log_level": 0})
     try:
-        # Leaders move, and a topic that was just made has none for a moment.
+        # Leaders move, and a topic that was just made is not known everywhere at once.
         for attempt in stamina.retry_context(on=passes, timeout=timeout_s, attempts=None):
             with attempt:
                 return _ask_end_offsets(admin, settings.topic(topics.ORDER_EVENTS), timeout_s)
@@ -167,3 +171,12 @@ def read(connection: psycopg.Connection[Any], run_id: str) -> Cut | None:
     business_date, comparable, reason, lag, rule_version, taken_at = row
     offsets = dict(connection.execute(queries.cut_offsets, parameters).fetchall())
     return Cut(run_id, business_date, comparable, reason, lag, rule_version, taken_at, offsets)
+
+
+def offsets(settings: Settings, run_id: str) -> Offsets:
+    """Where a run's cut is. Raises TandemError for a run that has none."""
+    with database.connect(settings, database.RECONCILIATION) as connection:
+        taken = read(connection, run_id)
+    if taken is None:
+        raise TandemError(f"run {run_id} has no cut", "take one: tandem cut --date D --run-id " + run_id)
+    return taken.offsets

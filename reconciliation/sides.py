@@ -73,7 +73,7 @@ def read(connection: psycopg.Connection[Any], settings: Settings, business_date:
     counted = _cells(connection, "cut", where)
     counted_distinct = dict(connection.execute(queries.cut_distincts, where).fetchall())
     corrections = pl.DataFrame(
-        connection.execute(queries.emitted, where).fetchall(), schema=compare.CELLS, orient="row"
+        connection.execute(queries.decided, where).fetchall(), schema=compare.CELLS, orient="row"
     )
     counted = pl.concat([counted, _distinct_cells(counted_distinct, start)])
     return Sides(

@@ -27,10 +27,10 @@ CREATE TABLE reconciliation.cut_distincts (
 CREATE TABLE reconciliation.reconciliations (
     reconciliation_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     business_date     date        NOT NULL,
-    run_id            text        NOT NULL,
+    run_id            text        NOT NULL,  -- '' where no batch run is published
     verdict           text        NOT NULL CHECK (verdict IN ('match', 'mismatch', 'not_comparable')),
-    reason            text        NOT NULL DEFAULT '',
-    dry_run           boolean     NOT NULL DEFAULT false,
+    reason            text        NOT NULL DEFAULT '',  -- why not comparable, or why events could not be compared
+    remedy            text        NOT NULL DEFAULT '',
     cells_compared    bigint      NOT NULL DEFAULT 0,
     cells_differing   bigint      NOT NULL DEFAULT 0,
     speed_hash        text        NOT NULL DEFAULT '',  -- of all base cells of a side: equal hashes, equal books
@@ -107,7 +107,7 @@ CREATE TABLE reconciliation.corrections (
     run_id            text        NOT NULL,
     reconciliation_id bigint      NOT NULL REFERENCES reconciliation.reconciliations,
     status            text        NOT NULL CHECK (status IN ('waiting_approval', 'pending', 'emitted')),
-    reverses          text        REFERENCES reconciliation.corrections,
+    reverses          text        UNIQUE REFERENCES reconciliation.corrections,
     created_at        timestamptz NOT NULL DEFAULT now(),
     decided_by        text        NOT NULL DEFAULT '',  -- who approved or reversed; '' where the rules did
     emitted_at        timestamptz,

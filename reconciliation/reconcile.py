@@ -1,0 +1,161 @@
+"""The reconciliation of a date: compare both layers at the cut, explain the difference, keep it, correct it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Any
+
+import polars as pl
+import psycopg
+
+from reconciliation import compare, correct, cut, evidence, sides, store
+from reconciliation.compare import Verdict
+from reconciliation.correct import Corrected
+from reconciliation.cut import Cut
+from reconciliation.discrepancies import discrepancies
+from reconciliation.explain import Cause, explain
+from reconciliation.ledger import LEDGER, ledger
+from reconciliation.sides import PublishedRun, Sides
+from reconciliation.store import Finding
+from tandem import clock
+from tandem.errors import TandemError
+from tandem.settings import Settings
+
+_SETTLE = timedelta(seconds=15)
+"""How long to wait for the speed layer to apply corrections that were sent before."""
+
+
+_NOTHING = Corrected()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the reconciliation of a date came to. ``reason``: why it could not be compared; ``remedy``: what to do."""
+
+    business_date: date
+    verdict: Verdict
+    reconciliation_id: int
+    run_id: str
+    cells_differing: int
+    reason: str = ""
+    remedy: str = ""
+    corrected: Corrected = _NOTHING
+
+    @property
+    def exit_status(self) -> int:
+        """0 match, 1 mismatch, 2 could not compare."""
+        return {Verdict.MATCH: 0, Verdict.MISMATCH: 1, Verdict.NOT_COMPARABLE: 2}[self.verdict]
+
+
+def run(
+    settings: Settings,
+    business_date: date,
+    *,
+    dry_run: bool = False,
+    apply_timeout: timedelta = correct.APPLY_TIMEOUT,
+) -> Outcome:
+    """Compare, explain, keep, and unless ``dry_run`` correct a date. A difference is an outcome, not an error."""
+    with store.held(settings, business_date) as connection:
+        if not dry_run:
+            correct.send_pending(connection, settings, business_date)
+        found = look(connection, settings, business_date)
+        number = store.keep(connection, found)
+        outcome = Outcome(
+            business_date=business_date,
+            verdict=found.verdict,
+            reconciliation_id=number,
+            run_id=found.run_id,
+            cells_differing=found.cells_differing,
+            reason=found.reason,
+            remedy=found.remedy,
+        )
+        if dry_run:
+            return outcome
+        return replace(outcome, corrected=correct.run_held(connection, settings, number, apply_timeout))
+
+
+def look(connection: psycopg.Connection[Any], settings: Settings, business_date: date) -> Finding:
+    """Compare and explain a date at one instant, without keeping anything."""
+    if not_applied := correct.wait_until_applied(connection, business_date, _SETTLE):
+        remedy = "see that 'tandem stream' runs, then reconcile again"
+        return _not_comparable(settings, business_date, "", f"{not_applied} corrections not yet applied", remedy)
+    with connection.transaction():
+        published = sides.published_run(connection, business_date)
+        if published is None:
+            remedy = f"run the date in Airflow, or: tandem batch --date {business_date} --publish"
+            return _not_comparable(settings, business_date, "", f"no batch run of {business_date} is published", remedy)
+        taken = cut.read(connection, published.run_id)
+        both = sides.read(connection, settings, business_date, published.run_id)
+        reason, remedy = _why_not(business_date, published, taken, both)
+        if taken is None or reason:
+            return _not_comparable(settings, business_date, published.run_id, reason, remedy, batch=both.batch_day)
+        return _explained(connection, settings, published, taken, both)
+
+
+def _why_not(business_date: date, published: PublishedRun, taken: Cut | None, both: Sides) -> tuple[str, str]:
+    """Why the sides cannot be compared, and what to do; empty where they can."""
+    again = f"tandem batch --date {business_date} --publish"
+    if taken is None:
+        return (
+            f"the published run {published.run_id} was computed without a cut",
+            f"run the date in Airflow, or: tandem cut --date {business_date}, then {again} with its --run-id",
+        )
+    if not taken.comparable:
+        return taken.reason, "when 'tandem stream' has caught up, run the date again in Airflow"
+    if both.batch_day is None and both.speed_day is None:
+        return f"neither layer has an order of {business_date}", "see that orders arrive: tandem status"
+    return "", ""
+
+
+def _not_comparable(
+    settings: Settings,
+    business_date: date,
+    run_id: str,
+    reason: str,
+    remedy: str,
+    *,
+    batch: dict[str, int | None] | None = None,
+) -> Finding:
+    start, _ = clock.day_bounds(business_date, settings.zone)
+    rows = compare.not_comparable(compare.days(batch, None, None, start))
+    return Finding(business_date, run_id, Verdict.NOT_COMPARABLE, reason, remedy, rows)
+
+
+def _explained(
+    connection: psycopg.Connection[Any], settings: Settings, published: PublishedRun, taken: Cut, both: Sides
+) -> Finding:
+    start, _ = clock.day_bounds(taken.business_date, settings.zone)
+    days = compare.days(both.batch_day, both.speed_day, both.counted_day, start)
+    cells = compare.cells(both.batch, both.speed)
+    found = Finding(
+        business_date=taken.business_date,
+        run_id=published.run_id,
+        verdict=compare.verdict(days),
+        reason="",
+        remedy="",
+        rows=pl.concat([days, compare.differing(cells)]),
+        cells_compared=len(cells),
+        speed_hash=compare.digest(both.speed),
+        batch_hash=compare.digest(both.batch),
+    )
+    try:
+        seen = evidence.read(connection, settings, taken, published)
+    except TandemError as error:
+        # The figures stand; only what they are made of is unknown, so no correction goes out by itself.
+        reason = f"the events could not be compared: {error.problem}"
+        return replace(found, reason=reason, remedy=error.remedy, ledger=_unexplained(both))
+    events = explain(seen, taken.business_date, settings.business_timezone)
+    entries = ledger(events, both.batch, both.counted, start)
+    return replace(found, discrepancies=discrepancies(events), ledger=entries)
+
+
+def _unexplained(both: Sides) -> pl.DataFrame:
+    """A ledger that names no cause."""
+    cells = compare.cells(both.batch, compare.with_corrections(both.counted, both.counted.clear()))
+    amount = pl.col("batch_value").fill_null(0) - pl.col("speed_value").fill_null(0)
+    return (
+        compare.differing(cells)
+        .with_columns(measure="metric", cause=pl.lit(Cause.UNEXPLAINED), events=pl.lit(0, pl.Int64), amount=amount)
+        .select(list(LEDGER))
+    )

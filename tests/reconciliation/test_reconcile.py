@@ -1,0 +1,378 @@
+"""The loop on the real database and broker: compare, explain, correct, and compare again."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from threading import Event, Thread
+
+import polars as pl
+import pytest
+from confluent_kafka import Producer
+
+from reconciliation import compare, correct, corrections, emit, reconcile, sides
+from reconciliation.compare import Verdict
+from reconciliation.reconcile import Outcome
+from tandem import database, serving
+from tandem.errors import TandemError
+from tandem.serving import Layer
+from tandem.settings import Settings
+from tests.reconciliation.books import DAY, at, execute, insert
+from tests.reconciliation.decisions import Record
+from tests.reconciliation.scene import RUN, Applier, stage, write_run
+
+pytestmark = pytest.mark.integration
+AT_ONCE = timedelta(0)
+
+AGREED = [
+    Record(n, order_id=f"o{n}", customer=f"c{n}", cents=1_000, when=at(8 + n), partition=n % 2) for n in range(10)
+]
+LATE = Record(20, speed="late", order_id="late", customer="bob", cents=700, when=at(9, 30), watermark=at(12))
+REPEATED = Record(21, batch="duplicate", order_id="o3", customer="c3", cents=1_000, when=at(11, 40))
+OUTSIDE = [*AGREED, LATE, LATE.again(offset=22, order_id="later", cents=900, when=at(10, 5)), REPEATED]
+INSIDE = [AGREED[0].again(batch_cents=1_050), *AGREED[1:]]
+LOST = [*OUTSIDE, Record(30, batch="", order_id="lost", customer="c1", cents=5_000)]
+
+
+@pytest.fixture
+def shop(topic_prefix: Settings, clean_database: Settings) -> Settings:
+    return topic_prefix
+
+
+@pytest.fixture
+def applier(shop: Settings) -> Applier:
+    return Applier(shop)
+
+
+def run(settings: Settings, **options: bool) -> Outcome:
+    return reconcile.run(settings, DAY, apply_timeout=AT_ONCE, **options)
+
+
+def remaining(settings: Settings) -> pl.DataFrame:
+    """Every base cell on which the layers still differ, by what the database holds now."""
+    with database.connect(settings, database.RECONCILIATION) as connection:
+        both = sides.read(connection, settings, DAY, RUN)
+    return compare.differing(compare.cells(both.batch, both.speed))
+
+
+def adjusted(settings: Settings) -> dict[tuple, int]:
+    rows = execute(
+        settings, "SELECT cube, cell_start, key, measure, sum(delta) FROM speed.adjustments GROUP BY 1, 2, 3, 4"
+    )
+    return {tuple(cell): int(delta) for *cell, delta in rows}
+
+
+def statuses(settings: Settings) -> dict[str, int]:
+    return dict(execute(settings, "SELECT status, count(*) FROM reconciliation.corrections GROUP BY 1"))
+
+
+EXPECTED = {
+    ("orders", at(9), "", "revenue_cents"): 700,
+    ("orders", at(9), "", "order_count"): 1,
+    ("orders", at(9), "", "units"): 2,
+    ("orders", at(10), "", "revenue_cents"): 900,
+    ("orders", at(10), "", "order_count"): 1,
+    ("orders", at(10), "", "units"): 2,
+    ("orders", at(11), "", "revenue_cents"): -1_000,
+    ("orders", at(11), "", "order_count"): -1,
+    ("orders", at(11), "", "units"): -2,
+    ("distinct", at(0), "", "unique_customers"): 1,
+    **{
+        (cube, at(hour), key, measure): sign * amount
+        for cube, key in (("products", "milk"), ("categories", "dairy"))
+        for hour, sign in ((9, 1), (10, 1), (11, -1))
+        for measure, amount in (("revenue_cents", 1_000), ("order_count", 1), ("units", 2))
+    },
+}
+"""What OUTSIDE needs, by hand: two late orders of one new customer come in, a repeated order goes out."""
+
+
+def test_a_date_outside_tolerance_gets_a_correction_for_every_differing_cell_and_then_shows_zero(shop, applier):
+    stage(shop, OUTSIDE)
+    first = run(shop)
+    assert (first.verdict, first.exit_status) == (Verdict.MISMATCH, 1)
+    assert (first.corrected.emitted, first.corrected.waiting) == (len(EXPECTED), 0)
+    applier.apply()
+    assert adjusted(shop) == EXPECTED
+    again = run(shop)
+    assert (again.verdict, again.cells_differing, again.exit_status) == (Verdict.MATCH, 0, 0)
+    assert again.corrected.emitted == 0
+    assert remaining(shop).is_empty()
+    assert serving.read(shop, DAY, Layer.SPEED).metrics == serving.read(shop, DAY, Layer.BATCH).metrics
+
+
+def test_after_corrections_both_sides_have_one_digest(shop, applier):
+    stage(shop, OUTSIDE)
+    run(shop)
+    applier.apply()
+    run(shop)
+    digests = execute(shop, "SELECT speed_hash, batch_hash FROM reconciliation.reconciliations ORDER BY 1")
+    assert [speed == batch for speed, batch in digests].count(True) == 1
+
+
+def test_a_date_inside_tolerance_keeps_and_shows_its_difference(shop, applier):
+    stage(shop, INSIDE)
+    outcome = run(shop)
+    assert (outcome.verdict, outcome.exit_status, outcome.corrected.emitted) == (Verdict.MATCH, 0, 0)
+    assert outcome.cells_differing == 1
+    rows = execute(
+        shop, "SELECT batch_value - speed_value FROM reconciliation.comparisons WHERE metric = 'revenue_cents'"
+    )
+    assert set(rows) == {(50,)}  # the day's and the hour's
+    assert applier.read() == []
+
+
+def test_what_was_found_is_kept_event_by_event(shop):
+    stage(shop, OUTSIDE)
+    number = run(shop, dry_run=True).reconciliation_id
+    rows = execute(
+        shop,
+        "SELECT order_id, cause, speed_decision, batch_decision, batch_cents - speed_cents"
+        " FROM reconciliation.discrepancies WHERE reconciliation_id = %s ORDER BY 5",
+        [number],
+    )
+    assert rows == [
+        ("o3", "duplicate", "counted", "duplicate", -1_000),
+        ("late", "late", "late", "counted", 700),
+        ("later", "late", "late", "counted", 900),
+    ]
+    ledger = execute(
+        shop,
+        "SELECT cause, sum(events), sum(amount) FROM reconciliation.ledger"
+        " WHERE cube = 'orders' AND measure = 'revenue_cents' GROUP BY 1 ORDER BY 1",
+    )
+    assert ledger == [("duplicate", 1, -1_000), ("late", 2, 1_600)]
+
+
+def test_a_dry_run_sends_nothing_and_keeps_no_correction(shop, applier):
+    stage(shop, OUTSIDE)
+    assert run(shop, dry_run=True).verdict is Verdict.MISMATCH
+    assert statuses(shop) == {}
+    assert applier.read() == []
+
+
+def test_where_the_batch_layer_may_be_wrong_corrections_wait_for_approval(shop, applier):
+    stage(shop, LOST)
+    outcome = run(shop)
+    assert outcome.corrected.emitted == 0
+    assert outcome.corrected.waiting > 0
+    assert outcome.corrected.reason == "the batch layer may be the one that is wrong: missing_in_batch (1 event)"
+    assert applier.read() == []
+    assert correct.approve(shop, DAY, None, "ann") == outcome.corrected.waiting
+    applier.apply()
+    assert run(shop).cells_differing == 0
+    assert execute(shop, "SELECT DISTINCT decided_by FROM reconciliation.corrections") == [("ann",)]
+
+
+@pytest.mark.parametrize("gates", ["none", "failed"])
+def test_without_passed_gates_corrections_wait_for_approval(shop, applier, gates):
+    stage(shop, OUTSIDE, gates=False)
+    if gates == "failed":
+        gate = {"suite": "order_facts", "expectation": "few duplicates", "level": "fail", "success": False}
+        insert(shop, "batch.gate_results", run_id=RUN, business_date=DAY, **gate)
+    corrected = run(shop).corrected
+    assert (corrected.emitted, corrected.waiting) == (0, len(EXPECTED))
+    assert "gates" in corrected.reason
+
+
+def test_a_later_comparison_replaces_corrections_that_still_wait(shop):
+    stage(shop, LOST)
+    first, second = run(shop), run(shop)
+    assert first.corrected.waiting == second.corrected.waiting
+    assert statuses(shop) == {"waiting_approval": second.corrected.waiting}
+
+
+def test_corrections_that_were_sent_but_not_booked_make_the_date_not_comparable(shop, monkeypatch):
+    monkeypatch.setattr(reconcile, "_SETTLE", AT_ONCE)
+    stage(shop, OUTSIDE)
+    assert run(shop).corrected.not_applied == len(EXPECTED)
+    outcome = run(shop)
+    assert (outcome.verdict, outcome.exit_status) == (Verdict.NOT_COMPARABLE, 2)
+    assert outcome.reason == f"{len(EXPECTED)} corrections not yet applied"
+
+
+@pytest.mark.parametrize(
+    ("prepare", "reason"),
+    [
+        (lambda _: None, "no batch run of 2017-12-23 is published"),
+        (lambda shop: write_run(shop, AGREED), f"the published run {RUN} was computed without a cut"),
+        (lambda shop: stage(shop, []), "neither layer has an order of 2017-12-23"),
+    ],
+)
+def test_what_cannot_be_compared_says_why_and_what_to_do(shop, prepare, reason):
+    prepare(shop)
+    outcome = run(shop)
+    assert (outcome.verdict, outcome.exit_status, outcome.reason) == (Verdict.NOT_COMPARABLE, 2, reason)
+    assert outcome.remedy
+
+
+def test_a_date_that_the_speed_layer_never_saw_is_corrected_from_nothing(shop, applier):
+    stage(shop, [record.again(speed="") for record in AGREED])
+    assert run(shop).verdict is Verdict.MISMATCH
+    applier.apply()
+    assert run(shop).cells_differing == 0
+    assert serving.read(shop, DAY, Layer.SPEED).metrics["revenue_cents"] == 10_000
+
+
+def test_facts_that_are_gone_leave_the_figures_and_make_corrections_wait(shop):
+    stage(shop, OUTSIDE)
+    execute(shop, "UPDATE batch.runs SET facts_version = 99")
+    outcome = run(shop)
+    assert outcome.verdict is Verdict.MISMATCH
+    assert "order_facts" in outcome.reason
+    assert outcome.corrected.waiting == len(EXPECTED)
+    assert set(execute(shop, "SELECT DISTINCT cause FROM reconciliation.ledger")) == {("unexplained",)}
+
+
+def test_a_reversed_correction_comes_back_only_by_approval(shop, applier):
+    stage(shop, OUTSIDE)
+    run(shop)
+    applier.apply()
+    before = adjusted(shop)
+    chosen = next(c for c in _all(shop) if c.measure == "revenue_cents" and c.cube == "orders" and c.delta == 900)
+    reversal = correct.reverse(shop, chosen.correction_id, "ann")
+    applier.apply()
+    assert reversal.reverses == chosen.correction_id
+    assert adjusted(shop) == {**before, chosen.cell: 0}
+    with pytest.raises(TandemError, match="reversed before"):
+        correct.reverse(shop, chosen.correction_id, "ann")
+    outcome = run(shop)
+    assert outcome.cells_differing == 1
+    assert (outcome.corrected.emitted, outcome.corrected.waiting) == (0, 1)
+    correct.approve(shop, DAY, None, "ann")
+    applier.apply()
+    assert run(shop).cells_differing == 0
+    assert adjusted(shop) == before
+
+
+def _all(settings: Settings) -> list[corrections.Correction]:
+    with database.connect(settings, database.RECONCILIATION) as connection:
+        return corrections.find(connection)
+
+
+def test_corrections_of_a_comparison_that_another_run_overtook_are_refused(shop):
+    stage(shop, OUTSIDE)
+    old = run(shop, dry_run=True)
+    write_run(shop, AGREED, "2017-12-23.later")
+    with pytest.raises(TandemError, match="out of date"):
+        correct.run(shop, old.reconciliation_id, apply_timeout=AT_ONCE)
+
+
+def test_correcting_twice_by_number_sends_nothing_twice(shop, applier):
+    stage(shop, OUTSIDE)
+    number = run(shop, dry_run=True).reconciliation_id
+    first = correct.run(shop, number, apply_timeout=AT_ONCE)
+    assert correct.run(shop, number, apply_timeout=AT_ONCE) == first
+    assert len(applier.read()) == len(EXPECTED)
+
+
+class CrashError(BaseException):
+    """The process ends here."""
+
+
+def _crash(*_args: object, **_named: object) -> None:
+    raise CrashError
+
+
+def _crash_after(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the process end between two steps of the correction."""
+    if step == "kept":
+        monkeypatch.setattr(emit, "emit", lambda _, found, __: _crash() if found else None)
+    elif step == "sent, not committed":
+        monkeypatch.setattr("confluent_kafka.Producer", _Uncommitting)
+    elif step == "sent":
+        send = emit.emit
+        monkeypatch.setattr(emit, "emit", lambda *args: (send(*args), args[1] and _crash()))
+    elif step == "marked":
+        monkeypatch.setattr(correct, "wait_until_applied", _crash_second_time())
+
+
+def _crash_second_time():
+    wait, calls = correct.wait_until_applied, []
+
+    def waits(*args: object) -> int:
+        calls.append(1)
+        return wait(*args) if len(calls) == 1 else _crash()
+
+    return waits
+
+
+class _Uncommitting(Producer):
+    def commit_transaction(self, *_: object) -> None:
+        self.flush(30)
+        raise CrashError
+
+
+@pytest.mark.parametrize("step", ["kept", "sent, not committed", "sent", "marked"])
+def test_a_crash_between_any_two_steps_converges_without_a_double(shop, applier, monkeypatch, step):
+    stage(shop, OUTSIDE)
+    with monkeypatch.context() as patch:
+        _crash_after(step, patch)
+        with pytest.raises(CrashError):
+            run(shop)
+    applier.apply()
+    rerun = run(shop)
+    applier.apply()
+    assert rerun.verdict in {Verdict.MATCH, Verdict.NOT_COMPARABLE}  # decided ones were sent, perhaps a moment ago
+    final = run(shop)
+    assert (final.verdict, final.cells_differing) == (Verdict.MATCH, 0)
+    assert adjusted(shop) == EXPECTED
+    assert statuses(shop) == {"emitted": len(EXPECTED)}
+
+
+def test_corrections_applied_twice_and_out_of_order_give_the_same_books(shop, applier):
+    stage(shop, OUTSIDE)
+    run(shop)
+    messages = applier.read() * 2
+    random.Random(7).shuffle(messages)
+    applier.apply(messages)
+    assert adjusted(shop) == EXPECTED
+    assert run(shop).cells_differing == 0
+
+
+def test_two_reconciliations_at_once_correct_once(shop, applier):
+    stage(shop, OUTSIDE)
+    threads = [Thread(target=run, args=(shop,)) for _ in range(2)]
+    stop = Event()
+    booking = Thread(target=lambda: [applier.apply() or stop.wait(0.2) for _ in iter(stop.is_set, True)])
+    for thread in (*threads, booking):
+        thread.start()
+    for thread in threads:
+        thread.join()
+    stop.set()
+    booking.join()
+    applier.apply()
+    assert adjusted(shop) == EXPECTED
+    assert run(shop).cells_differing == 0
+
+
+def test_more_events_after_a_correction_are_corrected_again_beside_it(shop, applier):
+    stage(shop, OUTSIDE)
+    run(shop)
+    applier.apply()
+    more = LATE.again(offset=40, order_id="even later", cents=250)
+    write_run(shop, [*OUTSIDE, more], "2017-12-23.second")
+    execute(
+        shop,
+        "INSERT INTO reconciliation.cuts SELECT '2017-12-23.second', business_date, comparable, reason, lag,"
+        " rule_version FROM reconciliation.cuts",
+    )
+    for table in ("cut_offsets", "cut_order_hours", "cut_product_hours", "cut_category_hours", "cut_distincts"):
+        names = execute(
+            shop,
+            "SELECT string_agg(quote_ident(column_name), ', ') FROM information_schema.columns WHERE"
+            " table_schema = 'reconciliation' AND table_name = %s AND column_name <> 'run_id'",
+            [table],
+        )[0][0]
+        execute(
+            shop,
+            f"INSERT INTO reconciliation.{table} (run_id, {names})"
+            f" SELECT '2017-12-23.second', {names} FROM reconciliation.{table}",
+        )
+    second = run(shop)
+    assert second.cells_differing == 9  # one order: three measures in three cubes
+    if second.verdict is Verdict.MISMATCH:
+        applier.apply()
+        assert run(shop).cells_differing == 0
+        sequences = execute(shop, "SELECT sequence, count(*) FROM reconciliation.corrections GROUP BY 1 ORDER BY 1")
+        assert sequences == [(1, len(EXPECTED)), (2, 9)]
