@@ -78,7 +78,7 @@ def _typed(connection: duckdb.DuckDBPyConnection, key: str, sql: str, columns: S
         described = connection.execute(f"DESCRIBE SELECT TRY({sql}) FROM rows")  # noqa: S608 - checked by _field
         (row,) = described.fetchall()
     except duckdb.Error as failure:
-        raise _wrong(key, sql.strip("(\n)"), str(failure), columns) from failure
+        raise _wrong(key, sql.removeprefix("(").removesuffix("\n)"), str(failure), columns) from failure
     return Field(f"TRY({sql})", _KINDS.get(row[1], "number"))
 
 

@@ -120,6 +120,8 @@ def _fill(connection: duckdb.DuckDBPyConnection, path: Path, mapping: Mapping, f
         described = connection.execute("DESCRIBE rows").fetchall()
     except duckdb.Error as failure:
         raise TandemError(f"cannot read {path}: {str(failure).splitlines()[0]}") from failure
+    constants = _constants(mapping, config)
+    connection.execute(_ENVIRONMENT.get_template("macros.sql.jinja").render(**constants))
     columns = names or [name for name, *_ in described if name != "file_row_number"]
     fields = resolve(connection, mapping, columns)
     time = read_time(connection, mapping, fields, columns)
@@ -130,7 +132,7 @@ def _fill(connection: duckdb.DuckDBPyConnection, path: Path, mapping: Mapping, f
             line=LINE if is_csv else "file_row_number + 1",
             last_line=LAST_LINE if is_csv else "file_row_number + 1",
             broken=BROKEN if is_csv else "CAST(NULL AS VARCHAR)",
-            **_constants(mapping, config),
+            **constants,
         )
     )
 
