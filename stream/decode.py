@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
-from stream.parse import AMOUNTS, parse
+from stream.parse import AMOUNTS, TEXTS, parse
 from stream.types import Decoded, Records
 from tandem.events import (
     AMOUNT_PATTERN,
@@ -46,8 +46,9 @@ def decode(records: Records, currency: str) -> Decoded:
         pl.Series("kafka_time", records.kafka_times_ms, pl.Int64).cast(pl.Datetime("ms", "UTC")).cast(_UTC),
         pl.when(pl.col("event_us") < _AFTER_LATEST).then(pl.col("event_us")).cast(_UTC).alias("event_time"),
         *(_cents(pl.col(name)).alias(name.replace("amount", "cents")) for name in AMOUNTS),
-        pl.col("currency").ne(currency).fill_null(value=False).alias("foreign_currency"),
+        _not_empty("currency").ne(currency).fill_null(value=False).alias("foreign_currency"),
         *_sums(fields["item_count"], lines),
+        *map(_not_empty, TEXTS),
     )
     return Decoded(_with_plausible_times(events).select(*EVENT_SCHEMA), lines.drop("bad"))
 
@@ -70,6 +71,10 @@ def _whole(text: pl.Expr) -> pl.Expr:
     return pl.when(text.str.contains(QUANTITY_PATTERN)).then(text.cast(pl.Float64, strict=False).cast(pl.Int64))
 
 
+def _not_empty(text: str) -> pl.Expr:
+    return pl.when(pl.col(text) != "").then(pl.col(text)).alias(text)
+
+
 def _lines(fields: pl.DataFrame) -> pl.DataFrame:
     """Every item of every event, typed, in order; ``bad`` where it lacks its product, a whole quantity or an amount."""
     quantity, amount = pl.col("quantity"), pl.col("amount")
@@ -78,8 +83,8 @@ def _lines(fields: pl.DataFrame) -> pl.DataFrame:
     fits = (pieces.cast(pl.Float64) * price).abs() < MAX_CENTS
     return items.select(
         "row",
-        "product_id",
-        pl.col("category").fill_null(UNCATEGORISED),
+        _not_empty("product_id"),
+        _not_empty("category").fill_null(UNCATEGORISED),
         pl.when(quantity.is_null() & amount.is_not_null()).then(0).otherwise(pieces).alias("quantity"),
         pl.when(amount.is_not_null()).then(_cents(amount)).when(fits).then(pieces * price).alias("amount_cents"),
     ).with_columns(pl.any_horizontal(pl.col("product_id", "quantity", "amount_cents").is_null()).alias("bad"))

@@ -43,7 +43,8 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 def parse(values: list[bytes | None]) -> pl.DataFrame:
     """One row per value: ``row``, ``payload_ok``, TEXTS, AMOUNTS as texts, ``event_us``, ``items``, ``item_count``.
 
-    ``event_us`` is microseconds since 1970; ``items`` a list of structs of texts. What cannot be read is NULL.
+    ``event_us`` is microseconds since 1970; ``items`` a list of structs of texts. What cannot be read is NULL; a text
+    may be empty still.
     """
     try:
         # One call for all; one bad value spoils it. That each is a value by itself, DuckDB finds out.
@@ -141,8 +142,7 @@ def _query(*, careful: bool) -> str:
     kind = "JSON" if careful else "VARCHAR"
     item = dict.fromkeys(ITEM_TEXTS, kind) | dict.fromkeys(ITEM_NUMBERS, "VARCHAR")
     shape = dict.fromkeys(TEXTS, kind) | dict.fromkeys((*AMOUNTS, "event_time"), "VARCHAR") | {"items": [item]}
-    as_text = _as_text if careful else "nullif({}, '')".format
-    texts = [f"{as_text(f'd.{name}')} AS {name}" for name in TEXTS]
+    texts = [f"{_as_text(f'd.{name}') if careful else f'd.{name}'} AS {name}" for name in TEXTS]
     items = "d.items"
     if careful:
         parts = [f"{name}: {_as_text(f'i.{name}')}" for name in ITEM_TEXTS]
