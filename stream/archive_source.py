@@ -124,16 +124,17 @@ class Source:
         Waits for Kafka; empty where the ending comes first. Raises TandemError where there is no such topic.
         """
         wait_s, longest_s = _BACK_OFF_S
-        patience_ends = time.monotonic() + _NO_TOPIC_S
+        missing_since: float | None = None
         while True:
             try:
                 return self._bounds()
             except KafkaException as failure:
                 error: KafkaError = failure.args[0]
-                if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART and time.monotonic() > patience_ends:
-                    raise TandemError(
-                        f"topic '{self._topic}' does not exist on {self._settings.brokers}", "run 'tandem up'"
-                    ) from failure
+                if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    missing_since = missing_since or time.monotonic()
+                    if time.monotonic() - missing_since > _NO_TOPIC_S:
+                        where = f"topic '{self._topic}' does not exist on {self._settings.brokers}"
+                        raise TandemError(where, "run 'tandem up'") from failure
                 self._on_error(error)
             if ending.has_come_within(wait_s):
                 return {}

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from running import Running, wait_for
 from shop import Shop, archived, ends, start_archiver, visible
 
 from stream.archive import next_offsets
@@ -30,34 +31,6 @@ def busy_archive(topic_prefix: Settings) -> Settings:
     """Small, frequent commits, so that a kill falls into every part of one."""
     small = {"archive_batch_max_events": 500, "archive_batch_linger": timedelta(milliseconds=100)}
     return topic_prefix.model_copy(update=small)
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float = 90) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.05)
-
-
-class Running:
-    """An archiver process and what it logs."""
-
-    def __init__(self, settings: Settings, log: Path, *options: str) -> None:
-        self._log = log
-        with log.open("ab") as output:
-            self.process = start_archiver(settings, *options, log=output)
-
-    def says(self, event: str) -> int:
-        """How often the log names the event."""
-        return self._log.read_text().count(event)
-
-    def kill(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-    def end(self) -> int:
-        """Its exit status after SIGTERM, or as it ended by itself."""
-        self.process.terminate()
-        return self.process.wait(60)
 
 
 @contextmanager

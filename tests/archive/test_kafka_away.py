@@ -1,0 +1,50 @@
+"""An archiver outlives its broker: it waits, says so, and goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from installations import installations
+from running import Running, wait_for
+from shop import Shop, archived, ends, visible
+
+from stream.archive import next_offsets
+from tandem.local import kafka, process
+from tandem.settings import Settings
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+
+@pytest.fixture
+def own_broker() -> Iterator[Settings]:
+    """An installation whose broker the test starts and kills."""
+    yield from installations(archive_batch_linger=timedelta(milliseconds=500))
+
+
+def test_an_archiver_waits_for_kafka_and_says_so(own_broker: Settings, tmp_path: Path):
+    archiver = Running(own_broker, tmp_path / "archiver.log")
+    wait_for(lambda: archiver.says("waiting_for_kafka") > 0)
+
+    kafka.start(own_broker)
+    Shop(own_broker).sell(500)
+    wait_for(lambda: next_offsets(own_broker) == ends(own_broker))
+
+    waited = archiver.says("waiting_for_kafka")
+    process.find(own_broker, kafka.NAME).kill()
+    wait_for(lambda: archiver.says("waiting_for_kafka") > waited)
+    kafka.start(own_broker)
+    Shop(own_broker).sell(500)
+    wait_for(lambda: next_offsets(own_broker) == ends(own_broker))
+
+    assert archiver.end() == 0
+    assert len(visible(own_broker)) == 1_000
+    assert archived(own_broker) == visible(own_broker)
+
+
+def test_an_archiver_that_waits_for_kafka_can_be_stopped(own_broker: Settings, tmp_path: Path):
+    archiver = Running(own_broker, tmp_path / "archiver.log")
+    wait_for(lambda: archiver.says("waiting_for_kafka") > 0)
+    assert archiver.end() == 0
