@@ -14,6 +14,14 @@ CREATE TABLE batch.runs (
 );
 CREATE INDEX runs_by_date ON batch.runs (business_date, created_at);
 
+-- Which tables hold all the rows of a run, be they none; noted after the rows were written.
+CREATE TABLE batch.staged (
+    run_id     text        NOT NULL REFERENCES batch.runs,
+    table_name text        NOT NULL,
+    staged_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (run_id, table_name)
+);
+
 -- Which run readers see, per view and date. Publication flips it in one transaction; the rows stay as history.
 CREATE TABLE batch.versions (
     view          text        NOT NULL CHECK (view IN ('daily_metrics', 'rfm', 'product_rankings')),

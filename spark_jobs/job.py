@@ -1,0 +1,172 @@
+"""What every spark-submit target has in common: its arguments, its session, its runs, and how it ends.
+
+    spark-submit spark_jobs/daily_metrics.py --date 2017-12-23
+    spark-submit spark_jobs/daily_metrics.py --from 2017-12-21 --to 2017-12-23 --publish
+
+Exit status 0; 2 with one line on stderr where a person can act on it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+from spark_jobs import runs
+from spark_jobs.runs import Run
+from tandem import business_date, clock
+from tandem.errors import TandemError
+from tandem.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a job computes for: one run per date, by date."""
+
+    name: str
+    spark: SparkSession
+    settings: Settings
+    runs: tuple[Run, ...]
+
+    @property
+    def dates(self) -> tuple[date, ...]:
+        """The business dates, in order."""
+        return tuple(run.business_date for run in self.runs)
+
+    def facts_version(self) -> int:
+        """The version of order_facts to read for all of the runs. Raises TandemError where there is none."""
+        found = [runs.find(self.settings, run.run_id) for run in self.runs]
+        versions = {run.facts_version for run in found if run is not None}
+        version = versions.pop()
+        if versions:
+            raise TandemError("the runs read different versions of order_facts", "compute their dates one by one")
+        if version is None:
+            raise TandemError(
+                f"there are no order facts of {_span(self.dates)}",
+                f"run order_facts first: spark-submit spark_jobs/order_facts.py {_arguments(self.dates)}",
+            )
+        return version
+
+    def say(self, line: str) -> None:
+        """Tell how far the job is, on stderr."""
+        print(f"{self.name}: {line}", file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line asked for. ``run_ids``: one for each date, or none."""
+
+    dates: tuple[date, ...]
+    run_ids: tuple[str, ...]
+    publish: bool
+
+
+def main(name: str, compute: Callable[[Job], None], *, views: tuple[str, ...] = (), writes_facts: bool = False) -> None:
+    """Run a target: ``compute`` stages the rows of ``views``. Ends the process where something is wrong.
+
+    Without run ids every date gets a run of its own: on the facts that are there, unless the target writes them. Such a
+    run shows how its figures differ from the published ones, and publishes ``views`` only where ``--publish`` says so.
+    """
+    try:
+        config = settings()
+        asked = parse(name, sys.argv[1:])
+        opened = _open_runs(config, name, asked, writes_facts=writes_facts)
+        _run(name, compute, config, opened)
+        if asked.publish:
+            _publish(config, name, opened, views)
+        elif not asked.run_ids:
+            _show(config, opened, views)
+    except TandemError as error:
+        sys.exit(_complaint(name, error))
+
+
+def parse(name: str, arguments: Sequence[str]) -> Asked:
+    """The arguments of a target. Raises TandemError where a date cannot be read or run ids do not match the dates."""
+    parser = argparse.ArgumentParser(prog=f"spark-submit spark_jobs/{name}.py", allow_abbrev=False)
+    parser.add_argument("--date", metavar="D", help="the business date, YYYY-MM-DD")
+    parser.add_argument("--from", metavar="D", dest="first", help="first date of a range")
+    parser.add_argument("--to", metavar="D", dest="last", help="last date of the range, included")
+    parser.add_argument(
+        "--run-id", metavar="ID", action="append", default=[], help="run to compute for; once for each date"
+    )
+    parser.add_argument("--publish", action="store_true", help="make the result the current version")
+    found = parser.parse_args(arguments)
+    if bool(found.date) == bool(found.first or found.last) or bool(found.first) != bool(found.last):
+        parser.error("give --date D, or --from D --to D")
+    first, last = business_date.entered_range(found.date or found.first, found.date or found.last)
+    dates = tuple(clock.days(first, last))
+    if found.run_id and len(found.run_id) != len(dates):
+        raise TandemError(f"{len(found.run_id)} run ids for {len(dates)} dates", "give --run-id once for each date")
+    return Asked(dates, tuple(found.run_id), found.publish)
+
+
+def _open_runs(config: Settings, name: str, asked: Asked, *, writes_facts: bool) -> tuple[Run, ...]:
+    if asked.run_ids:
+        pairs = zip(asked.run_ids, asked.dates, strict=True)
+        return tuple(runs.open_run(config, run_id, day) for run_id, day in pairs)
+    opened = []
+    for day in asked.dates:
+        run_id = runs.new_run_id(day, datetime.now(UTC))
+        source = None if writes_facts else _facts_of(config, day)
+        run = runs.open_run(config, run_id, day, kind=runs.RECOMPUTE, reason=f"{name} by hand")
+        if source is not None:
+            runs.adopt_facts(config, run, source)
+        opened.append(run)
+    return tuple(opened)
+
+
+def _facts_of(config: Settings, day: date) -> Run:
+    if (source := runs.latest_facts(config, day)) is None:
+        raise TandemError(
+            f"there are no order facts of {day}",
+            f"run order_facts first: spark-submit spark_jobs/order_facts.py --date {day}",
+        )
+    return source
+
+
+def _run(name: str, compute: Callable[[Job], None], config: Settings, opened: tuple[Run, ...]) -> None:
+    from spark_jobs.session import open_session
+
+    spark = open_session(f"tandem {name}", config)
+    try:
+        compute(Job(name, spark, config, opened))
+    finally:
+        spark.stop()
+
+
+def _publish(config: Settings, name: str, opened: tuple[Run, ...], views: tuple[str, ...]) -> None:
+    from spark_jobs import gate
+    from spark_jobs.publish import publish
+
+    for run in opened:
+        gate.check(config, run.run_id, run.business_date)
+        versions = publish(config, run.run_id, run.business_date, published_by=f"{name} by hand", views=views)
+        for view, version in versions.items():
+            print(f"{run.business_date} {view}: version {version} is published")
+
+
+def _show(config: Settings, opened: tuple[Run, ...], views: tuple[str, ...]) -> None:
+    from spark_jobs.difference import difference
+
+    for run in opened:
+        for view in views:
+            print(difference(config, run, view))
+
+
+def _span(dates: tuple[date, ...]) -> str:
+    return str(dates[0]) if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+
+
+def _arguments(dates: tuple[date, ...]) -> str:
+    return f"--date {dates[0]}" if len(dates) == 1 else f"--from {dates[0]} --to {dates[-1]}"
+
+
+def _complaint(name: str, error: TandemError) -> int:
+    print(f"{name}: {error}", file=sys.stderr)
+    return 2

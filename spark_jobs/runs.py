@@ -1,0 +1,117 @@
+"""Batch runs: one computes the views of one business date, from the archive below one cut, under one id."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from tandem import __version__, database, topics
+from tandem.checks import RULE_VERSION
+from tandem.errors import TandemError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tandem.settings import Settings
+
+RECOMPUTE = "recompute"
+"""Kind of a run that was made by hand on facts that were there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as recorded. ``cut``: next offset by partition. NULLs until its facts are written."""
+
+    run_id: str
+    business_date: date
+    kind: str
+    archive_version: int | None
+    facts_version: int | None
+    cut: dict[int, int] | None
+
+
+def new_run_id(business_date: date, now: datetime) -> str:
+    """An id that names its date and instant (``now`` in UTC) and that no other run has."""
+    return f"{business_date}.{now:%Y%m%dT%H%M%SZ}.{secrets.token_hex(3)}"
+
+
+def open_run(
+    settings: Settings,
+    run_id: str,
+    business_date: date,
+    *,
+    kind: str = "manual",
+    reason: str = "",
+    requested_by: str | None = "",
+) -> Run:
+    """The run of this id, recorded now unless it is already. Raises TandemError where the id is another date's."""
+    values = {
+        "run_id": run_id,
+        "business_date": business_date,
+        "kind": kind,
+        "reason": reason,
+        "requested_by": requested_by or "",
+        "code_version": __version__,
+        "rule_version": RULE_VERSION,
+    }
+    with database.connect(settings, database.BATCH) as connection:
+        connection.execute(database.queries("batch").open_run, values)
+    opened = find(settings, run_id)
+    if opened is None or opened.business_date != business_date:
+        raise TandemError(f"run {run_id} is not one of {business_date}", "use another run id")
+    return opened
+
+
+def find(settings: Settings, run_id: str) -> Run | None:
+    """The run of this id, or None."""
+    return _one(settings, "run", {"run_id": run_id})
+
+
+def latest_facts(settings: Settings, business_date: date) -> Run | None:
+    """The run that last wrote the facts of a date, or None."""
+    return _one(settings, "latest_facts", {"business_date": business_date})
+
+
+def cut_offsets(settings: Settings, run_id: str) -> dict[int, int]:
+    """The offsets at which both layers are compared for this run, by partition; empty where no cut was taken."""
+    values = {"run_id": run_id, "topic": topics.ORDER_EVENTS}
+    with database.connect(settings, database.BATCH) as connection:
+        return dict(connection.execute(database.queries("batch").cut_offsets, values).fetchall())
+
+
+def record_facts(
+    settings: Settings, run_id: str, *, archive_version: int | None, facts_version: int, cut: Mapping[int, int]
+) -> None:
+    """Note which version of order_facts holds the run's date, and what it was made from."""
+    values = {
+        "run_id": run_id,
+        "archive_version": archive_version,
+        "facts_version": facts_version,
+        "cut": json.dumps({str(partition): offset for partition, offset in sorted(cut.items())}),
+    }
+    with database.connect(settings, database.BATCH) as connection:
+        connection.execute(database.queries("batch").record_facts, values)
+
+
+def adopt_facts(settings: Settings, run: Run, source: Run) -> None:
+    """Let a run read the facts that another one wrote for the same date."""
+    if source.facts_version is not None:
+        record_facts(
+            settings,
+            run.run_id,
+            archive_version=source.archive_version,
+            facts_version=source.facts_version,
+            cut=source.cut or {},
+        )
+
+
+def _one(settings: Settings, query: str, values: dict[str, Any]) -> Run | None:
+    with database.connect(settings, database.BATCH) as connection:
+        row = connection.execute(getattr(database.queries("batch"), query), values).fetchone()
+    if row is None:
+        return None
+    *known, cut = row
+    return Run(*known, None if cut is None else {int(partition): offset for partition, offset in cut.items()})

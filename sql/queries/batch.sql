@@ -1,0 +1,52 @@
+-- The batch layer's whole interface to the database, apart from the rows that Spark writes. Parameters are bound.
+
+-- name: open_run   Opening a run again changes nothing.
+INSERT INTO batch.runs (run_id, business_date, kind, reason, requested_by, code_version, rule_version)
+VALUES (%(run_id)s, %(business_date)s, %(kind)s, %(reason)s, %(requested_by)s, %(code_version)s, %(rule_version)s)
+ON CONFLICT (run_id) DO NOTHING;
+
+-- name: run
+SELECT run_id, business_date, kind, archive_version, facts_version, cut FROM batch.runs WHERE run_id = %(run_id)s;
+
+-- name: cut_offsets
+SELECT partition, next_offset FROM reconciliation.cut_offsets WHERE run_id = %(run_id)s AND topic = %(topic)s;
+
+-- name: record_facts
+UPDATE batch.runs SET archive_version = %(archive_version)s, facts_version = %(facts_version)s, cut = %(cut)s
+WHERE run_id = %(run_id)s;
+
+-- name: latest_facts   The run that last wrote the facts of a date.
+SELECT run_id, business_date, kind, archive_version, facts_version, cut FROM batch.runs
+WHERE business_date = %(business_date)s AND facts_version IS NOT NULL
+ORDER BY facts_version DESC, created_at LIMIT 1;
+
+-- name: forget_staged
+DELETE FROM batch.staged WHERE run_id = ANY(%(run_ids)s) AND table_name = %(table)s;
+
+-- name: record_staged   Written after the rows: what was killed half-way is not staged.
+INSERT INTO batch.staged (run_id, table_name) SELECT unnest(%(run_ids)s::text[]), %(table)s;
+
+-- name: lock_date
+SELECT pg_advisory_xact_lock(hashtext('tandem.publish:' || %(business_date)s));
+
+-- name: not_staged
+SELECT wanted FROM unnest(%(tables)s::text[]) AS wanted
+WHERE NOT EXISTS (SELECT FROM batch.staged WHERE run_id = %(run_id)s AND table_name = wanted);
+
+-- name: failed_gates
+SELECT expectation FROM batch.gate_results
+WHERE run_id = %(run_id)s AND business_date = %(business_date)s AND level = 'fail' AND NOT success ORDER BY 1;
+
+-- name: current_version
+SELECT version, run_id FROM batch.versions
+WHERE view = %(view)s AND business_date = %(business_date)s AND superseded_at IS NULL;
+
+-- name: supersede
+UPDATE batch.versions SET superseded_at = now()
+WHERE view = %(view)s AND business_date = %(business_date)s AND superseded_at IS NULL;
+
+-- name: insert_version
+INSERT INTO batch.versions (view, business_date, version, run_id, published_by)
+SELECT %(view)s, %(business_date)s, coalesce(max(version), 0) + 1, %(run_id)s, %(published_by)s
+FROM batch.versions WHERE view = %(view)s AND business_date = %(business_date)s
+RETURNING version;
