@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from stream.types import EPOCH
 from tandem.kpis import CUBES, UNIQUE_CUSTOMERS, Aggregate, Cube, Measure, measures_of
 
 _UTC = pl.Datetime("us", "UTC")
@@ -15,8 +16,8 @@ CUSTOMER_DAYS = "customer_days"
 
 def business_date(time: pl.Expr, zone: ZoneInfo) -> pl.Expr:
     """The date of instants in the business time zone; NULL in the year 10000, which only a zone can reach."""
-    day = time.dt.convert_time_zone(zone.key).dt.date()
-    return pl.when(day.dt.year() <= 9999).then(day)
+    day = _filled(time).dt.convert_time_zone(zone.key).dt.date()
+    return pl.when(time.is_not_null() & (day.dt.year() <= 9999)).then(day)
 
 
 def pane_start(time: pl.Expr, unit: str, zone: ZoneInfo) -> pl.Expr:
@@ -28,9 +29,14 @@ def pane_start(time: pl.Expr, unit: str, zone: ZoneInfo) -> pl.Expr:
     step = {"minute": "1m", "hour": "1h"}[unit]
     if unit == "minute" or zone.key == "UTC":
         return time.dt.truncate(step)
-    local = time.dt.convert_time_zone(zone.key)
+    local = _filled(time).dt.convert_time_zone(zone.key)
     offset = local.dt.base_utc_offset() + local.dt.dst_offset()
     return (time + offset).dt.truncate(step) - offset
+
+
+def _filled(time: pl.Expr) -> pl.Expr:
+    """Without NULLs: polars looks up the time zone for what lies beneath them too, and panics where it is no date."""
+    return time.fill_null(EPOCH)
 
 
 def fold(events: pl.DataFrame, lines: pl.DataFrame, zone: ZoneInfo) -> dict[str, pl.DataFrame]:
