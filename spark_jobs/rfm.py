@@ -1,0 +1,90 @@
+"""RFM segmentation as of a business date: recency, frequency, money → scores → segments, one row per customer and grid.
+
+Counts the orders created up to and on the date; what was cancelled later stays a purchase that the customer made. The
+previous segment is the segment as of the day before, computed from the same facts, so that a result for a date does not
+depend on what was published, or when.
+
+Usage: spark-submit spark_jobs/rfm.py --date 2017-12-23
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
+
+from spark_jobs import facts, job, staging
+from spark_jobs.rfm_grids import Grid, grids
+from spark_jobs.rfm_scores import DIMENSIONS, with_scores
+from tandem.events import Decision, EventType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pyspark.sql import DataFrame, SparkSession
+
+_SCORES = [dimension.score for dimension in DIMENSIONS]
+_VALUES = [dimension.value for dimension in DIMENSIONS]
+
+
+def compute(asked: job.Job) -> None:
+    """Stage ``batch.rfm`` for the dates of the job."""
+    history = facts.read(asked.spark, asked.settings, last=asked.dates[-1], version=asked.facts_version())
+    staging.write(rfm(history, asked.dates), "rfm", asked.settings, asked.runs)
+    asked.say("batch.rfm staged")
+
+
+def rfm(events: DataFrame, dates: Iterable[date], every_grid: Iterable[Grid] | None = None) -> DataFrame:
+    """``business_date, customer_id``, values, scores, ``grid, grid_version, segment, previous_segment, flags``.
+
+    ``events``: order_facts of every date up to the last of ``dates``.
+    """
+    wanted = sorted(dates)
+    as_of = sorted({day - timedelta(days=back) for day in wanted for back in (0, 1)})
+    segments = with_segments(with_scores(customers_as_of(events, as_of)), every_grid or grids())
+    before = segments.select(
+        F.date_add("as_of", 1).alias("as_of"), "grid", "customer_id", F.col("segment").alias("previous_segment")
+    )
+    return (
+        segments.filter(F.col("as_of").isin(wanted))
+        .join(before, ["as_of", "grid", "customer_id"], "left")
+        .withColumnRenamed("as_of", "business_date")
+        .select("business_date", "customer_id", *_VALUES, *_SCORES, "grid", "grid_version", "segment",
+                "previous_segment", "flags")
+    )  # fmt: skip
+
+
+def customers_as_of(events: DataFrame, dates: list[date]) -> DataFrame:
+    """``as_of, customer_id, recency_days, frequency, monetary_cents`` (average order value, rounded half up)."""
+    bought = (F.col("decision") == Decision.COUNTED) & (F.col("event_type") == EventType.ORDER_CREATED)
+    days = (
+        events.filter(bought & (F.col("business_date") <= max(dates)))
+        .groupBy("business_date", "customer_id")
+        .agg(F.count("*").alias("orders"), F.sum("total_cents").alias("cents"))
+    )
+    as_of = events.sparkSession.createDataFrame([(day,) for day in dates], "as_of date")
+    return (
+        days.join(F.broadcast(as_of), F.col("business_date") <= F.col("as_of"))
+        .groupBy("as_of", "customer_id")
+        .agg(
+            F.date_diff(F.col("as_of"), F.max("business_date")).alias("recency_days"),
+            F.sum("orders").alias("frequency"),
+            F.expr("(2 * sum(cents) + sum(orders)) div (2 * sum(orders))").alias("monetary_cents"),
+        )
+    )
+
+
+def with_segments(scored: DataFrame, every_grid: Iterable[Grid]) -> DataFrame:
+    """One row per grid, with ``grid, grid_version, segment``."""
+    rows = [(*cell, grid.name, grid.version, name) for grid in every_grid for cell, name in grid.segments.items()]
+    schema = ", ".join(f"{score} short" for score in _SCORES) + ", grid string, grid_version string, segment string"
+    return scored.join(F.broadcast(_frame(scored.sparkSession, rows, schema)), _SCORES)
+
+
+def _frame(spark: SparkSession, rows: list[tuple[int | str, ...]], schema: str) -> DataFrame:
+    return spark.createDataFrame(rows, schema)
+
+
+if __name__ == "__main__":
+    job.main("rfm", compute, views=("rfm",))
