@@ -86,8 +86,8 @@ class ReplayProducer:
     config: Settings
     source: str
     _client: Producer = field(init=False, repr=False)
-    _topic: str = field(init=False)
-    partitions: int = field(init=False)
+    _topic: str = field(init=False, repr=False)
+    partitions: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._topic = self.config.topic(ORDER_EVENTS)
@@ -111,13 +111,18 @@ class ReplayProducer:
             raise self._unreachable(failure) from failure
 
     def _find_topic(self) -> int:
-        try:
-            found = self._client.list_topics(self._topic, timeout=ANSWER_SECONDS).topics[self._topic]
-        except KafkaException as failure:
-            raise self._unreachable(failure) from failure
-        if found.error is not None:
-            raise TandemError(f"topic '{self._topic}' does not exist on {self.config.brokers}", "run 'tandem up'")
-        return len(found.partitions)
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                found = self._client.list_topics(self._topic, timeout=ANSWER_SECONDS).topics[self._topic]
+            except KafkaException as failure:
+                raise self._unreachable(failure) from failure
+            if found.error is None:
+                return len(found.partitions)
+            # A broker that has just made a topic needs a moment to know it.
+            if time.monotonic() > deadline:
+                raise TandemError(f"topic '{self._topic}' does not exist on {self.config.brokers}", "run 'tandem up'")
+            time.sleep(0.2)
 
     def _unreachable(self, failure: KafkaException) -> TandemError:
         reason = failure.args[0].str() if failure.args else "no answer"
