@@ -22,7 +22,7 @@ from tandem.events import Decision, EventType
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
 _SCORES = [dimension.score for dimension in DIMENSIONS]
 _VALUES = [dimension.value for dimension in DIMENSIONS]
@@ -79,11 +79,7 @@ def with_segments(scored: DataFrame, every_grid: Iterable[Grid]) -> DataFrame:
     """One row per grid, with ``grid, grid_version, segment``."""
     rows = [(*cell, grid.name, grid.version, name) for grid in every_grid for cell, name in grid.segments.items()]
     schema = ", ".join(f"{score} short" for score in _SCORES) + ", grid string, grid_version string, segment string"
-    return scored.join(F.broadcast(_frame(scored.sparkSession, rows, schema)), _SCORES)
-
-
-def _frame(spark: SparkSession, rows: list[tuple[int | str, ...]], schema: str) -> DataFrame:
-    return spark.createDataFrame(rows, schema)
+    return scored.join(F.broadcast(scored.sparkSession.createDataFrame(rows, schema)), _SCORES)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def grids() -> tuple[Grid, ...]:
 def _grid(table: Mapping[str, Any]) -> Grid:
     claims = [(cell, s["name"]) for s in table["segment"] for box in s["boxes"] for cell in _cells(box)]
     counts = Counter(cell for cell, _ in claims)
-    for cell in product(SCORES, repeat=3):
+    for cell in product(SCORES, SCORES, SCORES):
         if counts[cell] != 1:
             named = ", ".join(sorted(name for claimed, name in claims if claimed == cell)) or "none"
             problem = f"grid '{table['name']}' gives the scores {cell} {counts[cell]} segments ({named})"
@@ -49,6 +49,6 @@ def _grid(table: Mapping[str, Any]) -> Grid:
     return Grid(table["name"], str(table["version"]), dict(claims))
 
 
-def _cells(box: list[list[int]]) -> Iterable[Cell]:
+def _cells(box: list[tuple[int, int]]) -> Iterable[Cell]:
     recency, frequency, money = (range(low, high + 1) for low, high in box)
     return product(recency, frequency, money)
