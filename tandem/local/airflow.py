@@ -44,15 +44,19 @@ def airflow_command() -> tuple[str, ...]:
 def airflow_env() -> dict[str, str]:
     """Environment of every Airflow process of this installation, and of the tasks it runs.
 
-    An ``AIRFLOW__SECTION__NAME`` that is set outside wins. Raises TandemError where the installation was never brought
-    up, since the passwords are missing then.
+    ``TANDEM_AIRFLOW__SECTION__NAME`` sets any other Airflow setting; a plain ``AIRFLOW__SECTION__NAME`` may belong to
+    another Airflow and loses. Raises TandemError where the installation was never brought up: there are no passwords.
     """
     own = settings()
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     return {
         **process.environment(own),
         **{f"AIRFLOW__{name}": value for name, value in _configuration(own).items()},
-        **{name: value for name, value in os.environ.items() if name.startswith("AIRFLOW__")},
+        **{
+            name.removeprefix("TANDEM_"): value
+            for name, value in os.environ.items()
+            if name.startswith("TANDEM_AIRFLOW__")
+        },
         **{f"AIRFLOW_CONN_{name}": json.dumps(value) for name, value in _connections(own).items()},
         "AIRFLOW_HOME": str(_home(own)),
         "GX_ANALYTICS_ENABLED": "false",
@@ -73,7 +77,7 @@ def start(own: Settings) -> None:
             argv = (*airflow_command(), *arguments)
             process.start(own, process.Program(name=part, argv=argv, env=environment, cwd=_home(own)))
     for part in _PARTS:
-        process.wait_until_ready(own, part, lambda: is_ready(own), timeout_s=180)
+        process.wait_until_ready(own, part, lambda: is_ready(own), timeout_s=300)
 
 
 def is_ready(own: Settings) -> bool:

@@ -93,6 +93,15 @@ def delete_topics(settings: Settings) -> None:
         deleted.result()
 
 
+def has_members(settings: Settings, group: str) -> bool:
+    """Whether a consumer group has a member. False where the broker does not answer."""
+    admin = _admin(settings)
+    try:
+        return bool(admin.describe_consumer_groups([group], request_timeout=5)[group].result().members)
+    except KafkaException:
+        return False
+
+
 def _admin(settings: Settings) -> AdminClient:
     # Without a log callback librdkafka writes every refused connection of a starting broker to stderr.
     return AdminClient({"bootstrap.servers": settings.brokers, "log_level": 0})

@@ -64,7 +64,7 @@ def log_path(settings: Settings, name: str) -> Path:
 
 def start(settings: Settings, program: Program) -> psutil.Process:
     """Start it in its own session, output to its log, after ending what an earlier one left behind."""
-    end(_marked(settings, program.name))
+    end_remains(settings, program.name)
     log = log_path(settings, program.name)
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists() and log.stat().st_size > _LOG_BYTES:
@@ -87,6 +87,11 @@ def start(settings: Settings, program: Program) -> psutil.Process:
     process = psutil.Process(child.pid)
     _remember(settings, program, process)
     return process
+
+
+def end_remains(settings: Settings, name: str) -> None:
+    """End what a killed server left behind, which may still hold its port."""
+    end(_marked(settings, name))
 
 
 def find(settings: Settings, name: str) -> psutil.Process | None:

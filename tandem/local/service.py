@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from tandem.local import process
 from tandem.settings import Settings
@@ -37,6 +39,7 @@ class Service:
         return not any(process.find(settings, part) for part in self.parts)
 
     def stop(self, settings: Settings) -> bool:
-        """End all its processes, last started first. False when nothing ran."""
-        ran = [process.stop(settings, part) for part in reversed(self.parts)]
+        """End all its processes, side by side. False when nothing ran."""
+        with ThreadPoolExecutor() as pool:
+            ran = list(pool.map(partial(process.stop, settings), self.parts))
         return any(ran)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from tandem.errors import TandemError
-from tandem.local import airflow, kafka, mail, postgres, worker
+from tandem.local import airflow, kafka, mail, postgres, process, worker
 from tandem.local.ports import check_free
 from tandem.local.service import Service
 from tandem.settings import Settings
@@ -53,8 +53,10 @@ def _known(names: Iterable[str]) -> list[str]:
 
 
 def check_room(settings: Settings, services: Iterable[Service]) -> None:
-    """Raise TandemError where a port of what is to start is in use, or the disk is full."""
+    """End remains of what is to start; raise TandemError where its ports are in use or the disk is full."""
     idle = [service for service in services if service.is_idle(settings)]
+    for part in (part for service in idle for part in service.parts):
+        process.end_remains(settings, part)
     check_free(settings.host, {field: getattr(settings, field) for service in idle for field in service.ports})
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(settings.state_dir).free

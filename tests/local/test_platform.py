@@ -6,6 +6,9 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,11 +16,12 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from installations import installations, processes_of, tandem
 
-from tandem.local import postgres
+from tandem.local import postgres, process
+from tandem.local.ports import is_free
 from tandem.settings import Settings
 
 pytestmark = pytest.mark.integration
-PARTS = ("postgres", "kafka", "mail")
+PARTS = ("postgres", "kafka", "mail", "speed", "archiver")
 
 
 @pytest.fixture
@@ -58,8 +62,8 @@ def test_up_twice_leaves_what_runs_alone(running: Settings):
 
 def test_status_is_0_only_when_everything_runs(running: Settings):
     done = tandem(running, "status")
-    assert done.returncode == 1  # the workers and Airflow were not asked for
-    assert "archiver  stopped" in done.stdout
+    assert done.returncode == 1  # Airflow was not asked for
+    assert "airflow   stopped" in done.stdout
 
 
 def test_up_after_kill_9_of_everything_loses_nothing(running: Settings):
@@ -79,10 +83,23 @@ def test_up_after_kill_9_of_everything_loses_nothing(running: Settings):
 
 
 def test_up_after_kill_9_and_a_stale_lock_file_of_a_living_pid_comes_up(running: Settings):
-    tandem(running, "down", "postgres")
+    assert tandem(running, "down", "postgres").returncode == 0
     # The pid in the lock file belongs to a process that lives, as after a reboot.
     (postgres.data_home(running) / "data" / "postmaster.pid").write_text(f"{os.getppid()}\n", encoding="ascii")
     done = tandem(running, "up", "postgres")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_child_of_a_killed_part_that_holds_its_port_is_no_obstacle(running: Settings):
+    assert tandem(running, "down", "mail").returncode == 0
+    hold = f"import socket, time; s = socket.create_server(('127.0.0.1', {running.smtp_port})); time.sleep(600)"
+    marks = {"TANDEM_SERVICE": "mail", "TANDEM_STATE_DIR": str(running.state_dir.resolve())}
+    env = {**os.environ, **process.environment(running), **marks, "SPT_NOENV": "1"}
+    with subprocess.Popen([sys.executable, "-c", hold], env=env, start_new_session=True) as orphan:
+        while is_free("127.0.0.1", running.smtp_port):
+            time.sleep(0.1)
+        done = tandem(running, "up", "mail")
+        orphan.kill()
     assert done.returncode == 0, done.stderr
 
 
@@ -100,6 +117,8 @@ def test_down_of_one_part_takes_only_those_that_need_it(running: Settings):
         "postgres": "running",
         "kafka": "stopped",
         "mail": "running",
+        "speed": "stopped",
+        "archiver": "stopped",
     }
 
 

@@ -1,0 +1,146 @@
+"""The real Airflow on the local Postgres: it runs a task with our settings, shows its log, and goes away whole."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from installations import installations, processes_of, tandem
+
+from tandem.local import airflow
+from tandem.settings import Settings
+
+pytestmark = [pytest.mark.airflow, pytest.mark.integration, pytest.mark.slow]
+
+DAG = """
+import datetime
+
+from airflow.sdk import dag, task
+
+
+@dag(schedule=None, start_date=datetime.datetime(2017, 1, 1), is_paused_upon_creation=False)
+def probe():
+    @task(pool="spark")
+    def tell():
+        import os
+        import shutil
+
+        from airflow.sdk import BaseHook
+        from tandem.settings import settings
+
+        spark, smtp = BaseHook.get_connection("spark_default"), BaseHook.get_connection("smtp_default")
+        print("state folder", settings().state_dir)
+        print("connections", spark.host, smtp.host, smtp.port)
+        print("spark-submit", shutil.which("spark-submit"), "on", os.environ["JAVA_HOME"])
+
+    tell()
+
+
+probe()
+"""
+
+
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    dags = tmp_path_factory.mktemp("dags")
+    (dags / "probe.py").write_text(DAG, encoding="utf-8")
+    for own in installations():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TANDEM_AIRFLOW__CORE__DAGS_FOLDER", str(dags))
+            patch.setenv("TANDEM_AIRFLOW__CORE__PLUGINS_FOLDER", str(dags / "plugins"))
+            yield own
+
+
+@pytest.fixture
+def running(scheduler: Settings) -> Settings:
+    done = tandem(scheduler, "up", "airflow")
+    assert done.returncode == 0, done.stderr
+    return scheduler
+
+
+def ask(own: Settings, path: str, body: object = None) -> Any:
+    """One call of Airflow's API as the generated administrator."""
+
+    def call(path: str, body: object, **headers: str) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        headers["Content-Type"] = "application/json"
+        request = urllib.request.Request(f"{airflow.address(own)}{path}", data, headers)  # noqa: S310 - our own address
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+            return json.load(answer)
+
+    login = {"username": airflow.USER, "password": own.secret("airflow_admin")}
+    token = call("/auth/token", login)["access_token"]
+    return call(path, body, Authorization=f"Bearer {token}")
+
+
+def wait_for(condition, what: str) -> Any:
+    for _ in range(240):
+        try:
+            if found := condition():
+                return found
+        except OSError:
+            pass
+        time.sleep(1)
+    pytest.fail(f"never came: {what}")
+
+
+def run_of(own: Settings, run_id: str) -> str:
+    wait_for(lambda: ask(own, "/api/v2/dags/probe"), "the DAG")
+    ask(own, "/api/v2/dags/probe/dagRuns", {"dag_run_id": run_id, "logical_date": None})
+    path = f"/api/v2/dags/probe/dagRuns/{run_id}"
+    wait_for(lambda: ask(own, path)["state"] in {"success", "failed"}, "the end of the run")
+    log = json.dumps(ask(own, f"{path}/taskInstances/tell/logs/1"))
+    assert ask(own, path)["state"] == "success", log
+    return log
+
+
+def test_a_task_gets_our_settings_and_connections_and_its_log_is_shown(running: Settings):
+    log = run_of(running, "first")
+    assert f"state folder {running.state_dir}" in log
+    assert f"connections {running.spark_master} {running.smtp_host} {running.smtp_port}" in log
+    assert "/spark-submit on /" in log
+
+
+def test_spark_applications_run_one_at_a_time(running: Settings):
+    assert ask(running, "/api/v2/pools/spark")["slots"] == 1
+
+
+def test_all_of_airflow_listens_on_the_loopback_only(running: Settings):
+    listening = {
+        connection.laddr.ip
+        for process in processes_of(running)
+        for connection in process.net_connections("inet")
+        if connection.status == "LISTEN"
+    }
+    assert listening == {"127.0.0.1"}
+
+
+def test_passwords_and_keys_are_files_for_their_owner_only(running: Settings):
+    files = list((running.state_dir / "secrets").glob("airflow*"))
+    assert {"airflow_passwords.json", "airflow_jwt", "airflow_fernet"} <= {file.name for file in files}
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+
+
+def test_the_pass_through_command_speaks_to_this_airflow(running: Settings):
+    done = tandem(running, "airflow", "pools", "get", "spark", "--output", "json")
+    assert json.loads(done.stdout[done.stdout.index("[") :])[0]["pool"] == "spark"
+
+
+def test_airflow_comes_up_again_after_kill_9_of_everything_and_remembers(running: Settings):
+    run_of(running, "before")
+    for victim in processes_of(running):
+        victim.send_signal(signal.SIGKILL)
+    done = tandem(running, "up", "airflow")
+    assert done.returncode == 0, done.stderr
+    assert ask(running, "/api/v2/dags/probe/dagRuns/before")["state"] == "success"
+    run_of(running, "after")
+
+
+def test_down_leaves_no_process_of_airflow(running: Settings):
+    assert tandem(running, "down").returncode == 0
+    assert processes_of(running) == []
