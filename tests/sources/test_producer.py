@@ -172,7 +172,7 @@ def test_ctrl_c_stops_after_a_whole_transaction_with_exit_status_130(topic_prefi
         "2017-12-23",
     ]
     replay = subprocess.Popen(
-        [*command, "--rate", "40", "--json"],
+        [*command, "--rate", "10", "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
