@@ -74,10 +74,16 @@ def check_space():
 
 
 def run(what, *command):
-    """Run one step of the installation, saying which."""
+    """Run one step of the installation, saying which; uv's list of every single package is left out."""
     print(f"tandem: {what}", flush=True)
     environment = {**os.environ, "VIRTUAL_ENV": str(VENV), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    if subprocess.run([str(part) for part in command], cwd=str(ROOT), env=environment, check=False).returncode:
+    arguments = [str(part) for part in command]
+    with subprocess.Popen(arguments, cwd=str(ROOT), env=environment, stderr=subprocess.PIPE) as step:
+        for line in step.stderr:
+            if line[:3] not in (b" + ", b" - ", b" ~ "):
+                sys.stderr.buffer.write(line)
+                sys.stderr.flush()
+    if step.returncode:
         fail(f"{what} failed", "see the lines above; is the network there? Then run it again")
 
 
