@@ -21,7 +21,7 @@ from tandem.sources import show
 from tandem.sources.completejourney import NAME, completejourney
 from tandem.sources.faults import FaultPlan, load_faults
 from tandem.sources.labels import by_kind, write_labels
-from tandem.sources.lines import Source, assemble
+from tandem.sources.lines import Source
 from tandem.sources.mapping import load_mapping
 from tandem.sources.own_data import OwnData, open_file
 from tandem.sources.planning import plan_replay
@@ -121,7 +121,7 @@ class ReplayOrder:
     def preview(self, orders: Source, config: Settings) -> None:
         """Show what would be sent."""
         with show.working("counting"):
-            found = preview(assemble(orders))
+            found = preview(orders)
             labels = plan_replay(orders, config, self.faults).labels
         if self.as_json:
             show.as_json(**msgspec.structs.asdict(found), faults=by_kind(labels), **self._rejected(orders))

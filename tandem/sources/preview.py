@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import msgspec
+import polars as pl
 
 from tandem.events import EventType
-from tandem.sources.payloads import SourceEvent
+from tandem.sources.lines import Source, heads, whole_events
+from tandem.sources.payloads import timestamp
 
 FIRST_EVENTS = 10
 
@@ -23,8 +23,8 @@ class EventRow(msgspec.Struct, frozen=True):
     total_cents: int
 
 
-class Preview(msgspec.Struct, frozen=True):
-    """The source's events in figures. ``without_customer`` and ``not_above_zero`` will go to quarantine."""
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """The source's events in figures. ``without_customer`` and those not above 0 will go to quarantine."""
 
     orders: int
     lines: int
@@ -33,61 +33,53 @@ class Preview(msgspec.Struct, frozen=True):
     customers: int
     cancellations: int
     cancelled_cents: int
-    first_event_time: str | None
-    last_event_time: str | None
+    first_event_time: str
+    last_event_time: str
     without_customer: int
     not_above_zero: int
     cancellations_not_above_zero: int
     first_events: tuple[EventRow, ...]
 
 
-def preview(events: Iterable[SourceEvent]) -> Preview:
-    """Count every event; list the first ones."""
+def preview(source: Source) -> Preview:
+    """Count every event of a source that has some; list the first ones."""
     first: list[EventRow] = []
     customers: set[str] = set()
-    last: str | None = None
-    orders = lines = units = revenue_cents = cancellations = cancelled_cents = anonymous = nothing = nothing_back = 0
-    for event in events:
-        payload, last = event.payload, event.payload.event_time
-        if len(first) < FIRST_EVENTS:
-            first.append(_row(event))
-        anonymous += payload.customer_id is None
-        if payload.event_type == EventType.ORDER_CANCELLED:
-            cancellations += 1
-            cancelled_cents += event.cents
-            nothing_back += event.cents <= 0
-            continue
-        orders += 1
-        lines += len(payload.items)
-        units += sum(item.quantity for item in payload.items)
-        revenue_cents += event.cents
-        nothing += event.cents <= 0
-        if payload.customer_id:
-            customers.add(payload.customer_id)
+    sums: list[pl.DataFrame] = []
+    for lines, counts in whole_events(source.frames()):
+        events = heads(lines, counts).with_columns(lines=counts)
+        first += [_row(row) for row in events.head(FIRST_EVENTS - len(first)).iter_rows(named=True)]
+        customers.update(events.filter(_CREATED)["customer_id"].drop_nulls().unique())
+        units = lines.filter(_CREATED).select(units=pl.col("quantity").sum())
+        sums.append(pl.concat([events.select(**_SUMS), units], how="horizontal"))
+    every = pl.concat(sums)
+    totals = every.select(pl.exclude("first_us", "last_us").sum()).row(0, named=True)
     return Preview(
-        orders,
-        lines,
-        units,
-        revenue_cents,
-        len(customers),
-        cancellations,
-        cancelled_cents,
-        first[0].event_time if first else None,
-        last,
-        anonymous,
-        nothing,
-        nothing_back,
-        tuple(first),
+        **totals,
+        customers=len(customers),
+        first_event_time=timestamp(every["first_us"][0]),
+        last_event_time=timestamp(every["last_us"][-1]),
+        first_events=tuple(first),
     )
 
 
-def _row(event: SourceEvent) -> EventRow:
-    payload = event.payload
-    return EventRow(
-        payload.event_time,
-        payload.event_type,
-        payload.order_id,
-        payload.customer_id,
-        len(payload.items),
-        event.cents,
-    )
+_CREATED = pl.col("event_type") == str(EventType.ORDER_CREATED)
+_CANCELLED = pl.col("event_type") == str(EventType.ORDER_CANCELLED)
+_NOT_ABOVE_ZERO = pl.col("total_cents") <= 0
+_SUMS = {
+    "orders": _CREATED.sum(),
+    "lines": pl.col("lines").filter(_CREATED).sum(),
+    "revenue_cents": pl.col("total_cents").filter(_CREATED).sum(),
+    "cancellations": _CANCELLED.sum(),
+    "cancelled_cents": pl.col("total_cents").filter(_CANCELLED).sum(),
+    "without_customer": pl.col("customer_id").is_null().sum(),
+    "not_above_zero": (_CREATED & _NOT_ABOVE_ZERO).sum(),
+    "cancellations_not_above_zero": (_CANCELLED & _NOT_ABOVE_ZERO).sum(),
+    "first_us": pl.col("at_us").min(),
+    "last_us": pl.col("at_us").max(),
+}
+
+
+def _row(row: dict[str, object]) -> EventRow:
+    shown = {name: row[name] for name in ("event_type", "order_id", "customer_id", "lines", "total_cents")}
+    return msgspec.convert({"event_time": timestamp(row["at_us"]), **shown}, EventRow)  # type: ignore[arg-type]  # an integer
