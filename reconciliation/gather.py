@@ -1,0 +1,143 @@
+"""Put a date's report together from what was kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import psycopg
+
+from reconciliation import sides, store
+from reconciliation.compare import Status, Verdict
+from reconciliation.explain import Cause
+from reconciliation.report import (
+    CauseTotal,
+    Corrections,
+    DayInTrend,
+    DifferingEvent,
+    Figure,
+    Gate,
+    Report,
+    Run,
+    Serving,
+)
+from reconciliation.store import Reconciliation
+from tandem import database, kpis
+from tandem.errors import TandemError
+from tandem.settings import Settings
+
+TOP_EVENTS = 12
+TREND_DAYS = 14
+TREND_METRIC = "revenue_cents"
+
+
+def report(connection: psycopg.Connection[Any], settings: Settings, business_date: date) -> Report:
+    """The report of a date's newest comparison, with the corrections since. Raises TandemError where there is none."""
+    found = store.latest(connection, business_date)
+    if found is None:
+        raise TandemError(f"{business_date} was never reconciled", f"run 'tandem reconcile --date {business_date}'")
+    queries = database.queries("reconciliation")
+    where = {
+        "reconciliation_id": found.reconciliation_id,
+        "business_date": business_date,
+        "run_id": found.run_id,
+        "order_id": None,
+        "limit": TOP_EVENTS,
+    }
+    counts = connection.execute(queries.correction_counts, where).fetchone() or (0, 0, 0, 0)
+    run = connection.execute(queries.run, where).fetchone()
+    serving = connection.execute(queries.serving_status, where).fetchone()
+    causes = _causes(connection, where)
+    return Report(
+        business_date=business_date,
+        reconciliation_id=found.reconciliation_id,
+        verdict=found.verdict,
+        reason=found.reason,
+        remedy=found.remedy,
+        compared_at=found.compared_at,
+        currency=settings.currency,
+        timezone=settings.business_timezone,
+        figures=_figures(connection, settings, found),
+        causes=causes,
+        events=differing_events(connection, found.reconciliation_id, limit=TOP_EVENTS),
+        events_total=sum(cause.events for cause in causes),
+        cells_compared=found.cells_compared,
+        cells_differing=found.cells_differing,
+        speed_hash=found.speed_hash,
+        batch_hash=found.batch_hash,
+        corrections=Corrections(*counts),
+        gates=tuple(
+            Gate(name, level, success, observed)
+            for _, name, level, success, observed in connection.execute(queries.gate_results, where)
+        ),
+        run=Run(*run) if run else None,
+        serving=Serving(*serving) if serving else Serving("missing", None, None, "neither layer has this date"),
+        trend=_trend(connection, business_date),
+        link=link(settings),
+    )
+
+
+def link(settings: Settings) -> str:
+    """Where Airflow shows the nightly runs."""
+    base = settings.public_base_url.rstrip("/") or f"http://{settings.host}:{settings.airflow_port}"
+    return f"{base}/dags/nightly"
+
+
+def differing_events(
+    connection: psycopg.Connection[Any],
+    reconciliation_id: int,
+    *,
+    order_id: str | None = None,
+    limit: int | None = None,
+) -> tuple[DifferingEvent, ...]:
+    """The events of a comparison on which the layers differ, the largest first; of one order where it is named."""
+    where = {"reconciliation_id": reconciliation_id, "order_id": order_id, "limit": limit}
+    rows = connection.execute(database.queries("reconciliation").differing_events, where).fetchall()
+    return tuple(replace(event, cause=Cause(event.cause)) for event in (DifferingEvent(*row) for row in rows))
+
+
+def _figures(connection: psycopg.Connection[Any], settings: Settings, found: Reconciliation) -> tuple[Figure, ...]:
+    query = database.queries("reconciliation").day_comparisons
+    rows = {name: row for name, *row in connection.execute(query, {"reconciliation_id": found.reconciliation_id})}
+    now: dict[str, int | None] = {}
+    if found.verdict is not Verdict.NOT_COMPARABLE:
+        now = sides.read(connection, settings, found.business_date, found.run_id).speed_day or {}
+    figures = []
+    for kpi in kpis.KPIS:
+        if kpi.name not in rows:  # declared since the comparison
+            continue
+        batch, speed, corrected, allowed, status, decides = rows[kpi.name]
+        figures.append(
+            Figure(
+                name=kpi.name,
+                label=kpi.name.removesuffix("_cents").replace("_", " "),
+                unit=kpi.unit,
+                batch=batch,
+                counted=None if speed is None else speed - corrected,
+                speed=speed,
+                speed_now=now.get(kpi.name),
+                allowed=allowed,
+                status=Status(status),
+                decides=decides,
+            )
+        )
+    return tuple(figures)
+
+
+def _causes(connection: psycopg.Connection[Any], where: dict[str, Any]) -> tuple[CauseTotal, ...]:
+    queries = database.queries("reconciliation")
+    events = dict(connection.execute(queries.events_by_cause, where).fetchall())
+    amounts: dict[str, dict[str, int]] = {cause: {} for cause in events}
+    for cause, measure, amount in connection.execute(queries.cause_totals, where):
+        amounts.setdefault(cause, {})[measure] = amount
+    return tuple(CauseTotal(cause, events.get(cause, 0), amounts[cause]) for cause in Cause if cause.value in amounts)
+
+
+def _trend(connection: psycopg.Connection[Any], business_date: date) -> tuple[DayInTrend, ...]:
+    where = {"business_date": business_date, "days": TREND_DAYS, "metric": TREND_METRIC}
+    rows = connection.execute(database.queries("reconciliation").trend, where).fetchall()
+    return tuple(
+        DayInTrend(day, 100 * (batch - counted) / batch, 100 * (batch - counted - corrected) / batch, Verdict(verdict))
+        for day, batch, counted, corrected, verdict in rows
+    )

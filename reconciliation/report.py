@@ -1,0 +1,257 @@
+"""The report of a date as one frozen value, from which HTML, text and JSON are all rendered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+
+from reconciliation.compare import Status, Verdict
+from reconciliation.explain import Cause
+from tandem.amounts import show, show_change
+from tandem.kpis import Unit
+
+
+class State(StrEnum):
+    """Where a date stands: its verdict, and what became of its corrections."""
+
+    AGREES = "agrees"
+    CORRECTED = "corrected"
+    WAITS = "waits for approval"
+    DIFFERS = "differs"
+    NOT_COMPARED = "not compared"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One KPI on both sides. Money is cents. None: the side has no value.
+
+    ``speed``: as compared, counted and corrected before. ``speed_now``: with the corrections since.
+    """
+
+    name: str
+    label: str
+    unit: Unit
+    batch: int | None
+    counted: int | None
+    speed: int | None
+    speed_now: int | None
+    allowed: int | None
+    status: Status
+    decides: bool
+
+    @property
+    def difference(self) -> int | None:
+        """batch - speed, as compared."""
+        return None if self.batch is None or self.speed is None else self.batch - self.speed
+
+    @property
+    def difference_now(self) -> int | None:
+        """batch - speed, corrections since included."""
+        return None if self.batch is None or self.speed_now is None else self.batch - self.speed_now
+
+    @property
+    def percent(self) -> float | None:
+        """The difference in percent of batch; None where there is none or batch is 0."""
+        return None if self.difference is None or not self.batch else 100 * self.difference / self.batch
+
+
+@dataclass(frozen=True, slots=True)
+class CauseTotal:
+    """What one cause adds to batch - speed as counted: ``events`` that differ, and amounts by KPI name."""
+
+    cause: Cause
+    events: int
+    amounts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class DifferingEvent:
+    """One event that the layers treat differently. Money is cents."""
+
+    partition: int
+    offset: int
+    event_type: str | None
+    order_id: str | None
+    event_time: datetime | None
+    speed_decision: str
+    batch_decision: str
+    speed_cents: int
+    batch_cents: int
+    cause: Cause
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class DayInTrend:
+    """Revenue of one date: the difference in percent of batch as counted, and with all corrections."""
+
+    business_date: date
+    counted_percent: float
+    now_percent: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One expectation about the batch run's data."""
+
+    expectation: str
+    level: str
+    success: bool
+    observed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The batch run that was compared, and where it was cut. ``records``: how many offsets lie below the cut."""
+
+    run_id: str
+    version: int
+    published_at: datetime
+    rule_version: str
+    code_version: str
+    archive_version: int | None
+    facts_version: int | None
+    cut_taken_at: datetime | None
+    records: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Corrections:
+    """The corrections of the date so far. ``reason``: why some wait."""
+
+    sent: int
+    applied: int
+    waiting: int
+    reversed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What the serving view says of the date now."""
+
+    status: str
+    layer: str | None
+    version: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something to do next, with the command to copy where there is one."""
+
+    text: str
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that a date's report says."""
+
+    business_date: date
+    reconciliation_id: int
+    verdict: Verdict
+    reason: str
+    remedy: str
+    compared_at: datetime
+    currency: str
+    timezone: str
+    figures: tuple[Figure, ...]
+    causes: tuple[CauseTotal, ...]
+    events: tuple[DifferingEvent, ...]
+    """The largest of them."""
+    events_total: int
+    cells_compared: int
+    cells_differing: int
+    speed_hash: str
+    batch_hash: str
+    corrections: Corrections
+    gates: tuple[Gate, ...]
+    run: Run | None
+    serving: Serving
+    trend: tuple[DayInTrend, ...]
+    link: str
+    """Where the date's runs are shown."""
+
+    @property
+    def state(self) -> State:
+        """Where the date stands."""
+        if self.verdict is Verdict.NOT_COMPARABLE:
+            return State.NOT_COMPARED
+        if self.verdict is Verdict.MATCH:
+            return State.AGREES
+        if self.corrections.waiting:
+            return State.WAITS
+        all_applied = self.corrections.sent and self.corrections.applied == self.corrections.sent
+        return State.CORRECTED if all_applied and not any(f.difference_now for f in self.figures) else State.DIFFERS
+
+    @property
+    def worst(self) -> Figure | None:
+        """The KPI that is furthest off, a missing one before any other; None where every one is equal."""
+        missing = (Status.MISSING_IN_SPEED, Status.MISSING_IN_BATCH)
+        off = [f for f in self.figures if f.status in missing or f.difference]
+        if self.verdict is Verdict.MISMATCH:
+            off = [f for f in off if f.decides and f.status is not Status.MATCH] or off
+        return max(off, key=lambda f: (f.status in missing, abs(f.percent or 0)), default=None)
+
+    def figure(self, name: str) -> Figure:
+        """The KPI of that name."""
+        return next(figure for figure in self.figures if figure.name == name)
+
+    def worst_in_words(self) -> str:
+        """The KPI that is furthest off, as in a subject line."""
+        worst = self.worst
+        if self.verdict is Verdict.NOT_COMPARABLE:
+            return "not compared"
+        if worst is None:
+            return "no difference"
+        if worst.difference is None:
+            side = "the stream" if worst.status is Status.MISSING_IN_SPEED else "the batch layer"
+            return f"{side} has no {worst.label}"
+        if worst.percent is None:
+            return f"{worst.label} {show_change(worst.difference, worst.unit, self.currency)}"
+        return f"{worst.label} {worst.percent:+.2f} %"
+
+    @property
+    def subject(self) -> str:
+        """Verdict, date and worst metric in one line."""
+        said = {
+            State.AGREES: f"agrees ({self.worst_in_words()})",
+            State.CORRECTED: f"was out of tolerance, corrected ({self.worst_in_words()})",
+            State.WAITS: f"is out of tolerance, corrections wait for approval ({self.worst_in_words()})",
+            State.DIFFERS: f"is out of tolerance ({self.worst_in_words()})",
+            State.NOT_COMPARED: f"could not be compared ({self.reason})",
+        }
+        return f"[Tandem] {self.business_date} {said[self.state]}"
+
+    def worst_in_a_clause(self) -> str:
+        """The KPI that is furthest off, as part of a sentence."""
+        worst = self.worst
+        if worst is None:
+            return "there is no difference"
+        if worst.difference is None:
+            return self.worst_in_words()
+        way = "short of" if worst.difference > 0 else "over in"
+        by = show(abs(worst.difference), worst.unit, self.currency)
+        if worst.percent is not None:
+            by = f"{abs(worst.percent):.2f} %"
+        return f"the stream was {way} {worst.label} by {by}"
+
+    @property
+    def headline(self) -> str:
+        """The report in one sentence."""
+        clause = self.worst_in_a_clause()
+        begun = clause[0].upper() + clause[1:]
+        if self.state is State.NOT_COMPARED:
+            return f"The two layers could not be compared: {self.reason}."
+        if self.state is State.AGREES:
+            if self.worst is None:
+                after = f" after {self.corrections.sent} corrections" if self.corrections.sent else ""
+                return f"Stream and batch agree in every figure{after}, to the cent."
+            return f"Stream and batch agree within tolerance; at most, {clause}."
+        if self.state is State.CORRECTED:
+            return f"{begun}; {self.corrections.sent} corrections were applied, and now both agree."
+        if self.state is State.WAITS:
+            return f"{begun}; {self.corrections.waiting} corrections wait for a person to approve them."
+        return f"{begun}, which is more than the tolerance allows."

@@ -1,0 +1,156 @@
+"""Several dates in one report: what a backfill or a recompute came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from reconciliation import chart, render, wording
+from reconciliation.report import DayInTrend, Report, State
+from tandem.amounts import show
+from tandem.kpis import Unit
+
+_MOST_LINES, _MOST_DETAILS, _MOST_BARS = 60, 5, 31
+"""So that the mail stays small however long the range is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A date that has no report, and why."""
+
+    business_date: date
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One date of the overview."""
+
+    business_date: date
+    outcome: str
+    tone: str
+    revenue: str = "–"
+    worst: str = "–"
+    corrections: str = "–"
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The reports of a range, by date, and the dates that have none."""
+
+    reports: tuple[Report, ...]
+    failures: tuple[Failure, ...]
+    link: str
+
+    @property
+    def span(self) -> str:
+        """First and last date."""
+        dates = self._dates()
+        return f"{dates[0]}" if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+
+    def _dates(self) -> list[date]:
+        return sorted({report.business_date for report in self.reports} | {day.business_date for day in self.failures})
+
+    def count(self, *states: State) -> int:
+        """How many dates are in one of the states."""
+        return sum(report.state in states for report in self.reports)
+
+    @property
+    def worst(self) -> Report | None:
+        """The report of the date that is furthest off."""
+        off = [report for report in self.reports if report.worst is not None and report.state is not State.NOT_COMPARED]
+        return max(off, key=lambda report: abs(report.worst.percent or 0) if report.worst else 0, default=None)
+
+    @property
+    def state(self) -> str:
+        """The range in a word or two."""
+        if self.failures:
+            return "not complete"
+        if self.count(State.WAITS, State.DIFFERS, State.NOT_COMPARED):
+            return "needs a look"
+        return "corrected" if self.count(State.CORRECTED) else "agrees"
+
+    @property
+    def headline(self) -> str:
+        """The range in one sentence."""
+        said = [
+            (self.count(State.AGREES), "within tolerance"),
+            (self.count(State.CORRECTED), "corrected"),
+            (self.count(State.WAITS), "waiting for approval"),
+            (self.count(State.DIFFERS), "out of tolerance"),
+            (self.count(State.NOT_COMPARED), "not compared"),
+            (len(self.failures), "without a result"),
+        ]
+        parts = ", ".join(f"{count} {what}" for count, what in said if count)
+        dates = len(self._dates())
+        return f"{dates} date{'s' * (dates != 1)}: {parts}."
+
+    @property
+    def subject(self) -> str:
+        """The range, the count of each outcome, and the worst metric with its date."""
+        worst = f" (worst: {self.worst.business_date} {self.worst.worst_in_words()})" if self.worst else ""
+        return f"[Tandem] {self.span}: {self.headline.split(': ', 1)[1].rstrip('.')}{worst}"
+
+
+def html(summary: Summary, *, chart_source: str = f"cid:{render.CHART_ID}") -> str:
+    """The summary as an HTML mail whose chart is at ``chart_source``."""
+    context = {**_context(summary), "chart": chart_source if summary.reports else ""}
+    return render.inlined(_template(summary, "html").render(context))
+
+
+def text(summary: Summary) -> str:
+    """The summary as plain text."""
+    rendered: str = _template(summary, "txt").render(_context(summary))
+    return rendered.strip() + "\n"
+
+
+def trend(summary: Summary) -> tuple[DayInTrend, ...]:
+    """Each date's own bar of the chart, the newest of a long range."""
+    bars = [day for report in summary.reports for day in report.trend if day.business_date == report.business_date]
+    return tuple(sorted(bars, key=lambda day: day.business_date)[-_MOST_BARS:])
+
+
+def _template(summary: Summary, form: str) -> Any:
+    first = summary.reports[0] if summary.reports else None
+    zone = {"currency": first.currency, "timezone": first.timezone} if first else {}
+    return render.template(f"digest.{form}.jinja", **zone)
+
+
+def _context(summary: Summary) -> dict[str, Any]:
+    unsettled = [report for report in summary.reports if report.state is not State.AGREES]
+    lines = [*map(_failed_line, summary.failures), *map(_line, unsettled)][:_MOST_LINES]
+    agreeing = [report for report in summary.reports if report.state is State.AGREES]
+    shown = agreeing[: _MOST_LINES - len(lines)]
+    lines = sorted([*lines, *map(_line, shown)], key=lambda line: line.business_date)
+    tones = {"agrees": "good", "corrected": "warn", "needs a look": "bad", "not complete": "bad"}
+    rows = [[str(x.business_date), x.outcome, x.revenue, x.worst, x.corrections] for x in lines]
+    return {
+        "digest": summary,
+        "tone": tones[summary.state],
+        "lines": lines,
+        "more_lines": len(agreeing) - len(shown),
+        "details": unsettled[:_MOST_DETAILS],
+        "next_steps": wording.steps,
+        "line_rows": [["date", "outcome", "revenue", "largest difference", "corrections"], *rows],
+        "link": summary.link,
+        "chart_in_words": chart.trend_in_words(trend(summary)),
+    }
+
+
+def _failed_line(failure: Failure) -> Line:
+    return Line(failure.business_date, "failed", "bad", note=failure.reason)
+
+
+def _line(report: Report) -> Line:
+    sent, applied, waiting = report.corrections.sent, report.corrections.applied, report.corrections.waiting
+    return Line(
+        business_date=report.business_date,
+        outcome=report.state.value,
+        tone={State.AGREES: "good", State.CORRECTED: "good", State.NOT_COMPARED: "quiet"}.get(report.state, "bad"),
+        revenue=show(report.figure("revenue_cents").batch, Unit.CENTS, report.currency),
+        worst=report.worst_in_words(),
+        corrections=f"{waiting} waiting" if waiting else f"{applied} of {sent} applied" if sent else "none",
+        note=report.reason,
+    )

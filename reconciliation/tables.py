@@ -1,0 +1,191 @@
+"""A report's tables and lines as texts, for every form in which it is rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from reconciliation import wording
+from reconciliation.corrections import Correction
+from reconciliation.report import CauseTotal, DifferingEvent, Figure, Report, State
+from tandem.amounts import show, show_change
+from tandem.kpis import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One of the three figures on top."""
+
+    label: str
+    value: str
+    note: str
+
+
+def percent(value: float | None) -> str:
+    """A difference in percent."""
+    return "–" if value is None else f"{value:+.2f} %" if value else "0"
+
+
+def limit(figure: Figure, currency: str) -> str:
+    """What a figure may be off by; one that is too small decides nothing, and one without a side has no limit."""
+    if figure.difference is None or figure.allowed is None:
+        return "–"
+    return f"± {show(figure.allowed, figure.unit, currency)}" if figure.decides else "shown only"
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as text in columns, the first flush left and the others flush right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *others in rows:
+        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def total(causes: Iterable[CauseTotal], name: str) -> int:
+    """What all causes together add to a figure."""
+    return sum(cause.amounts.get(name, 0) for cause in causes)
+
+
+def tiles(report: Report) -> tuple[Tile, ...]:
+    """The three figures on top."""
+    currency = report.currency
+    revenue, orders = report.figure("revenue_cents"), report.figure("order_count")
+    return (
+        Tile("Revenue", show(revenue.batch, Unit.CENTS, currency), "batch layer"),
+        Tile("Orders", show(orders.batch, Unit.COUNT, currency), "batch layer"),
+        _difference_tile(report),
+    )
+
+
+def _difference_tile(report: Report) -> Tile:
+    label, worst = "Largest difference", report.worst
+    if report.state is State.NOT_COMPARED:
+        return Tile(label, "–", "not compared")
+    if worst is None:
+        return Tile(label, "0", "every figure is equal")
+    off = show_change(worst.difference, worst.unit, report.currency)
+    now = worst.difference_now
+    then = f", now {show_change(now, worst.unit, report.currency)}" if now not in {None, worst.difference} else ""
+    if worst.percent is None:
+        return Tile(label, off, f"{worst.label}{then}")
+    return Tile(label, percent(worst.percent), f"{worst.label} {off}{then}")
+
+
+def corrections_in_words(report: Report) -> str:
+    """How many corrections there are, and where they stand."""
+    found = report.corrections
+    said = [f"{found.sent} sent, {found.applied} applied by the stream" if found.sent else ""]
+    said.append(f"{found.waiting} wait for approval" if found.waiting else "")
+    said.append(f"{found.reversed} of them take an earlier one back" if found.reversed else "")
+    return ", ".join(filter(None, said)) + "."
+
+
+def gates_in_words(report: Report) -> str:
+    """How many checks of the batch run passed."""
+    passed = sum(gate.success for gate in report.gates)
+    return f"{passed} of {len(report.gates)} checks passed."
+
+
+def footer(report: Report) -> tuple[str, ...]:
+    """What makes the report repeatable: run, versions, cut, digests of both books."""
+    compared = (
+        f"Compared {report.compared_at.astimezone(ZoneInfo(report.timezone)):%Y-%m-%d %H:%M:%S} {report.timezone}"
+    )
+    lines = [f"{compared}, reconciliation {report.reconciliation_id}."]
+    if report.run is not None:
+        run = report.run
+        versions = f"rules {run.rule_version}, code {run.code_version}, archive {run.archive_version}"
+        lines.append(f"Batch run {run.run_id}, version {run.version}, {versions}, facts {run.facts_version}.")
+        if run.cut_taken_at is not None:
+            taken = run.cut_taken_at.astimezone(ZoneInfo(report.timezone))
+            lines.append(f"Cut {taken:%Y-%m-%d %H:%M:%S}, {run.records} records below it.")
+    if report.cells_compared:
+        equal = report.cells_compared - report.cells_differing
+        lines.append(f"{equal} of {report.cells_compared} cells (figure × hour × product or category) were equal.")
+        lines.append(f"Books: stream {report.speed_hash[:16]}, batch {report.batch_hash[:16]}.")
+    return tuple(lines)
+
+
+def figure_rows(report: Report) -> list[list[str]]:
+    """Figure × batch × stream × difference × % × limit."""
+    rows = [
+        [
+            figure.label,
+            show(figure.batch, figure.unit, report.currency),
+            show(figure.speed, figure.unit, report.currency),
+            show_change(figure.difference, figure.unit, report.currency),
+            percent(figure.percent),
+            limit(figure, report.currency),
+        ]
+        for figure in report.figures
+    ]
+    return [["figure", "batch", "stream", "difference", "%", "limit"], *rows]
+
+
+def cause_rows(report: Report) -> list[list[str]]:
+    """What each cause adds, and the sum."""
+    shown = (("order_count", Unit.COUNT), ("revenue_cents", Unit.CENTS), ("unique_customers", Unit.COUNT))
+    rows = [["cause", "events", "orders", "revenue", "customers"]]
+    rows += [
+        [
+            f"{line.cause.replace('_', ' ')} ({wording.CAUSES[line.cause]})",
+            str(line.events),
+            *(show_change(line.amounts.get(name, 0), unit, report.currency) for name, unit in shown),
+        ]
+        for line in report.causes
+    ]
+    sums = [show_change(total(report.causes, name), unit, report.currency) for name, unit in shown]
+    return [*rows, ["batch - stream as counted", str(report.events_total), *sums]]
+
+
+def correction_rows(report: Report) -> list[list[str]]:
+    """What corrections did to each figure."""
+    rows = [["figure", "stream as counted", "corrected by", "stream now", "difference now"]]
+    for figure in report.figures:
+        if figure.counted != figure.speed_now:
+            by = (figure.speed_now or 0) - (figure.counted or 0)
+            rows.append(
+                [
+                    figure.label,
+                    show(figure.counted, figure.unit, report.currency),
+                    show_change(by, figure.unit, report.currency),
+                    show(figure.speed_now, figure.unit, report.currency),
+                    show_change(figure.difference_now, figure.unit, report.currency),
+                ]
+            )
+    return rows
+
+
+def trend_rows(report: Report) -> list[list[str]]:
+    """The chart as a table."""
+    rows = [["date", "revenue as counted", "with corrections", "verdict"]]
+    return rows + [
+        [str(day.business_date), f"{day.counted_percent:+.2f} %", f"{day.now_percent:+.2f} %", day.verdict.value]
+        for day in report.trend
+    ]
+
+
+def event_line(event: DifferingEvent, currency: str) -> str:
+    """One differing event in a few lines."""
+    change = show_change(event.batch_cents - event.speed_cents, Unit.CENTS, currency)
+    when = "no time" if event.event_time is None else f"{event.event_time:%Y-%m-%d %H:%M:%S} UTC"
+    return (
+        f"{event.order_id or 'no order id'}  {event.event_type or 'no type'}, {when},"
+        f" partition {event.partition}, offset {event.offset}\n"
+        f"  {event.cause}: {change}  stream: {event.speed_decision}, batch: {event.batch_decision}\n"
+        f"  {event.evidence}"
+    )
+
+
+def kept_correction_rows(found: Sequence[Correction]) -> list[list[str]]:
+    """Corrections as rows of a table."""
+    rows = [["correction", "cell", "measure", "stream", "batch", "delta", "status"]]
+    for c in found:
+        cell = f"{c.cube} {c.cell_start:%Y-%m-%d %H:%M} {c.key}".rstrip()
+        status = "applied" if c.applied_at else c.status.replace("_", " ")
+        amounts = [f"{c.stream_value:,}", f"{c.batch_value:,}", f"{c.delta:+,}"]
+        rows.append([c.correction_id, cell, c.measure, *amounts, status + (" (reversal)" if c.reverses else "")])
+    return rows

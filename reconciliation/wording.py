@@ -1,0 +1,61 @@
+"""What a report says in words beyond its figures: what a cause means, which figure to use, what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciliation.explain import Cause
+from reconciliation.report import Report, State, Step
+
+CAUSES = {
+    Cause.RELEASED: "released from quarantine",
+    Cause.QUARANTINED: "rejected by the checks of one layer only",
+    Cause.BOUNDARY: "booked under another hour or date",
+    Cause.VERSION: "worked out under different rules",
+    Cause.DUPLICATE: "counted twice by one layer",
+    Cause.LATE: "came after the stream had stopped waiting",
+    Cause.MISSING_IN_STREAM: "never reached the stream",
+    Cause.MISSING_IN_BATCH: "never reached the batch layer",
+    Cause.AGGREGATION: "in the stream's journal, not in its sums",
+    Cause.UNEXPLAINED: "nothing explains it",
+}
+
+
+def which_figure(report: Report) -> str:
+    """Which layer's figures to use now, and why."""
+    serving = report.serving
+    if serving.status == "certified":
+        later = f" ({serving.reason})" if serving.reason else ""
+        return f"Use the batch layer's figures: certified, version {serving.version}{later}."
+    if serving.layer == "speed":
+        return f"Use the stream's figures, as {serving.status}: {serving.reason}."
+    return f"There is no figure to use: {serving.reason}."
+
+
+def steps(report: Report) -> tuple[Step, ...]:
+    """What to do next; never empty."""
+    return tuple(_steps(report))
+
+
+def _steps(report: Report) -> Iterator[Step]:
+    date = f"--date {report.business_date}"
+    sent, applied = report.corrections.sent, report.corrections.applied
+    if report.state is State.NOT_COMPARED:
+        yield Step(f"Make it comparable: {report.remedy}.")
+        yield Step("Then compare again.", f"tandem reconcile {date}")
+        return
+    if report.state is State.AGREES:
+        yield Step("Nothing has to be done.")
+    elif report.state is State.CORRECTED:
+        yield Step("Nothing has to be done. To see it for yourself, compare again.", f"tandem reconcile {date}")
+    elif report.state is State.WAITS:
+        yield Step("See what differs and why.", f"tandem explain {date}")
+        yield Step("Let the corrections go if the batch layer is right.", f"tandem corrections approve {date}")
+    elif applied < sent:
+        yield Step(
+            f"{sent - applied} of {sent} corrections are not applied yet: see that the stream runs.", "tandem status"
+        )
+    else:
+        yield Step("Compare again; what then differs is corrected.", f"tandem reconcile {date}")
+    if report.events_total and report.state is not State.WAITS:
+        yield Step("All events that differ, with their causes.", f"tandem explain {date}")

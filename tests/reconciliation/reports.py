@@ -1,0 +1,233 @@
+"""Reports by hand, in figures of a shop's day."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+from reconciliation.compare import Status, Verdict
+from reconciliation.explain import Cause
+from reconciliation.report import (
+    CauseTotal,
+    Corrections,
+    DayInTrend,
+    DifferingEvent,
+    Figure,
+    Gate,
+    Report,
+    Run,
+    Serving,
+)
+from tandem.kpis import Unit
+from tests.reconciliation.books import DAY, at
+
+CENTS, COUNT = Unit.CENTS, Unit.COUNT
+
+
+def figure(
+    name: str,
+    batch: int | None,
+    counted: int | None,
+    *,
+    now: int | None = None,
+    unit: Unit = CENTS,
+    decides: bool = True,
+) -> Figure:
+    """A KPI with a tolerance of 1 %; ``now`` where it was corrected after the comparison."""
+    allowed = None if batch is None else abs(batch) // 100
+    status = Status.MISMATCH
+    if batch is None or counted is None:
+        status = Status.MISSING_IN_BATCH if batch is None else Status.MISSING_IN_SPEED
+    elif abs(batch - counted) <= (allowed or 0):
+        status = Status.MATCH
+    label = name.removesuffix("_cents").replace("_", " ")
+    return Figure(name, label, unit, batch, counted, counted, counted if now is None else now, allowed, status, decides)
+
+
+def figures(*, corrected: bool) -> tuple[Figure, ...]:
+    """Batch has three late orders that the stream has not, and lacks a repeated one that the stream counted."""
+
+    def now(batch: int) -> int | None:
+        return batch if corrected else None
+
+    return (
+        figure("order_count", 606, 604, now=now(606), unit=COUNT),
+        figure("revenue_cents", 2_499_447, 2_395_327, now=now(2_499_447)),
+        figure("cancelled_revenue_cents", 12_450, 12_450, decides=False),
+        figure("amended_revenue_cents", -1_200, -1_200, decides=False),
+        figure("net_revenue_cents", 2_485_797, 2_381_677, now=now(2_485_797)),
+        figure("avg_order_value_cents", 4_125, 3_966, now=now(4_125)),
+        figure("unique_customers", 470, 468, now=now(470), unit=COUNT),
+        figure("units", 5_911, 5_640, now=now(5_911), unit=COUNT),
+    )
+
+
+CAUSES = (
+    CauseTotal(
+        Cause.DUPLICATE,
+        1,
+        {"order_count": -1, "revenue_cents": -5_880, "units": -12},
+    ),
+    CauseTotal(
+        Cause.LATE,
+        3,
+        {"order_count": 3, "revenue_cents": 110_000, "units": 283, "unique_customers": 2},
+    ),
+)
+
+
+def event(number: int, cause: Cause, cents: int, evidence: str, order_id: str) -> DifferingEvent:
+    booked = {Cause.LATE: (0, cents, "late", "counted"), Cause.DUPLICATE: (cents, 0, "counted", "duplicate")}
+    speed_cents, batch_cents, speed, batch = booked[cause]
+    when = at(9 + number, 15)
+    return DifferingEvent(
+        number, 100 + number, "order_created", order_id, when, speed, batch, speed_cents, batch_cents, cause, evidence
+    )
+
+
+def late(minutes: int, hour: int) -> str:
+    seen = at(hour, 15) + timedelta(minutes=minutes)
+    return f"{minutes} min behind: 2017-12-23 {hour:02d}:15:00, when the partition was at {seen:%Y-%m-%d %H:%M:%S} UTC"
+
+
+EVENTS = (
+    event(1, Cause.LATE, 71_250, late(187, 10), "41382910"),
+    event(4, Cause.LATE, 30_500, late(94, 13), "41383377"),
+    event(2, Cause.LATE, 8_250, late(61, 11), "41382999"),
+    event(
+        7, Cause.DUPLICATE, 5_880, "the batch layer had counted the order before: partition 7, offset 88", "41380075"
+    ),
+)
+TREND = tuple(
+    DayInTrend(DAY - timedelta(days=back), counted, now, verdict)
+    for back, counted, now, verdict in (
+        (9, 0.0, 0.0, Verdict.MATCH),
+        (8, 0.31, 0.31, Verdict.MATCH),
+        (7, -0.22, -0.22, Verdict.MATCH),
+        (6, 0.48, 0.48, Verdict.MATCH),
+        (5, 1.94, 0.0, Verdict.MISMATCH),
+        (4, 0.12, 0.12, Verdict.MATCH),
+        (3, 0.0, 0.0, Verdict.MATCH),
+        (2, -0.64, -0.64, Verdict.MATCH),
+        (1, 0.25, 0.25, Verdict.MATCH),
+        (0, 4.17, 0.0, Verdict.MISMATCH),
+    )
+)
+NIGHT = datetime(2017, 12, 24, 2, 4, 31, tzinfo=UTC)
+
+CORRECTED = Report(
+    business_date=DAY,
+    reconciliation_id=17,
+    verdict=Verdict.MISMATCH,
+    reason="",
+    remedy="",
+    compared_at=NIGHT,
+    currency="USD",
+    timezone="UTC",
+    figures=figures(corrected=True),
+    causes=CAUSES,
+    events=EVENTS,
+    events_total=4,
+    cells_compared=38_214,
+    cells_differing=214,
+    speed_hash="3b1f" * 16,
+    batch_hash="9e07" * 16,
+    corrections=Corrections(sent=214, applied=214, waiting=0, reversed=0),
+    gates=(
+        Gate("every order has a customer", "fail", success=True, observed=""),
+        Gate("order ids are unique", "fail", success=True, observed=""),
+        Gate("revenue is near the usual", "warn", success=False, observed="24994.47, usually 12592 ± 5000"),
+    ),
+    run=Run(
+        "2017-12-23.20171224T020000Z.ab12cd",
+        2,
+        NIGHT - timedelta(seconds=40),
+        "1",
+        "0.1.0",
+        31,
+        7,
+        NIGHT - timedelta(minutes=4),
+        1_318,
+    ),
+    serving=Serving("certified", "batch", 2, ""),
+    trend=TREND,
+    link="http://127.0.0.1:18080/dags/nightly",
+)
+WAITING = replace(
+    CORRECTED,
+    figures=figures(corrected=False),
+    causes=(
+        *CAUSES[:1],
+        CauseTotal(Cause.MISSING_IN_BATCH, 2, {"order_count": -2, "revenue_cents": -9_100}),
+        CauseTotal(Cause.UNEXPLAINED, 0, {"revenue_cents": 119_100}),
+    ),
+    corrections=Corrections(sent=0, applied=0, waiting=214, reversed=0),
+    gates=(Gate("order ids are unique", "fail", success=False, observed="2 repeated"), *CORRECTED.gates[:1]),
+)
+WITHIN = replace(
+    CORRECTED,
+    verdict=Verdict.MATCH,
+    figures=(
+        figure("order_count", 606, 605, unit=COUNT),
+        figure("revenue_cents", 2_499_447, 2_491_197),
+        *CORRECTED.figures[2:4],
+        figure("net_revenue_cents", 2_485_797, 2_477_547),
+        figure("avg_order_value_cents", 4_125, 4_118),
+        figure("unique_customers", 470, 470, unit=COUNT),
+        figure("units", 5_911, 5_889, unit=COUNT),
+    ),
+    causes=(CauseTotal(Cause.LATE, 1, {"order_count": 1, "revenue_cents": 8_250, "units": 22}),),
+    events=EVENTS[2:3],
+    events_total=1,
+    cells_differing=9,
+    corrections=Corrections(0, 0, 0, 0),
+    trend=TREND[:-1],
+)
+EQUAL = replace(
+    WITHIN,
+    figures=tuple(
+        replace(f, counted=f.batch, speed=f.batch, speed_now=f.batch, status=Status.MATCH) for f in WITHIN.figures
+    ),
+    causes=(),
+    events=(),
+    events_total=0,
+    cells_differing=0,
+    speed_hash=WITHIN.batch_hash,
+)
+NOT_COMPARED = replace(
+    EQUAL,
+    verdict=Verdict.NOT_COMPARABLE,
+    reason="the speed layer was 1,204 records behind Kafka",
+    remedy="when 'tandem stream' has caught up, run the date again in Airflow",
+    figures=tuple(
+        replace(f, counted=None, speed=None, speed_now=None, status=Status.NOT_COMPARABLE, decides=False)
+        for f in EQUAL.figures
+    ),
+    cells_compared=0,
+)
+HOSTILE = replace(
+    CORRECTED,
+    events=(
+        replace(
+            EVENTS[0],
+            order_id='<script>alert("order")</script>',
+            event_type="<img src=x onerror=alert(1)>",
+            evidence="</td></table><a href='javascript:alert(2)'>click</a>",
+        ),
+    ),
+    events_total=1,
+    gates=(Gate("<b>bold</b>", "fail", success=False, observed="{{ 7 * 7 }} & \x07"),),
+)
+EVERY = {
+    "corrected": CORRECTED,
+    "waiting": WAITING,
+    "within": WITHIN,
+    "equal": EQUAL,
+    "not_compared": NOT_COMPARED,
+    "hostile": HOSTILE,
+}
+
+
+def on(day: date, report: Report) -> Report:
+    """The same report of another date."""
+    return replace(report, business_date=day)

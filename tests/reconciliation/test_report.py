@@ -1,0 +1,237 @@
+"""The report is one value, rendered: what it says, and that nothing an event holds can break out of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import replace
+from datetime import timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from reconciliation import chart, notice, render, summary, wording
+from reconciliation.report import Corrections, Report, Serving, State
+from reconciliation.summary import Failure, Summary
+from tests.reconciliation.books import DAY
+from tests.reconciliation.reports import (
+    CORRECTED,
+    EQUAL,
+    EVERY,
+    HOSTILE,
+    NOT_COMPARED,
+    TREND,
+    WAITING,
+    WITHIN,
+    figure,
+    on,
+)
+
+GOLDEN = Path(__file__).parent / "golden"
+LINK = "http://127.0.0.1:18080/dags/nightly"
+RANGE = Summary(
+    (on(DAY - timedelta(days=2), WITHIN), on(DAY - timedelta(days=1), WAITING), CORRECTED),
+    (Failure(DAY + timedelta(days=1), "order_facts, gate"),),
+    LINK,
+)
+BROKEN = notice.failure(
+    dag_id="nightly",
+    task_id="order_facts",
+    business_date="2017-12-23",
+    error="Traceback (most recent call last):\n  File <stdin>\nOSError: no space left on device",
+    link=LINK,
+)
+RENDERED = {
+    **{f"{name}.html": render.html(report) for name, report in EVERY.items()},
+    **{f"{name}.txt": render.text(report) for name, report in EVERY.items()},
+    "range.html": summary.html(RANGE),
+    "range.txt": summary.text(RANGE),
+    "failure.html": notice.html(BROKEN),
+    "failure.txt": notice.text(BROKEN),
+}
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_the_rendered_report_is_the_golden_file(name):
+    path = GOLDEN / name
+    if os.environ.get("TANDEM_REGENERATE"):
+        path.write_text(RENDERED[name], encoding="utf-8")
+    expected = path.read_text(encoding="utf-8") if path.exists() else ""
+    assert RENDERED[name] == expected, (
+        f"{path} is behind; read the change, then TANDEM_REGENERATE=1 .venv/bin/pytest {__file__}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("report", "state", "subject"),
+    [
+        (EQUAL, State.AGREES, "[Tandem] 2017-12-23 agrees (no difference)"),
+        (WITHIN, State.AGREES, "[Tandem] 2017-12-23 agrees (units +0.37 %)"),
+        (CORRECTED, State.CORRECTED, "[Tandem] 2017-12-23 was out of tolerance, corrected (units +4.58 %)"),
+        (
+            WAITING,
+            State.WAITS,
+            "[Tandem] 2017-12-23 is out of tolerance, corrections wait for approval (units +4.58 %)",
+        ),
+        (
+            NOT_COMPARED,
+            State.NOT_COMPARED,
+            "[Tandem] 2017-12-23 could not be compared (the speed layer was 1,204 records behind Kafka)",
+        ),
+    ],
+)
+def test_the_subject_holds_date_verdict_and_worst_metric(report, state, subject):
+    assert (report.state, report.subject) == (state, subject)
+
+
+def test_a_date_counts_as_corrected_only_once_the_stream_has_applied_everything():
+    on_the_way = replace(CORRECTED, corrections=Corrections(sent=214, applied=213, waiting=0, reversed=0))
+    assert on_the_way.state is State.DIFFERS
+    assert wording.steps(on_the_way)[0].text.startswith("1 of 214 corrections are not applied yet")
+
+
+def test_a_missing_figure_is_worse_than_any_difference():
+    gone = replace(CORRECTED, figures=(*CORRECTED.figures[1:], figure("order_count", 606, None)))
+    assert gone.worst_in_words() == "the stream has no order count"
+
+
+def test_a_figure_that_is_out_of_tolerance_is_named_before_a_larger_difference_that_decides_nothing():
+    small = figure("cancelled_revenue_cents", 100, 50, decides=False)
+    revenue = figure("revenue_cents", 10_000, 9_000)
+    assert replace(CORRECTED, figures=(small, revenue)).worst_in_words() == "revenue +10.00 %"
+
+
+def test_a_difference_against_a_batch_figure_of_zero_is_an_amount_and_no_percentage():
+    from_nothing = replace(CORRECTED, figures=(figure("revenue_cents", 0, 500),))
+    assert from_nothing.worst_in_words() == "revenue -$5.00"
+
+
+@pytest.mark.parametrize(
+    ("serving", "said"),
+    [
+        (Serving("certified", "batch", 2, ""), "Use the batch layer's figures: certified, version 2."),
+        (
+            Serving("overdue", "speed", None, "the nightly run for this date never published"),
+            "Use the stream's figures, as overdue: the nightly run for this date never published.",
+        ),
+        (Serving("failed", None, None, "the gates failed: x"), "There is no figure to use: the gates failed: x."),
+    ],
+)
+def test_the_report_says_which_figure_to_use_now(serving, said):
+    assert said in render.text(replace(CORRECTED, serving=serving))
+
+
+@pytest.mark.parametrize("report", EVERY.values(), ids=EVERY)
+def test_there_is_always_something_to_do_next_and_commands_name_the_date(report):
+    steps = wording.steps(report)
+    assert steps
+    assert all("--date 2017-12-23" in step.command for step in steps if step.command)
+
+
+class Reader(HTMLParser):
+    """Collects what a page would load or run, and its text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.sources: list[str] = []
+        self.targets: list[str] = []
+        self.alternatives: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag, attributes):
+        named = dict(attributes)
+        self.tags.add(tag)
+        self.sources += [named[name] for name in ("src", "srcset", "background", "data") if name in named]
+        self.targets += [named["href"]] if "href" in named else []
+        self.alternatives += [named["alt"]] if "alt" in named else []
+        assert not [name for name in named if name.startswith("on")]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def reader(page: str) -> Reader:
+    made = Reader()
+    made.feed(page)
+    return made
+
+
+def test_nothing_that_an_event_or_a_check_holds_becomes_markup():
+    found = reader(render.html(HOSTILE))
+    assert "script" not in found.tags
+    assert found.targets == [LINK]
+    assert '<script>alert("order")</script>' in found.text
+    assert "<b>bold</b>" in found.text
+    assert "{{ 7 * 7 }}" in found.text
+
+
+@pytest.mark.parametrize("report", EVERY.values(), ids=EVERY)
+def test_the_standalone_page_loads_nothing_and_is_small(report):
+    page = render.standalone(report)
+    found = reader(page)
+    assert {source[:22] for source in found.sources} <= {"data:image/png;base64,"}
+    assert not found.tags & {"link", "script", "iframe", "object"}
+    assert not re.search(r"url\(|@import", page)
+    assert len(page.encode()) < 100_000
+
+
+def test_the_chart_is_told_to_who_cannot_see_it():
+    (told,) = reader(render.html(CORRECTED)).alternatives
+    assert told.startswith("Difference of revenue in percent of batch: 2017-12-14 +0.00 %")
+    assert told.endswith("2017-12-23 +4.17 %, corrected to +0.00 %")
+
+
+def test_the_chart_is_a_small_png():
+    drawn = chart.trend_png(TREND, 1.0)
+    assert drawn.startswith(b"\x89PNG")
+    assert len(drawn) < 25_000
+
+
+def test_the_json_holds_the_whole_value_and_what_is_derived_from_it():
+    document = json.loads(json.dumps(render.document(CORRECTED)))
+    assert (document["state"], document["subject"]) == ("corrected", CORRECTED.subject)
+    fields = {name: value for name, value in document.items() if name in Report.__dataclass_fields__}
+    assert msgspec.convert(fields, Report) == CORRECTED
+
+
+def test_amounts_are_in_the_currency_of_the_installation():
+    assert "€24,994.47" in render.text(replace(CORRECTED, currency="EUR"))
+    assert "SEK 24,994.47" in render.text(replace(CORRECTED, currency="SEK"))
+
+
+def test_times_are_in_the_business_time_zone():
+    text = render.text(replace(CORRECTED, timezone="America/New_York"))
+    assert "Compared 2017-12-23 21:04:31 America/New_York" in text
+
+
+def test_a_range_is_one_mail_whose_subject_counts_outcomes_and_names_the_worst_date():
+    assert RANGE.subject == (
+        "[Tandem] 2017-12-21 to 2017-12-24: 1 within tolerance, 1 corrected, 1 waiting for approval,"
+        " 1 without a result (worst: 2017-12-22 units +4.58 %)"
+    )
+
+
+def test_the_mail_of_a_year_stays_small_and_still_names_every_date_that_needs_a_look():
+    days = [DAY - timedelta(days=back) for back in range(365)]
+    odd = {DAY - timedelta(days=300), DAY - timedelta(days=7)}
+    year = Summary(tuple(on(day, WAITING if day in odd else WITHIN) for day in sorted(days)), (), LINK)
+    page = summary.html(year)
+    assert len(page.encode()) < 100_000
+    assert all(str(day) in page for day in odd)
+    assert f"{365 - 60} more dates agree" in reader(page).text
+
+
+def test_the_end_of_a_long_error_is_told_without_control_characters():
+    told = notice.failure(
+        dag_id="nightly",
+        task_id="gate",
+        business_date="",
+        error="\x1b[31m" + "noise\n" * 500 + "the cause",
+    )
+    assert told.error.endswith("the cause")
+    assert len(told.error) <= 4_000
+    assert "\x1b" not in told.error
