@@ -1,24 +1,30 @@
-"""``tandem cut``, ``reconcile``, ``corrections``, ``explain``, ``report`` and ``kpi``."""
+"""``tandem cut``, ``reconcile``, ``explain``, ``report`` and ``kpi``."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from tandem import business_date, kpis
+from tandem import business_date, clock, database, kpis
 from tandem.amounts import show
+from tandem.errors import TandemError
+from tandem.logs import configure_logging
 from tandem.serving import DailyKpis, Layer
 from tandem.serving import read as read_kpis
 from tandem.settings import settings
 
+if TYPE_CHECKING:
+    from reconciliation.reconcile import Outcome
+    from reconciliation.report import Report
+
 _Date = Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="The business date.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 
 def _print_json(document: Any) -> None:
@@ -42,6 +48,9 @@ def kpi(
 
 
 def _show_kpis(found: DailyKpis) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     status = found.details.get("status", "complete" if found.complete else "not complete")
     as_of = f"as of {found.as_of:%Y-%m-%d %H:%M:%S %Z}" if found.as_of else ""
     table = Table(title=f"{found.business_date}, {found.layer} layer, {status} {as_of}", title_justify="left")
@@ -67,6 +76,7 @@ def cut(
     """
     from reconciliation import cut as cuts
 
+    configure_logging()
     day = business_date.parse(date)
     taken = cuts.take(settings(), day, run_id or cuts.new_run_id(day, datetime.now(UTC)))
     if as_json:
@@ -74,3 +84,147 @@ def cut(
         return
     state = "comparable" if taken.comparable else f"not comparable: {taken.reason}"
     typer.echo(f"{taken.run_id}  {sum(taken.offsets.values())} records in {len(taken.offsets)} partitions, {state}")
+
+
+def reconcile(
+    date: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="One business date.")] = "",
+    first: Annotated[str, typer.Option("--from", metavar="YYYY-MM-DD", help="First date of a range.")] = "",
+    last: Annotated[str, typer.Option("--to", metavar="YYYY-MM-DD", help="Last date of a range, included.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare and explain, but correct nothing.")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Compare the layers for a date or a range, say what makes the difference, and correct what is out of tolerance.
+
+    Exit status 0 match, 1 mismatch, 2 could not compare; of a range the highest. A mismatch that is corrected is still
+    a mismatch: run it again to see 0. Example: `tandem reconcile --date 2017-12-23`.
+    """
+    from reconciliation import reconcile as reconciling
+
+    configure_logging()
+    if bool(date) == bool(first and last) or bool(first) != bool(last):
+        raise TandemError("which dates?", "give --date, or both --from and --to")
+    start, end = business_date.entered_range(date or first, date or last)
+    outcomes, documents = [], []
+    for day in clock.days(start, end):
+        outcome = reconciling.run(settings(), day, dry_run=dry_run)
+        outcomes.append(outcome)
+        documents.append(_told(outcome, show_it=not as_json, dry_run=dry_run))
+    if as_json:
+        _print_json(documents[0] if date else documents)
+    raise typer.Exit(max(outcome.exit_status for outcome in outcomes))
+
+
+def _told(outcome: Outcome, *, show_it: bool, dry_run: bool) -> dict[str, Any]:
+    from reconciliation import gather, tables, wording
+
+    with database.connect(settings(), database.RECONCILIATION) as connection:
+        report = gather.report(connection, settings(), outcome.business_date)
+    if show_it:
+        typer.echo(f"{outcome.business_date}  {outcome.verdict}: {report.headline}")
+        typer.echo(tables.columns(tables.figure_rows(report)))
+        if outcome.corrected.waiting:
+            typer.echo(f"corrections wait for approval: {outcome.corrected.reason}")
+        for step in wording.steps(report) if not dry_run else ():
+            typer.echo(f"- {step.text}" + (f"  {step.command}" if step.command else ""))
+    compared = (
+        "batch",
+        "speed",
+        "speed_now",
+        "difference",
+        "difference_now",
+        "percent",
+        "allowed",
+        "status",
+        "decides",
+    )
+    metrics = {figure.name: {name: getattr(figure, name) for name in compared} for figure in report.figures}
+    return {**dataclasses.asdict(outcome), "metrics": metrics}
+
+
+def explain(
+    date: _Date,
+    order: Annotated[str, typer.Option(help="Only the events of this order.")] = "",
+    limit: Annotated[int, typer.Option(help="How many events to list; 0 for all.", min=0)] = 50,
+    as_json: _Json = False,
+) -> None:
+    """List what makes up a date's difference: the causes with their sums, and each event that differs.
+
+    Example: `tandem explain --date 2017-12-23`, or `tandem explain --date 2017-12-23 --order 41382910`.
+    """
+    from reconciliation import gather
+
+    with database.connect(settings(), database.RECONCILIATION) as connection:
+        report = gather.report(connection, settings(), business_date.parse(date))
+        number, wanted = report.reconciliation_id, order or None
+        events = gather.differing_events(connection, number, order_id=wanted, limit=limit or None)
+    if as_json:
+        causes = [] if order else report.causes
+        _print_json(
+            {
+                "business_date": date,
+                "reconciliation_id": number,
+                "causes": [dataclasses.asdict(cause) for cause in causes],
+                "events": [dataclasses.asdict(event) for event in events],
+            }
+        )
+        return
+    _show_explanation(dataclasses.replace(report, events=events), order)
+
+
+def _show_explanation(report: Report, order: str) -> None:
+    from reconciliation import tables
+
+    if order and not report.events:
+        typer.echo(f"Both layers treat order {order} alike on {report.business_date}, or neither has it there.")
+        return
+    if not order:
+        typer.echo(report.headline)
+        typer.echo(tables.columns(tables.cause_rows(report)) if report.causes else "No event differs.")
+    for event in report.events:
+        typer.echo("\n" + tables.event_line(event, report.currency))
+    left = report.events_total - len(report.events)
+    if left and not order:
+        typer.echo(f"\n{left} more: tandem explain --date {report.business_date} --limit 0")
+
+
+def report(
+    date: _Date,
+    out: Annotated[Path | None, typer.Option(help="File to write: .html, .txt or .json.")] = None,
+    send: Annotated[bool, typer.Option("--send", help="Mail it, and all that could not go out before.")] = False,
+) -> None:
+    """Write the report that is mailed: on the terminal, into a file that needs nothing else, or out by mail.
+
+    Example: `tandem report --date 2017-12-23 --out report.html`.
+    """
+    from reconciliation import gather, mail, render
+
+    configure_logging()
+    day = business_date.parse(date)
+    with database.connect(settings(), database.RECONCILIATION) as connection:
+        found = gather.report(connection, settings(), day)
+    if out is not None:
+        _write(found, out)
+    if send:
+        delivery = mail.send_report(settings(), day)
+        if delivery.kept:
+            raise TandemError(f"{delivery.kept} mails are kept: {delivery.reason}", "they go out with the next one")
+        typer.echo(f"sent to {settings().mail_to}", err=True)
+    if out is None and not send:
+        typer.echo(render.text(found), nl=False)
+
+
+def _write(found: Report, out: Path) -> None:
+    from reconciliation import render
+
+    forms: dict[str, Callable[[Report], str]] = {
+        ".html": render.standalone,
+        ".txt": render.text,
+        ".json": lambda value: json.dumps(render.document(value), indent=2),
+    }
+    if out.suffix not in forms:
+        raise TandemError(f"'{out}' is no kind of report", "end it in .html, .txt or .json")
+    try:
+        out.write_text(forms[out.suffix](found), encoding="utf-8")
+    except OSError as error:
+        raise TandemError(f"cannot write {out}: {error.strerror}", "name a file in a folder that exists") from error
+    typer.echo(f"wrote {out}", err=True)

@@ -56,7 +56,7 @@ COMMANDS = {
     "kpi": Lazy("reconciliation.cli:kpi", "Print a day's figures as one layer has them", _DATA),
     "cut": Lazy("reconciliation.cli:cut", "Fix the offsets at which both layers are compared", _BOOKS),
     "reconcile": Lazy("reconciliation.cli:reconcile", "Compare the layers for a date, and correct", _BOOKS),
-    "corrections": Lazy("reconciliation.cli:corrections", "List, approve and reverse corrections", _BOOKS),
+    "corrections": Lazy("reconciliation.corrections_cli:corrections", "List, approve and reverse corrections", _BOOKS),
     "explain": Lazy("reconciliation.cli:explain", "List what makes up a date's difference", _BOOKS),
     "report": Lazy("reconciliation.cli:report", "Write the report that is mailed", _BOOKS),
 }

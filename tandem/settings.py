@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     mail_to: str = "business@localhost"
     """Comma-separated recipients of reports."""
     smtp_host: str = "127.0.0.1"
+    smtp_user: str = ""
+    """Logs in with the secret ``smtp``; empty sends without."""
+    smtp_starttls: bool = False
     public_base_url: str = ""
     """Where links in mails point; empty means the local pages."""
 

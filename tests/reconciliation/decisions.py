@@ -14,7 +14,6 @@ from reconciliation.evidence import FACTS, OTHER_RULES, Evidence
 from tandem import journal, kpis
 from tests.reconciliation.books import START, at
 
-
 NINE = at(9, 5)
 
 
