@@ -72,7 +72,10 @@ class Archiver:
         return Totals(self._events, self._commits, self._dataset.next_offsets())
 
     def run_until_caught_up(self) -> Totals:
-        """Archive until the archive holds everything that was committed in Kafka when this was called."""
+        """Archive until the archive holds everything that was in Kafka when this was called.
+
+        Transactions that were open then are waited for; Kafka ends those whose producer is gone.
+        """
         bounds = self._source.wait_for_bounds(self._ending)
         return self.run({partition: high for partition, (_, high) in bounds.items()} if bounds else None)
 

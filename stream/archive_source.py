@@ -119,7 +119,10 @@ class Source:
         self._consumer.assign([TopicPartition(self._topic, p, offset) for p, offset in positions.items()])
 
     def wait_for_bounds(self, ending: Ending) -> dict[int, tuple[int, int]]:
-        """Of every partition the first offset that Kafka holds, and the one after its last committed record.
+        """Of every partition the first offset that Kafka holds, and the one after its last.
+
+        The last may belong to a transaction that is still open, or whose end the partition has not heard of yet: a
+        producer's commit returns before every partition knows of it.
 
         Waits for Kafka; empty where the ending comes first. Raises TandemError where there is no such topic.
         """
@@ -151,7 +154,7 @@ class Source:
     def _offsets(self, parts: list[TopicPartition], spec: OffsetSpec) -> Offsets:
         # Over connections of its own: on the consumer's, an answer waits behind a fetch that waits for data.
         answers = self._admin.list_offsets(
-            dict.fromkeys(parts, spec), isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_ANSWER_S
+            dict.fromkeys(parts, spec), isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_ANSWER_S
         )
         return {part.partition: answer.result().offset for part, answer in answers.items()}
 

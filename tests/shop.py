@@ -7,13 +7,15 @@ import os
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from tandem.local import process
 from tandem.settings import PROJECT_ROOT, Settings
@@ -22,7 +24,7 @@ from tandem.topics import ORDER_EVENTS
 NOON = datetime(2017, 12, 23, 12, tzinfo=UTC)
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Record:
     """One record as it lies in Kafka or in the archive."""
 
@@ -77,8 +79,9 @@ class Shop:
         *,
         partition: int | None = None,
         commit: bool = True,
+        settle: bool = True,
     ) -> None:
-        """The values in one transaction, which is committed or aborted."""
+        """The values in one transaction, which is committed or aborted; by default every partition knows it then."""
         where = {} if partition is None else {"partition": partition}
         self._producer.begin_transaction()
         for at, value in enumerate(values):
@@ -90,6 +93,9 @@ class Shop:
         else:
             self._producer.flush(60)
             self._producer.abort_transaction(60)
+        # The producer is answered as soon as the outcome is certain, before the partitions have heard of it.
+        while settle and ends(self._settings) != ends(self._settings, IsolationLevel.READ_COMMITTED):
+            time.sleep(0.05)
 
     def begin(self, value: bytes, partition: int) -> None:
         """Leave a transaction open with one record in it."""
@@ -101,9 +107,12 @@ class Shop:
         self._producer.abort_transaction(60)
 
 
-def visible(settings: Settings, **options: Any) -> list[Record]:
-    """What a plain read_committed consumer sees from the first offset to the last, sorted."""
-    topic = settings.topic(ORDER_EVENTS)
+def visible(settings: Settings) -> list[Record]:
+    """What a plain read_committed consumer sees up to the present end of the log, sorted.
+
+    A commit returns before every partition knows of it: so read to the end that was there, not to the last that shows.
+    """
+    topic, wanted = settings.topic(ORDER_EVENTS), ends(settings)
     consumer = Consumer(
         {
             "bootstrap.servers": settings.brokers,
@@ -112,37 +121,43 @@ def visible(settings: Settings, **options: Any) -> list[Record]:
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "enable.partition.eof": True,
-            **options,
         }
     )
-    partitions = sorted(consumer.list_topics(topic, timeout=30).topics[topic].partitions)
-    consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
-    records, open_partitions = [], set(partitions)
+    consumer.assign([TopicPartition(topic, p, 0) for p in wanted])
+    records, open_partitions = [], set(wanted)
     while open_partitions:
         for message in consumer.consume(5_000, 1.0):
+            partition, offset = message.partition(), message.offset()
             if message.error() is None:
-                time_ms = message.timestamp()[1]
-                records.append(Record(message.partition(), message.offset(), message.key(), message.value(), time_ms))
-            elif message.error().code() == KafkaError._PARTITION_EOF:
-                open_partitions.discard(message.partition())
+                records.append(Record(partition, offset, message.key(), message.value(), message.timestamp()[1]))
+            elif message.error().code() == KafkaError._PARTITION_EOF and offset >= wanted[partition]:
+                open_partitions.discard(partition)
     consumer.close()
-    return sorted(records)
+    return sorted(records, key=lambda record: (record.partition, record.offset))
 
 
 def archived(settings: Settings) -> list[Record]:
     """Every record in the archive, sorted; one that is there twice is there twice."""
     columns = ["partition", "offset", "key", "value", pl.col("kafka_time").dt.epoch("ms")]
-    return sorted(Record(*row) for row in pl.scan_delta(settings.archive).select(columns).collect().iter_rows())
+    rows = pl.scan_delta(settings.archive).select(columns).sort("partition", "offset").collect().iter_rows()
+    return [Record(*row) for row in rows]
 
 
-def ends(settings: Settings, *, isolation: str = "read_committed") -> dict[int, int]:
-    """The offset after the last record, markers included, of every partition."""
+def ends(settings: Settings, isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED) -> dict[int, int]:
+    """The offset after the last of every partition, transaction markers included; open transactions if uncommitted."""
     topic = settings.topic(ORDER_EVENTS)
-    consumer = Consumer({"bootstrap.servers": settings.brokers, "group.id": "ends", "isolation.level": isolation})
-    partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
-    found = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=30)[1] for p in sorted(partitions)}
-    consumer.close()
-    return found
+    admin = AdminClient({"bootstrap.servers": settings.brokers, "log_level": 0})
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            partitions = admin.list_topics(topic, timeout=30).topics[topic].partitions
+            asked = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in sorted(partitions)}
+            answers = admin.list_offsets(asked, isolation_level=isolation, request_timeout=30)
+            return {part.partition: answer.result().offset for part, answer in answers.items()}
+        except KafkaException:  # a topic that was just made has no leader for a moment
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def start_archiver(settings: Settings, *options: str, log: Any = subprocess.DEVNULL) -> subprocess.Popen[bytes]:

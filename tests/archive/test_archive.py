@@ -86,13 +86,23 @@ def test_nothing_is_committed_while_nothing_comes(topic_prefix: Settings, shop: 
     assert verify(topic_prefix).version == before
 
 
-def test_an_open_transaction_holds_the_archive_back_without_hanging_it(topic_prefix: Settings, shop: Shop):
+def test_nothing_behind_an_open_transaction_is_archived(topic_prefix: Settings, shop: Shop):
     shop.begin(order(1), partition=0)
-    Shop(topic_prefix, "other").send([order(2)], partition=0)
-    catch_up(topic_prefix)
+    Shop(topic_prefix, "other").send([order(2)], partition=0, settle=False)
+    stop = threading.Event()
+    threading.Timer(3, stop.set).start()
+    archive(topic_prefix, stop=stop)
     assert archived(topic_prefix) == []
     shop.abort()
+
+
+def test_catching_up_waits_until_open_transactions_are_decided(topic_prefix: Settings, shop: Shop):
+    shop.begin(order(1), partition=0)
+    Shop(topic_prefix, "other").send([order(2)], partition=0, settle=False)
+    decided = threading.Timer(3, shop.abort)
+    decided.start()
     catch_up(topic_prefix)
+    decided.join()
     assert [record.value for record in archived(topic_prefix)] == [order(2)]
 
 
