@@ -36,6 +36,7 @@ install:  ## Install into .venv, and the JVM parts; at once when nothing changed
 	@$(if $(PYTHON),,$(error $(NO_PYTHON)))command -v "$(PYTHON)" >/dev/null || { echo "$(NO_PYTHON)" >&2; exit 1; }
 	@"$(PYTHON)" bootstrap.py
 	@$(BIN)/python -m tandem.local.jars
+	@$(BIN)/python -m spark_jobs.submit_defaults
 
 lock:  ## Write the lock files anew (delete requirements.lock first to upgrade everything)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
