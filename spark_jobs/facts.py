@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
+from tandem.errors import TandemError
+
 if TYPE_CHECKING:
-    from datetime import date
+    from collections.abc import Collection
 
     from pyspark.sql import DataFrame, SparkSession
 
@@ -40,3 +43,39 @@ def read(
     if last is not None:
         table = table.filter(F.col("business_date") <= F.lit(last))
     return table
+
+
+def dates_held(settings: Settings) -> set[date]:
+    """The dates of which the table has events; none where there is no table yet."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import TableNotFoundError
+
+    try:
+        return {
+            date.fromisoformat(partition["business_date"])
+            for partition in DeltaTable(settings.order_facts).partitions()
+        }
+    except TableNotFoundError:
+        return set()
+
+
+def write(rows: DataFrame, settings: Settings, dates: Collection[date], mark: str) -> int:
+    """Put ``rows`` (COLUMNS) in place of all that the table has of ``dates``, in one commit; returns its version.
+
+    ``mark`` finds the commit again beside those of others; one that no other commit has.
+    """
+    wanted = ", ".join(f"DATE '{day}'" for day in sorted(dates))
+    (
+        rows.select(*COLUMNS)
+        .write.format("delta")
+        .mode("overwrite")
+        .partitionBy("business_date")
+        .option("replaceWhere", f"business_date IN ({wanted})")
+        .option("userMetadata", mark)
+        .save(settings.order_facts)
+    )
+    history = rows.sparkSession.sql(f"DESCRIBE HISTORY delta.`{settings.order_facts}` LIMIT 20")
+    found = history.filter(F.col("userMetadata") == mark).agg(F.max("version")).first()
+    if found is None or found[0] is None:
+        raise TandemError(f"the commit of {mark} to order_facts vanished", "run order_facts again")
+    return int(found[0])

@@ -113,5 +113,6 @@ def _one(settings: Settings, query: str, values: dict[str, Any]) -> Run | None:
         row = connection.execute(getattr(database.queries("batch"), query), values).fetchone()
     if row is None:
         return None
-    *known, cut = row
-    return Run(*known, None if cut is None else {int(partition): offset for partition, offset in cut.items()})
+    run_id, business_date, kind, archive_version, facts_version, cut = row
+    offsets = None if cut is None else {int(partition): offset for partition, offset in cut.items()}
+    return Run(run_id, business_date, kind, archive_version, facts_version, offsets)

@@ -26,7 +26,7 @@ def write(frame: DataFrame, table: str, settings: Settings, runs: Sequence[Run])
     ``frame``: ``business_date`` and the table's other columns but ``run_id``, which is that of the date's run.
     """
     begin(settings, table, runs)
-    rows = frame.withColumn("run_id", _run_of_date(runs)).filter(F.col("run_id").isNotNull())
+    rows = frame.withColumn("run_id", run_of_date(runs)).filter(F.col("run_id").isNotNull())
     where = settings.conninfo(database.BATCH)
     (
         rows.write.mode("append")
@@ -62,6 +62,7 @@ def finish(settings: Settings, table: str, runs: Sequence[Run]) -> None:
         connection.execute(database.queries("batch").record_staged, values)
 
 
-def _run_of_date(runs: Sequence[Run]) -> Column:
+def run_of_date(runs: Sequence[Run]) -> Column:
+    """The id of the run whose date is in the column ``business_date``, else NULL."""
     pairs = [part for run in runs for part in (F.lit(run.business_date), F.lit(run.run_id))]
     return F.create_map(*pairs)[F.col("business_date")]

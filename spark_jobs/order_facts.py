@@ -1,0 +1,92 @@
+"""The events of a business date below the run's cut, decoded, checked and deduplicated, into the order_facts table.
+
+Usage: spark-submit spark_jobs/order_facts.py --date 2017-12-23
+
+Reads the archive below the offsets at which the run is compared with the stream, or all of it where the run has no such
+cut. Earlier dates that the archive has and order_facts lacks are built too, so that no result depends on the order in
+which dates are run. Running it again replaces the date.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
+
+from spark_jobs import archive, facts, job, runs
+from spark_jobs.decode import business_date, decode
+from spark_jobs.dedupe import KEYS, decide
+from spark_jobs.staging import run_of_date
+from spark_jobs.validate import validate
+from tandem.events import Decision
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from tandem.settings import Settings
+
+Cuts = dict[date, dict[int, int]]
+"""Next offset by partition, for each date to build: everything strictly below belongs to it."""
+
+
+def compute(asked: job.Job) -> None:
+    """Write the facts of the job's dates, and of earlier ones that are lacking; note the versions with the runs."""
+    held = archive.look(asked.settings)
+    own = {run.business_date: runs.cut_offsets(asked.settings, run.run_id) or held.next_offsets for run in asked.runs}
+    lacking = sorted(day for day in held.dates - facts.dates_held(asked.settings) if day < asked.dates[-1])
+    # A date that is built on the way has no cut of its own: it belongs to the last run of the job.
+    cuts = {**dict.fromkeys(lacking, own[asked.dates[-1]]), **own}
+    asked.say(f"building {len(cuts)} dates from version {held.version} of the archive")
+    events = build(asked.spark, asked.settings, held.version, cuts)
+    rows = events.withColumn("run_id", F.coalesce(run_of_date(asked.runs), F.lit(asked.runs[-1].run_id)))
+    version = facts.write(rows, asked.settings, cuts, mark=" ".join(run.run_id for run in asked.runs))
+    for run in asked.runs:
+        runs.record_facts(
+            asked.settings,
+            run.run_id,
+            archive_version=held.version,
+            facts_version=version,
+            cut=own[run.business_date],
+        )
+    asked.say(f"version {version} of order_facts holds {asked.dates[0]} to {asked.dates[-1]}")
+
+
+def build(spark: SparkSession, settings: Settings, archive_version: int, cuts: Cuts) -> DataFrame:
+    """The facts of every date of ``cuts`` (facts.COLUMNS but ``run_id``)."""
+    raw = archive.records(spark, settings, archive_version, cuts)
+    decoded = decode(raw, settings.currency)
+    # Kept, so that no condition on what was decoded is pushed down into the decoding and multiplies it.
+    dated = decoded.withColumn(
+        "business_date", business_date(F.col("event_time"), settings.business_timezone)
+    ).persist()
+    events = validate(_of_dates(dated, cuts))
+    return decide(events, _context(spark, settings, cuts), settings.order_repeat_lookback_days)
+
+
+def _of_dates(events: DataFrame, cuts: Cuts) -> DataFrame:
+    """The events of each date below its own cut."""
+    rows = [(day, partition, offset) for day, cut in cuts.items() for partition, offset in cut.items()]
+    limits = events.sparkSession.createDataFrame(rows, "business_date date, partition int, next_offset long")
+    own = events.join(F.broadcast(limits), ["business_date", "partition"])
+    return own.filter(F.col("offset") < F.col("next_offset")).drop("next_offset")
+
+
+def _context(spark: SparkSession, settings: Settings, cuts: Cuts) -> DataFrame:
+    """KEYS of the valid events of the dates that the lookback reaches and that are not built now."""
+    reached = {day - timedelta(days=back) for day in cuts for back in range(1, settings.order_repeat_lookback_days + 1)}
+    wanted = sorted(reached.intersection(facts.dates_held(settings)) - cuts.keys())
+    if not wanted:
+        return spark.createDataFrame([], _KEYS_SCHEMA)
+    valid = F.col("decision").isin([str(Decision.COUNTED), str(Decision.DUPLICATE)])
+    return facts.read(spark, settings).filter(F.col("business_date").isin(wanted) & valid).select(*KEYS)
+
+
+_KEYS_SCHEMA = (
+    "business_date date, kafka_time timestamp, partition int, offset long, event_type string, event_id string,"
+    " order_id string"
+)
+
+
+if __name__ == "__main__":
+    job.main("order_facts", compute, writes_facts=True)

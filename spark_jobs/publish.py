@@ -1,0 +1,76 @@
+"""Publication: readers see a run's views from one moment to the next, all of them, and what was before stays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tandem import database, kpis
+from tandem.errors import TandemError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import date
+
+    import psycopg
+
+    from tandem.settings import Settings
+
+TABLES: dict[str, tuple[str, ...]] = {
+    "daily_metrics": ("daily_metrics", *(cube.hour_table for cube in kpis.CUBES)),
+    "rfm": ("rfm",),
+    "product_rankings": ("product_rankings",),
+}
+"""The tables of each view."""
+VIEWS = tuple(TABLES)
+
+
+def publish(
+    settings: Settings, run_id: str, business_date: date, *, published_by: str, views: Iterable[str] = VIEWS
+) -> dict[str, int]:
+    """Make the run the current version of ``views`` for its date; returns the version numbers. Safe to repeat.
+
+    Raises TandemError where a gate of the run failed, or a view's rows are not complete.
+    """
+    queries = database.queries("batch")
+    where = {"run_id": run_id, "business_date": business_date}
+    wanted = tuple(views)
+    with database.connect(settings, database.BATCH) as connection:
+        connection.execute(queries.lock_date, where)
+        _require_run(connection, where)
+        _require_gates(connection, where)
+        for view in wanted:
+            _require_rows(connection, run_id, view)
+        return {view: _flip(connection, {**where, "view": view, "published_by": published_by}) for view in wanted}
+
+
+def _require_run(connection: psycopg.Connection[Any], where: dict[str, Any]) -> None:
+    row = connection.execute(database.queries("batch").run, where).fetchone()
+    if row is None or row[1] != where["business_date"]:
+        raise TandemError(f"there is no run {where['run_id']} of {where['business_date']}", "look into batch.runs")
+
+
+def _require_gates(connection: psycopg.Connection[Any], where: dict[str, Any]) -> None:
+    failed = [name for (name,) in connection.execute(database.queries("batch").failed_gates, where)]
+    if failed:
+        raise TandemError(
+            f"nothing is published for {where['business_date']}: the gates failed ({', '.join(failed)})",
+            "look at the failing rows in batch.gate_results, correct the source, and run the date again",
+        )
+
+
+def _require_rows(connection: psycopg.Connection[Any], run_id: str, view: str) -> None:
+    values = {"run_id": run_id, "tables": list(TABLES[view])}
+    if missing := [table for (table,) in connection.execute(database.queries("batch").not_staged, values)]:
+        raise TandemError(f"run {run_id} has no complete rows in {', '.join(missing)}", f"run the {view} job first")
+
+
+def _flip(connection: psycopg.Connection[Any], values: dict[str, Any]) -> int:
+    queries = database.queries("batch")
+    current = connection.execute(queries.current_version, values).fetchone()
+    if current is not None and current[1] == values["run_id"]:
+        return int(current[0])
+    connection.execute(queries.supersede, values)
+    row = connection.execute(queries.insert_version, values).fetchone()
+    if row is None:
+        raise AssertionError("an INSERT … RETURNING returns a row")
+    return int(row[0])
