@@ -11,13 +11,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from spark_jobs import runs
 from spark_jobs.runs import Run
-from tandem import business_date, clock
+from tandem import business_date, claims, clock
 from tandem.errors import TandemError
 from tandem.settings import Settings, settings
 
@@ -76,12 +77,13 @@ def main(name: str, compute: Callable[[Job], None], *, views: tuple[str, ...] = 
     try:
         config = settings()
         asked = parse(name, sys.argv[1:])
-        opened = _open_runs(config, name, asked, writes_facts=writes_facts)
-        _run(name, compute, config, opened)
-        if asked.publish:
-            _publish(config, name, opened, views)
-        elif not asked.run_ids:
-            _show(config, opened, views)
+        with _claimed(config, asked):
+            opened = _open_runs(config, name, asked, writes_facts=writes_facts)
+            _run(name, compute, config, opened)
+            if asked.publish:
+                _publish(config, name, opened, views)
+            elif not asked.run_ids:
+                _show(config, opened, views)
     except TandemError as error:
         sys.exit(_complaint(name, error))
 
@@ -89,21 +91,34 @@ def main(name: str, compute: Callable[[Job], None], *, views: tuple[str, ...] = 
 def parse(name: str, arguments: Sequence[str]) -> Asked:
     """The arguments of a target. Raises TandemError where a date cannot be read or run ids do not match the dates."""
     parser = argparse.ArgumentParser(prog=f"spark-submit spark_jobs/{name}.py", allow_abbrev=False)
-    parser.add_argument("--date", metavar="D", help="the business date, YYYY-MM-DD")
-    parser.add_argument("--from", metavar="D", dest="first", help="first date of a range")
-    parser.add_argument("--to", metavar="D", dest="last", help="last date of the range, included")
+    parser.add_argument("--date", metavar="D", default="", help="the business date, YYYY-MM-DD")
+    parser.add_argument("--from", metavar="D", dest="first", default="", help="first date of a range")
+    parser.add_argument("--to", metavar="D", dest="last", default="", help="last date of the range, included")
     parser.add_argument(
         "--run-id", metavar="ID", action="append", default=[], help="run to compute for; once for each date"
     )
     parser.add_argument("--publish", action="store_true", help="make the result the current version")
     found = parser.parse_args(arguments)
-    if bool(found.date) == bool(found.first or found.last) or bool(found.first) != bool(found.last):
-        parser.error("give --date D, or --from D --to D")
-    first, last = business_date.entered_range(found.date or found.first, found.date or found.last)
-    dates = tuple(clock.days(first, last))
+    dates = meant(found.date, found.first, found.last)
     if found.run_id and len(found.run_id) != len(dates):
         raise TandemError(f"{len(found.run_id)} run ids for {len(dates)} dates", "give --run-id once for each date")
     return Asked(dates, tuple(found.run_id), found.publish)
+
+
+def meant(day: str, first: str, last: str) -> tuple[date, ...]:
+    """The dates of ``--date``, or of ``--from`` and ``--to``; '' is not given. Raises TandemError."""
+    if bool(day) == bool(first or last) or bool(first) != bool(last):
+        raise TandemError("it is not clear which dates are meant", "give --date D, or --from D --to D")
+    return tuple(clock.days(*business_date.entered_range(day or first, day or last)))
+
+
+def _claimed(config: Settings, asked: Asked) -> AbstractContextManager[None]:
+    """Hold the dates while the job works on them; who gave run ids holds them already."""
+    if asked.run_ids:
+        return nullcontext()
+    for day in asked.dates:
+        business_date.require_ended(day, now=datetime.now(UTC), zone=config.zone)
+    return claims.held(config, asked.dates)
 
 
 def _open_runs(config: Settings, name: str, asked: Asked, *, writes_facts: bool) -> tuple[Run, ...]:

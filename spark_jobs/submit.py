@@ -1,0 +1,52 @@
+"""Run a job by spark-submit, as its own process, with the properties that these settings give."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from spark_jobs.session import spark_conf
+from tandem.errors import TandemError
+from tandem.local.jars import java_home
+from tandem.local.process import environment
+from tandem.settings import Settings
+
+_NOISE = "WARNING: Using incubator modules"
+
+
+def submit(settings: Settings, target: str, arguments: Sequence[str]) -> None:
+    """Run ``spark_jobs/<target>.py`` to its end; its words go to stderr. Raises TandemError where it fails."""
+    properties = [part for name, value in spark_conf(settings).items() for part in ("--conf", f"{name}={value}")]
+    job = subprocess.Popen(
+        [_spark_submit(), *properties, str(Path(__file__).with_name(f"{target}.py")), *arguments],
+        env={**os.environ, **environment(settings), "JAVA_HOME": str(java_home())},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        last = _relay(job)
+        if job.wait() != 0:
+            raise TandemError("the Spark application failed", last.removeprefix(f"{target}: ") or "it said nothing")
+    finally:
+        job.terminate()
+        job.wait()
+
+
+def _relay(job: subprocess.Popen[str]) -> str:
+    """Pass on what the job says, but for noise; returns its last words."""
+    last = ""
+    for line in job.stderr or ():
+        if _NOISE not in line and line.strip():
+            sys.stderr.write(line)
+            sys.stderr.flush()
+            last = line.strip()
+    return last
+
+
+def _spark_submit() -> str:
+    """The spark-submit of the PySpark beside this interpreter."""
+    beside = Path(sys.executable).with_name("spark-submit")
+    return str(beside) if beside.exists() else "spark-submit"
