@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import subprocess
 import sys
 import time
@@ -79,7 +78,7 @@ class Shop:
         *,
         partition: int | None = None,
         commit: bool = True,
-        settle: bool = True,
+        wait: bool = True,
     ) -> None:
         """The values in one transaction, which is committed or aborted; by default every partition knows it then."""
         where = {} if partition is None else {"partition": partition}
@@ -93,9 +92,8 @@ class Shop:
         else:
             self._producer.flush(60)
             self._producer.abort_transaction(60)
-        # The producer is answered as soon as the outcome is certain, before the partitions have heard of it.
-        while settle and ends(self._settings) != ends(self._settings, IsolationLevel.READ_COMMITTED):
-            time.sleep(0.05)
+        if wait:
+            settle(self._settings)
 
     def begin(self, value: bytes, partition: int) -> None:
         """Leave a transaction open with one record in it."""
@@ -162,8 +160,17 @@ def ends(settings: Settings, isolation: IsolationLevel = IsolationLevel.READ_UNC
 
 def start_archiver(settings: Settings, *options: str, log: Any = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     """``tandem archive`` as a process of its own."""
+    return _start(settings, ["tandem", "archive", *options], log)
+
+
+def start_speed_worker(settings: Settings, *options: str, log: Any = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+    """``python -m stream`` as a process of its own."""
+    return _start(settings, ["stream", *options], log)
+
+
+def _start(settings: Settings, module: list[str], log: Any) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "tandem", "archive", *options],
+        [sys.executable, "-m", *module],
         cwd=PROJECT_ROOT,
         env={**os.environ, **process.environment(settings)},
         stdout=subprocess.PIPE,
@@ -171,6 +178,10 @@ def start_archiver(settings: Settings, *options: str, log: Any = subprocess.DEVN
     )
 
 
-def moments(count: int, longest_s: float) -> list[float]:
-    """Random waits, different in every run, so that kills fall anywhere."""
-    return [random.uniform(0.0, longest_s) for _ in range(count)]
+def settle(settings: Settings) -> None:
+    """Wait until every partition knows how every transaction ended.
+
+    The producer is answered as soon as the outcome is certain, before the partitions have heard of it.
+    """
+    while ends(settings) != ends(settings, IsolationLevel.READ_COMMITTED):
+        time.sleep(0.05)

@@ -88,7 +88,7 @@ def test_nothing_is_committed_while_nothing_comes(topic_prefix: Settings, shop: 
 
 def test_nothing_behind_an_open_transaction_is_archived(topic_prefix: Settings, shop: Shop):
     shop.begin(order(1), partition=0)
-    Shop(topic_prefix, "other").send([order(2)], partition=0, settle=False)
+    Shop(topic_prefix, "other").send([order(2)], partition=0, wait=False)
     stop = threading.Event()
     threading.Timer(3, stop.set).start()
     archive(topic_prefix, stop=stop)
@@ -98,7 +98,7 @@ def test_nothing_behind_an_open_transaction_is_archived(topic_prefix: Settings, 
 
 def test_catching_up_waits_until_open_transactions_are_decided(topic_prefix: Settings, shop: Shop):
     shop.begin(order(1), partition=0)
-    Shop(topic_prefix, "other").send([order(2)], partition=0, settle=False)
+    Shop(topic_prefix, "other").send([order(2)], partition=0, wait=False)
     decided = threading.Timer(3, shop.abort)
     decided.start()
     catch_up(topic_prefix)
