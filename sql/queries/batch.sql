@@ -50,3 +50,11 @@ INSERT INTO batch.versions (view, business_date, version, run_id, published_by)
 SELECT %(view)s, %(business_date)s, coalesce(max(version), 0) + 1, %(run_id)s, %(published_by)s
 FROM batch.versions WHERE view = %(view)s AND business_date = %(business_date)s
 RETURNING version;
+
+-- name: record_gate_result   Checking again replaces what was found before.
+INSERT INTO batch.gate_results
+    (run_id, business_date, suite, expectation, level, success, observed, failing_rows, checked_at)
+VALUES (%(run_id)s, %(business_date)s, %(suite)s, %(expectation)s, %(level)s, %(success)s, %(observed)s, %(failing_rows)s, now())
+ON CONFLICT (run_id, business_date, suite, expectation) DO UPDATE
+SET level = excluded.level, success = excluded.success, observed = excluded.observed,
+    failing_rows = excluded.failing_rows, checked_at = excluded.checked_at;

@@ -1,0 +1,201 @@
+"""The gate between order facts and publication: Great Expectations over one date, without Spark.
+
+Usage: python -m spark_jobs.gate --run-id ID --date 2017-12-23
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from spark_jobs import runs
+from spark_jobs.archive import UNKNOWN
+from spark_jobs.gate_suites import ARCHIVE, FACTS, Expectation, Level, Suite
+from tandem import database
+from tandem.errors import TandemError
+from tandem.events import Decision
+from tandem.topics import ORDER_EVENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date
+
+    from spark_jobs.runs import Run
+    from tandem.settings import Settings
+
+_POSITION = ["partition", "offset"]
+_ROWS_KEPT = 100
+"""Failing rows that are stored and shown per expectation; the count is of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one expectation. ``failing_rows``: partition and offset of the first that do not meet it."""
+
+    suite: str
+    expectation: str
+    level: Level
+    success: bool
+    observed: str
+    failing_rows: tuple[dict[str, Any], ...]
+
+
+class GateFailed(TandemError):  # noqa: N818 - what happened to the gate, as people say it
+    """An expectation of level fail does not hold: nothing may be published."""
+
+
+def check(settings: Settings, run_id: str, business_date: date) -> list[Result]:
+    """Hold the run's facts against every expectation and store the results. Raises GateFailed."""
+    run = runs.find(settings, run_id)
+    if run is None or run.facts_version is None:
+        raise TandemError(f"run {run_id} has no order facts", "run the order_facts job with this run id first")
+    of_facts, of_archive = frames(settings, run, business_date)
+    results = judge({FACTS.name: of_facts, ARCHIVE.name: of_archive}, (FACTS, ARCHIVE))
+    _store(settings, run_id, business_date, results)
+    if failed := [result for result in results if result.level is Level.FAIL and not result.success]:
+        shown = "; ".join(f"{r.expectation} ({r.observed}{_first_rows(r)})" for r in failed)
+        raise GateFailed(f"the gate of {business_date} failed: {shown}", "see batch.gate_results for the rows")
+    return results
+
+
+def frames(settings: Settings, run: Run, business_date: date) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The date's facts with what the suites ask of them, and its archived records with whether they have a row."""
+    rows = pl.DataFrame(_read(settings.order_facts, run.facts_version, [("business_date", "=", str(business_date))]))
+    archived = _archived(settings, run, [str(business_date)])
+    known = pl.concat([archived, _archived(settings, run, [UNKNOWN])]).with_columns(archived=pl.lit(value=True))
+    cut = pl.DataFrame(list((run.cut or {}).items()), {"partition": pl.Int32, "next_offset": pl.Int64}, orient="row")
+    checked = (
+        rows.join(known.unique(_POSITION), on=_POSITION, how="left")
+        .join(cut, on="partition", how="left")
+        .with_columns(
+            pl.col("archived").fill_null(value=False),
+            (pl.col("offset") < pl.col("next_offset")).fill_null(value=False).alias("below_cut"),
+            (pl.col("decision") == Decision.QUARANTINED).cast(pl.Int64).alias("quarantined"),
+        )
+        .drop("items", "next_offset")
+        .with_columns(items=pl.lit(None, pl.String))
+    )
+    have_rows = rows.select(*_POSITION, in_facts=pl.lit(value=True))
+    held = archived.join(have_rows, on=_POSITION, how="left").with_columns(pl.col("in_facts").fill_null(value=False))
+    return checked, held
+
+
+def judge(of: Mapping[str, pl.DataFrame], suites: Sequence[Suite]) -> list[Result]:
+    """Every expectation of the suites against the frame of the suite's name. Takes seconds to import."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"  # before the import, which would call home
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    source = context.data_sources.add_pandas("facts")
+    results = []
+    for suite in suites:
+        whole = source.add_dataframe_asset(suite.name).add_batch_definition_whole_dataframe("whole")
+        for expectation in suite.expectations:
+            # A condition is applied here: a NULL elsewhere in the frame would turn whole numbers into floats.
+            rows = of[suite.name].to_pandas(use_pyarrow_extension_array=True)
+            chosen = rows.query(expectation.where) if expectation.where else rows
+            if expectation.of_rows and chosen.empty:
+                results.append(Result(suite.name, expectation.name, expectation.level, True, "no rows", ()))
+                continue
+            batch = whole.get_batch({"dataframe": chosen})
+            found = batch.validate(_declared(gx, expectation), result_format=_RESULT_FORMAT)
+            results.append(_result(suite, expectation, found))
+    return results
+
+
+_RESULT_FORMAT = {
+    "result_format": "COMPLETE",
+    "unexpected_index_column_names": _POSITION,
+    "return_unexpected_index_query": False,
+}
+
+
+def _declared(gx: Any, expectation: Expectation) -> Any:
+    return getattr(gx.expectations, expectation.kind)(**expectation.arguments)
+
+
+def _result(suite: Suite, expectation: Expectation, found: Any) -> Result:
+    details = found.result
+    rows = tuple(
+        {name: int(row[name]) for name in _POSITION}
+        for row in (details.get("unexpected_index_list") or [])[:_ROWS_KEPT]
+    )
+    if "unexpected_count" in details:
+        observed = f"{details['unexpected_count']} of {details['element_count']} rows"
+    else:
+        observed = str(details.get("observed_value", ""))
+    if (problem := found.exception_info.get("exception_message")) is not None:
+        observed = str(problem)
+    return Result(suite.name, expectation.name, expectation.level, bool(found.success), observed, rows)
+
+
+def _archived(settings: Settings, run: Run, partitions: list[str]) -> pl.DataFrame:
+    """Positions of the archived records of these partitions below the run's cut."""
+    wanted = [("business_date", "in", partitions)]
+    rows = pl.DataFrame(_read(settings.archive, run.archive_version, wanted, columns=["topic", *_POSITION]))
+    cut = run.cut or {}
+    limit = pl.col("partition").replace_strict(list(cut), list(cut.values()), default=0, return_dtype=pl.Int64)
+    return rows.filter((pl.col("topic") == ORDER_EVENTS) & (pl.col("offset") < limit)).select(
+        pl.col("partition").cast(pl.Int32), "offset"
+    )
+
+
+def _read(address: str, version: int | None, partitions: Any, columns: list[str] | None = None) -> Any:
+    from deltalake import DeltaTable
+
+    return DeltaTable(address, version=version).to_pyarrow_table(partitions=partitions, columns=columns)
+
+
+def _first_rows(result: Result) -> str:
+    if not result.failing_rows:
+        return ""
+    places = ", ".join(f"{row['partition']}:{row['offset']}" for row in result.failing_rows[:3])
+    return f", first at partition:offset {places}"
+
+
+def _store(settings: Settings, run_id: str, business_date: date, results: list[Result]) -> None:
+    rows = [
+        {
+            "run_id": run_id,
+            "business_date": business_date,
+            "suite": result.suite,
+            "expectation": result.expectation,
+            "level": str(result.level),
+            "success": result.success,
+            "observed": result.observed,
+            "failing_rows": json.dumps(result.failing_rows),
+        }
+        for result in results
+    ]
+    with database.connect(settings, database.BATCH) as connection:
+        connection.cursor().executemany(database.queries("batch").record_gate_result, rows)
+
+
+def main() -> None:
+    """Check one run by hand; exit status 1 where the gate fails."""
+    import argparse
+    import sys
+
+    from tandem.business_date import entered_range
+    from tandem.settings import settings
+
+    parser = argparse.ArgumentParser(prog="python -m spark_jobs.gate", allow_abbrev=False)
+    parser.add_argument("--run-id", metavar="ID", required=True, help="the run whose facts are checked")
+    parser.add_argument("--date", metavar="D", required=True, help="its business date, YYYY-MM-DD")
+    asked = parser.parse_args()
+    try:
+        results = check(settings(), asked.run_id, entered_range(asked.date, asked.date)[0])
+    except GateFailed as failure:
+        sys.exit(str(failure))
+    for result in results:
+        print(f"{'ok  ' if result.success else 'warn'} {result.expectation} {result.observed}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Each expectation of the gate must fail on the defect it is there for, name its rows, and pass on sound facts."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import polars as pl
+import pytest
+
+from spark_jobs.gate import Result, judge
+from spark_jobs.gate_suites import ARCHIVE, FACTS
+
+DAY = date(2017, 12, 23)
+SOUND: dict[str, Any] = {
+    "run_id": "r",
+    "partition": 0,
+    "kafka_time": datetime(2026, 1, 1, tzinfo=UTC),
+    "event_type": "order_created",
+    "event_time": datetime(2017, 12, 23, 9, tzinfo=UTC),
+    "customer_id": "ann",
+    "total_cents": 100,
+    "previous_total_cents": None,
+    "units": 1,
+    "items": None,
+    "decision": "counted",
+    "reasons": "",
+    "payment_method": None,
+    "region": None,
+    "business_date": DAY,
+    "below_cut": True,
+    "archived": True,
+    "quarantined": 0,
+}
+KINDS = {"previous_total_cents": pl.Int64, "items": pl.String, "payment_method": pl.String, "region": pl.String}
+
+
+def sound(offset: int, **changes: Any) -> dict[str, Any]:
+    return {**SOUND, "offset": offset, "event_id": f"e{offset}", "order_id": f"o{offset}", **changes}
+
+
+def judged(facts: list[dict[str, Any]], in_facts: list[bool] | None = None) -> list[Result]:
+    archive = pl.DataFrame({"partition": 0, "offset": range(len(in_facts or [True])), "in_facts": in_facts or [True]})
+    frames = {FACTS.name: pl.DataFrame(facts, schema_overrides=KINDS), ARCHIVE.name: archive}
+    return judge(frames, (FACTS, ARCHIVE))
+
+
+def failures(results: list[Result]) -> dict[str, list[int]]:
+    return {r.expectation: [row["offset"] for row in r.failing_rows] for r in results if not r.success}
+
+
+def test_sound_facts_pass_every_expectation() -> None:
+    results = judged([sound(offset) for offset in range(30)])
+    assert failures(results) == {}
+    assert len(results) == len(FACTS.expectations) + len(ARCHIVE.expectations)
+
+
+@pytest.mark.parametrize(
+    ("defect", "expectation"),
+    [
+        ({"offset": 1}, "a record stands once"),
+        ({"decision": "late"}, "every row has a decision"),
+        ({"event_id": None}, "every counted event has its event_id"),
+        ({"event_time": None}, "every counted event has its event_time"),
+        ({"order_id": None}, "every counted event has its order_id"),
+        ({"customer_id": None}, "every counted event has its customer_id"),
+        ({"event_id": "e1"}, "no event is counted twice"),
+        ({"order_id": "o1"}, "no order is created twice"),
+        ({"total_cents": 0}, "every order created has a total above 0"),
+        ({"below_cut": False}, "every row is below the cut"),
+        ({"archived": False}, "every row comes from the archive"),
+    ],
+)
+def test_a_defect_fails_its_expectation_and_its_row_is_named(defect: dict[str, Any], expectation: str) -> None:
+    rows = [sound(offset) for offset in range(30)] + [sound(30) | defect]
+    found = failures(judged(rows))
+    assert expectation in found
+    assert rows[-1]["offset"] in found[expectation]
+    assert set(found) <= {expectation}
+
+
+def test_what_is_not_counted_may_lack_what_counted_events_must_have() -> None:
+    rows = [sound(offset) for offset in range(30)]
+    rows.append(sound(30, decision="quarantined", event_id=None, order_id=None, total_cents=None, quarantined=1))
+    rows.append(sound(31, decision="duplicate", event_id="e1", order_id="o1"))
+    assert failures(judged(rows)) == {}
+
+
+def test_an_archived_record_without_a_row_fails() -> None:
+    assert failures(judged([sound(0)], [True, False, True])) == {"every archived record of the date has its row": [1]}
+
+
+def test_many_quarantined_events_only_warn() -> None:
+    rows = [sound(offset, decision="quarantined", quarantined=1) for offset in range(10)]
+    (warning,) = [r for r in judged(rows) if not r.success]
+    assert warning.expectation == "at most 5 % of the events are in quarantine"
+    assert warning.level == "warn"
+
+
+def test_a_missing_column_fails() -> None:
+    rows = [{name: value for name, value in sound(0).items() if name != "region"}]
+    assert "the columns are those agreed" in failures(judged(rows))
+
+
+def test_a_date_without_events_passes() -> None:
+    frame = pl.DataFrame([sound(0)], schema_overrides=KINDS).clear()
+    archive = pl.DataFrame(schema={"partition": pl.Int64, "offset": pl.Int64, "in_facts": pl.Boolean})
+    assert failures(judge({FACTS.name: frame, ARCHIVE.name: archive}, (FACTS, ARCHIVE))) == {}
