@@ -143,21 +143,32 @@ class ReplayProducer:
                 self._abort()
                 if not error.txn_requires_abort() or attempt == ATTEMPTS:
                     raise self._refused(error) from failure
+            except TandemError:
+                self._abort()
+                raise
             else:
                 return
 
     def _enqueue(self, batch: list[OutgoingEvent]) -> None:
         deadline = time.monotonic() + COMMIT_SECONDS
         for event in batch:
-            while True:
-                try:
-                    self._client.produce(self._topic, event.value, event.key)
-                    break
-                except BufferError:
-                    if time.monotonic() > deadline:
-                        raise TandemError(f"Kafka on {self.config.brokers} takes no more events", _LOOK) from None
-                    self._client.poll(0.1)
+            while not self._enqueued(event):
+                if time.monotonic() > deadline:
+                    raise TandemError(f"Kafka on {self.config.brokers} takes no more events", _LOOK)
+                self._client.poll(0.1)
         self._client.poll(0)
+
+    def _enqueued(self, event: OutgoingEvent) -> bool:
+        try:
+            self._client.produce(self._topic, event.value, event.key)
+        except BufferError:
+            return False
+        except KafkaException as failure:
+            if failure.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
+                raise
+            size = f"{len(event.value):,} bytes"
+            raise TandemError(f"event '{event.event_id}' is larger than Kafka takes ({size})", "divide it") from failure
+        return True
 
     def _commit(self) -> None:
         deadline = time.monotonic() + COMMIT_SECONDS

@@ -153,8 +153,10 @@ def _batch(portion: list[Row], schema: pa.Schema) -> pa.RecordBatch:
 
 def _names(cells: list[str], path: Path) -> list[str]:
     names = [cell.strip() or f"column{number}" for number, cell in enumerate(cells, 1)]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise TandemError(f"{path} has more than one column '{min(twice)}'", "rename one, or set file.header = false")
+    # SQL does not tell upper from lower case in names.
+    folded = [name.casefold() for name in names]
+    if twice := [name for name, key in zip(names, folded, strict=True) if folded.count(key) > 1]:
+        raise TandemError(f"{path} has more than one column '{twice[0]}'", "rename one, or set file.header = false")
     return names
 
 

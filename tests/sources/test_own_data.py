@@ -300,6 +300,31 @@ def test_cancellations_written_without_a_minus_take_back_what_they_say(tmp_path:
     assert len(ids) == 3
 
 
+def test_columns_may_be_called_anything(tmp_path: Path) -> None:
+    names = ["time_given", "line", "broken", "own_id", "amount", "Order", "select", 'the "best"', "local_time", "at_us"]
+    mapping = """
+        name = "odd"
+        [order]
+        id = "line"
+        time = "Order"
+        customer = 'the "best"'
+        region = "at_us"
+        payment_method = "time_given"
+        [line]
+        product = "select"
+        category = "broken"
+        quantity = "own_id"
+        amount = "local_time"
+    """
+    header = ",".join('"' + name.replace('"', '""') + '"' for name in names)
+    cells = "a,7,b,2,c,2024-05-06,apple,Zoe,3.50,north"
+    with shop(tmp_path, f"{header}\n{cells}\n", mapping) as source:
+        (payload,) = payloads(source)
+    assert (payload.order_id, payload.customer_id, payload.event_time) == ("7", "Zoe", "2024-05-06T00:00:00Z")
+    assert (payload.region, payload.payment_method) == ("north", "a")
+    assert payload.items == [Item("apple", "b", 2, "3.50")]
+
+
 def test_the_same_file_gives_the_same_events_and_another_name_gives_others(tmp_path: Path) -> None:
     lines = HEADER + "1,2024-01-01,c,p,1,1\n"
     with shop(tmp_path, lines) as source:

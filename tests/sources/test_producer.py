@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from datetime import date, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from reader import visible
 
@@ -152,6 +153,16 @@ def test_events_go_out_no_faster_than_the_rate(topic_prefix: Settings) -> None:
     assert all(progress.events <= 40 * progress.seconds + 1 for progress in heard)
     assert (result.events, len(ids(topic_prefix))) == (60, 60)
     assert result.transactions > 1
+
+
+def test_an_event_that_kafka_does_not_take_is_named_and_leaves_nothing_behind(topic_prefix: Settings) -> None:
+    producer = ReplayProducer(topic_prefix, "completejourney")
+    records = list(one_day(topic_prefix))[:3]
+    huge = msgspec.structs.replace(records[1], value=b"x" * 2_000_000)
+    with pytest.raises(TandemError, match=rf"event '{huge.event_id}' is larger than Kafka takes"):
+        producer.send([records[0], huge])
+    producer.send(records)
+    assert len(ids(topic_prefix)) == 3
 
 
 def test_a_missing_topic_is_one_line(kafka: Settings) -> None:

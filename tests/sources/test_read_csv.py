@@ -117,7 +117,7 @@ def test_an_empty_file_and_a_column_named_twice_are_errors_that_say_so(tmp_path:
     path.write_bytes(b"")
     with pytest.raises(TandemError, match="is empty"):
         stage_csv(path, FileFormat(), tmp_path / "rows.parquet")
-    path.write_bytes(b"id,id\n1,2\n")
+    path.write_bytes(b"id,ID\n1,2\n")
     with pytest.raises(TandemError, match="more than one column 'id'"):
         stage_csv(path, FileFormat(), tmp_path / "rows.parquet")
 
