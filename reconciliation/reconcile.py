@@ -12,7 +12,7 @@ import psycopg
 from reconciliation import compare, correct, cut, evidence, sides, store
 from reconciliation.compare import Verdict
 from reconciliation.correct import Corrected
-from reconciliation.cut import Cut
+from reconciliation.cut import Cut, Offsets
 from reconciliation.discrepancies import discrepancies
 from reconciliation.explain import Cause, explain
 from reconciliation.ledger import LEDGER, ledger
@@ -103,9 +103,16 @@ def _why_not(business_date: date, published: PublishedRun, taken: Cut | None, bo
         )
     if not taken.comparable:
         return taken.reason, "when 'tandem stream' has caught up, run the date again in Airflow"
+    if published.read_below is not None and _filled(published.read_below) != _filled(taken.offsets):
+        return "the batch run read the archive up to other offsets than the cut", "run the date again in Airflow"
     if both.batch_day is None and both.speed_day is None:
         return f"neither layer has an order of {business_date}", "see that orders arrive: tandem status"
     return "", ""
+
+
+def _filled(offsets: Offsets) -> Offsets:
+    """Without partitions that hold nothing."""
+    return {partition: offset for partition, offset in offsets.items() if offset}
 
 
 def _not_comparable(

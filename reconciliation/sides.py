@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ _PLACE: compare.Types = {"cell_start": compare.CELL["cell_start"], "key": pl.Str
 
 @dataclass(frozen=True, slots=True)
 class PublishedRun:
-    """The batch run that readers see for a date."""
+    """The batch run that readers see for a date. ``read_below``: where it stopped reading the archive, by partition."""
 
     run_id: str
     version: int
@@ -27,6 +27,7 @@ class PublishedRun:
     code_version: str
     archive_version: int | None
     facts_version: int | None
+    read_below: dict[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,11 @@ def published_run(connection: psycopg.Connection[Any], business_date: date) -> P
     """The current version of a date's daily metrics, None where nothing is published."""
     query = database.queries("reconciliation").published_run
     row = connection.execute(query, {"business_date": business_date}).fetchone()
-    return None if row is None else PublishedRun(*row)
+    if row is None:
+        return None
+    run = PublishedRun(*row)
+    below = {int(partition): offset for partition, offset in (run.read_below or {}).items()}  # JSON has only text keys
+    return replace(run, read_below=below or None)
 
 
 def read(connection: psycopg.Connection[Any], settings: Settings, business_date: date, run_id: str) -> Sides:

@@ -206,6 +206,18 @@ def test_what_cannot_be_compared_says_why_and_what_to_do(shop, prepare, reason):
     assert outcome.remedy
 
 
+def test_a_batch_run_that_did_not_read_up_to_the_cut_is_not_comparable(shop):
+    stage(shop, AGREED)
+    execute(shop, """UPDATE batch.runs SET cut = '{"0": 9, "1": 10, "2": 0}'""")
+    assert run(shop).verdict is Verdict.MATCH
+    execute(shop, """UPDATE batch.runs SET cut = '{"0": 9, "1": 11}'""")
+    outcome = run(shop)
+    assert (outcome.verdict, outcome.reason) == (
+        Verdict.NOT_COMPARABLE,
+        "the batch run read the archive up to other offsets than the cut",
+    )
+
+
 def test_a_date_that_the_speed_layer_never_saw_is_corrected_from_nothing(shop, applier):
     stage(shop, [record.again(speed="") for record in AGREED])
     assert run(shop).verdict is Verdict.MISMATCH
