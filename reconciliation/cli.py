@@ -117,7 +117,7 @@ def reconcile(
 def _told(outcome: Outcome, *, show_it: bool, dry_run: bool) -> dict[str, Any]:
     from reconciliation import gather, tables, wording
 
-    with database.connect(settings(), database.RECONCILIATION) as connection:
+    with database.connect(settings(), database.READER) as connection:
         report = gather.report(connection, settings(), outcome.business_date)
     if show_it:
         typer.echo(f"{outcome.business_date}  {outcome.verdict}: {report.headline}")
@@ -153,7 +153,7 @@ def explain(
     """
     from reconciliation import gather
 
-    with database.connect(settings(), database.RECONCILIATION) as connection:
+    with database.connect(settings(), database.READER) as connection:
         report = gather.report(connection, settings(), business_date.parse(date))
         number, wanted = report.reconciliation_id, order or None
         events = gather.differing_events(connection, number, order_id=wanted, limit=limit or None)
@@ -200,7 +200,7 @@ def report(
 
     configure_logging()
     day = business_date.parse(date)
-    with database.connect(settings(), database.RECONCILIATION) as connection:
+    with database.connect(settings(), database.READER) as connection:
         found = gather.report(connection, settings(), day)
     if out is not None:
         _write(found, out)

@@ -30,7 +30,7 @@ def list_corrections(
     Example: `tandem corrections list --date 2017-12-23`.
     """
     day = business_date.parse(date) if date else None
-    with database.connect(settings(), database.RECONCILIATION) as connection:
+    with database.connect(settings(), database.READER) as connection:
         found = kept.find(connection, business_date=day, statuses=[kept.WAITING] if waiting else None)
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(correction) for correction in found], indent=2, default=str))

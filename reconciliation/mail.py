@@ -23,6 +23,8 @@ from tandem import database
 from tandem.errors import TandemError
 from tandem.settings import Settings
 
+# Folded at the usual 78 columns, a subject that begins with a bracket starts on a line of its own, with a space.
+_POLICY = policy.SMTP.clone(max_line_length=900, refold_source="none")
 _TIMEOUT_S = 10
 _ATTEMPTS = 3
 
@@ -155,7 +157,8 @@ def compose(settings: Settings, subject: str, text: str, html: str, pictures: di
 
 
 def _queue(connection: psycopg.Connection[Any], message: EmailMessage, report_ids: list[int]) -> None:
-    parameters = {"subject": str(message["Subject"]), "message": message.as_bytes(), "report_ids": report_ids}
+    content = message.as_bytes(policy=_POLICY)
+    parameters = {"subject": str(message["Subject"]), "message": content, "report_ids": report_ids}
     connection.execute(database.queries("reconciliation").queue_mail, parameters)
 
 
@@ -175,7 +178,7 @@ def send_pending(settings: Settings) -> Delivery:
                     break
                 after, content, report_ids = row
                 try:
-                    _send(settings, message_from_bytes(content, policy=policy.SMTP))
+                    _send(settings, message_from_bytes(content, policy=_POLICY))
                 except (OSError, smtplib.SMTPException, TandemError) as error:
                     reason = f"the mail server at {settings.smtp_host}:{settings.smtp_port} did not take it: {error}"
                     _log.warning("mail kept for the next run", reason=reason)

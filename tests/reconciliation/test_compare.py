@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciliation import compare
@@ -31,6 +31,7 @@ def judged(batch: int | None, speed: int | None, relative_ppm: int = 10_000, abs
     return compare.judge(frame).row(0, named=True)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(amounts, amounts, tolerances)
 def test_a_match_is_a_difference_of_at_most_the_larger_of_both_tolerances(batch, speed, tolerance):
     ppm, absolute, base = tolerance
@@ -40,11 +41,13 @@ def test_a_match_is_a_difference_of_at_most_the_larger_of_both_tolerances(batch,
     assert row["decides"] is (max(abs(batch), abs(speed)) >= base)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(amounts, tolerances)
 def test_equal_values_match_under_every_tolerance(value, tolerance):
     assert judged(value, value, *tolerance)["status"] == Status.MATCH
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(amounts, amounts, tolerances, st.integers(0, 10**6))
 def test_a_wider_tolerance_never_turns_a_match_into_a_mismatch(batch, speed, tolerance, more):
     ppm, absolute, base = tolerance
@@ -52,6 +55,7 @@ def test_a_wider_tolerance_never_turns_a_match_into_a_mismatch(batch, speed, tol
         assert judged(batch, speed, ppm + more, absolute + more, base)["status"] == Status.MATCH
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(amounts, amounts, tolerances)
 def test_the_sign_of_both_sides_does_not_matter(batch, speed, tolerance):
     assert judged(batch, speed, *tolerance)["status"] == judged(-batch, -speed, *tolerance)["status"]
@@ -152,6 +156,7 @@ cells = st.dictionaries(st.tuples(measures, st.integers(0, 23)), st.integers(-10
 )
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(cells, cells)
 def test_adding_every_difference_as_a_correction_makes_both_sides_equal(batch, counted):
     before = compare.differing(compare.cells(batch, compare.with_corrections(counted, NOTHING)))
@@ -167,6 +172,7 @@ def test_adding_every_difference_as_a_correction_makes_both_sides_equal(batch, c
     assert compare.digest(speed) == compare.digest(batch)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(cells, cells)
 def test_digests_are_equal_exactly_where_nothing_differs(batch, counted):
     speed = compare.with_corrections(counted, NOTHING)
@@ -174,6 +180,7 @@ def test_digests_are_equal_exactly_where_nothing_differs(batch, counted):
     assert (compare.digest(batch) == compare.digest(speed)) is same
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(cells)
 def test_a_digest_does_not_depend_on_the_order_of_rows(found):
     assert compare.digest(found.reverse()) == compare.digest(found)

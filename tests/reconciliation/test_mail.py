@@ -93,7 +93,7 @@ def test_the_report_arrives_as_text_and_html_with_its_chart_inside(post):
     assert mail.send_report(post.settings, DAY) == mail.Delivery(sent=1, kept=0)
     (message,) = post.box.mails
     assert post.box.recipients == [["ann@example.org", "bob@example.org"]]
-    assert message["Subject"] == "[Tandem] 2017-12-23 was out of tolerance, corrected (units +9.09 %)"
+    assert message["Subject"] == "[Tandem] 2017-12-23 was out of tolerance, corrected (order count +9.09 %)"
     assert message.get_content_type() == "multipart/alternative"
     found = parts(message)
     assert list(found) == ["text/plain", "text/html", "image/png"]
