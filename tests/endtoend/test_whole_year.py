@@ -30,7 +30,7 @@ from tandem.sources.completejourney import completejourney
 from tandem.sources.planning import plan_replay
 from tandem.sources.producer import ReplayProducer, produce
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(2400)]
 
 BASKETS = 155_848
 FREE = 478
