@@ -61,7 +61,7 @@ def render(template: str, **values: object) -> str:
 
 @cache
 def queries(layer: str) -> SimpleNamespace:
-    """The named queries of ``sql/queries/<layer>.sql`` (or .sql.jinja), each block after ``-- name: x`` an attribute."""
+    """The queries of ``sql/queries/<layer>.sql`` (or .sql.jinja), each block after ``-- name: x`` an attribute."""
     plain = _SQL / "queries" / f"{layer}.sql"
     text = plain.read_text(encoding="utf-8") if plain.exists() else render(f"queries/{layer}.sql.jinja")
     parts = _NAME.split(text)
