@@ -1,6 +1,7 @@
 """Real servers for the tests: started once a session where a test asks for them, in a folder of their own.
 
 - ``platform_settings``: Settings of the session; environment and ``settings()`` say the same.
+- ``spark``: one Spark session for all tests, because it takes longer to start than most of them to run.
 - ``postgres``, ``kafka``: these Settings, with the migrated database or the broker running.
 - ``clean_database``: Postgres with all books empty.
 - ``topic_prefix``: Settings with fresh topics, consumer group, archive and order_facts of the test's own.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
@@ -19,6 +21,9 @@ from tandem.local import kafka as local_kafka
 from tandem.local import postgres as local_postgres
 from tandem.local import process
 from tandem.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 @pytest.fixture(scope="session")
@@ -76,3 +81,16 @@ def topic_prefix(kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     yield own
     local_kafka.delete_topics(own)
     settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def spark(platform_settings: Settings) -> Iterator[SparkSession]:
+    from spark_jobs.session import open_session
+    from tandem.local.jars import ensure_jars, java_home
+
+    ensure_jars()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAVA_HOME", str(java_home()))
+        session = open_session("tests", platform_settings)
+        yield session
+        session.stop()
