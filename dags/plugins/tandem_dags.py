@@ -1,0 +1,185 @@
+"""What all DAGs of Tandem share: defaults of their tasks, which date a run is for, who works on it, mail on failure.
+
+Everything of the project is imported inside the functions: the DAG processor parses often and computes nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+START = datetime(2000, 1, 1, tzinfo=UTC)
+"""Early enough for any backfill. Nothing is caught up by itself."""
+
+
+def tell(context: dict[str, Any]) -> None:
+    """Mail that a task failed for good. A backfill's failures go into its one mail instead."""
+    from reconciliation import mail
+    from tandem.settings import settings
+
+    dag_run, ti = context["dag_run"], context["ti"]
+    if dag_run.run_type != "backfill":
+        claimed = ti.xcom_pull(task_ids="claim") or ""
+        mail.send_failure(
+            settings(),
+            dag_id=ti.dag_id,
+            task_id=ti.task_id,
+            business_date=f"{claimed[0]} to {claimed[-1]}" if isinstance(claimed, list) else claimed,
+            error=str(context.get("exception") or "the process ended without a word"),
+            link=ti.log_url,
+        )
+
+
+DEFAULTS: dict[str, Any] = {
+    "owner": "tandem",
+    "retries": 2,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=5),
+    "execution_timeout": timedelta(hours=2),
+    "on_failure_callback": tell,
+}
+
+
+def final(problem: object) -> Exception:
+    """A problem as an error that no retry can cure."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    return AirflowFailException(str(problem))
+
+
+def date_of_run(context: dict[str, Any]) -> date:
+    """The business date of a run, whatever started it. Raises what no retry can cure where it cannot be read."""
+    from tandem import business_date
+    from tandem.errors import TandemError
+    from tandem.settings import settings
+
+    run = context["dag_run"]
+    bounds = (run.data_interval_start, run.data_interval_end)
+    try:
+        return business_date.of_run(
+            zone=settings().zone,
+            run_after=run.run_after,
+            entered=context["params"].get("date"),
+            partition_key=run.partition_key,
+            interval=bounds if all(bounds) else None,
+            backfill=run.run_type == "backfill",
+        )
+    except TandemError as problem:
+        raise final(problem) from problem
+
+
+def dates_between(first: str, last: str) -> list[date]:
+    """Every date of an entered range. Raises what no retry can cure where it is none."""
+    from tandem import business_date, clock
+    from tandem.errors import TandemError
+
+    try:
+        return list(clock.days(*business_date.entered_range(first, last)))
+    except TandemError as problem:
+        raise final(problem) from problem
+
+
+def skip_if_before_installation(context: dict[str, Any], day: date) -> None:
+    """Skip a run that the schedule brings for a date that had ended when Tandem was installed."""
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from tandem import clock, database
+    from tandem.settings import settings
+
+    own = settings()
+    with database.connect(own, database.READER) as connection:
+        ((installed_at,),) = connection.execute(database.queries("orchestration").installed_at).fetchall()
+    if context["dag_run"].run_type == "scheduled" and clock.day_bounds(day, own.zone)[1] <= installed_at:
+        raise AirflowSkipException(
+            f"Tandem was installed at {installed_at}, after {day} had ended: backfill it if need be"
+        )
+
+
+def holder_of(context: dict[str, Any]) -> str:
+    """The name under which a run claims its dates."""
+    from tandem import claims
+
+    return claims.airflow_holder(context["ti"].dag_id, context["dag_run"].run_id)
+
+
+def claim(context: dict[str, Any], dates: list[date]) -> bool:
+    """Claim the dates for a run; False while it must wait for another run. A date that has not ended fails for good."""
+    from tandem import business_date, claims, database
+    from tandem.errors import TandemError
+    from tandem.settings import settings
+
+    own = settings()
+    try:
+        business_date.require_ended(max(dates), now=datetime.now(UTC), zone=own.zone)
+    except TandemError as problem:
+        raise final(problem) from problem
+    with database.connect(own, database.BATCH, autocommit=True) as connection:
+        standing = claims.take(connection, dates, holder_of(context), is_over=lambda other: _is_over(context, other))
+    for other in standing:
+        print(f"waiting: {other}")
+    return not standing
+
+
+def _is_over(context: dict[str, Any], holder: str) -> bool:
+    """Whether a run that holds a claim has ended, or was deleted, without giving it up."""
+    from tandem import claims
+
+    run = claims.airflow_run(holder)
+    return bool(run) and not context["ti"].get_dr_count(run[0], run_ids=[run[1]], states=["queued", "running"])
+
+
+def release(context: dict[str, Any]) -> None:
+    """Give up the dates of a run."""
+    from tandem import claims, database
+    from tandem.settings import settings
+
+    with database.connect(settings(), database.BATCH, autocommit=True) as connection:
+        claims.release(connection, holder_of(context))
+
+
+def note_end(context: dict[str, Any]) -> None:
+    """Note how a run of a backfill ended, and send the mail for all of them where it is the last."""
+    from reconciliation import digest
+    from tandem.settings import settings
+
+    run, ti = context["dag_run"], context["ti"]
+    if run.run_type == "backfill":
+        states = ti.get_task_states(ti.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
+        failed = ", ".join(sorted(task for task, state in states.items() if state == "failed"))
+        day, compared = date_of_run(context), ti.xcom_pull(task_ids="reconcile")
+        digest.note(settings(), digest.End(run.run_id, day, compared, failed))
+    send_digest(context)
+
+
+def send_digest(context: dict[str, Any]) -> None:
+    """Send the one mail about the runs of a backfill, unless more of them are to come."""
+    from reconciliation import digest
+    from tandem.settings import settings
+
+    def others(noted: Any) -> int:
+        """Nightly runs that wait or run, without this one and those that have noted their end."""
+        count, states = context["ti"].get_dr_count, ["queued", "running"]
+        done = {*noted, context["dag_run"].run_id}
+        return count("nightly", states=states) - count("nightly", run_ids=sorted(done), states=states)
+
+    digest.send_if_last(settings(), others)
+
+
+def warn_if_unpublished(context: dict[str, Any]) -> str:
+    """Mail once where the day before is not published though its nightly run should be through."""
+    from reconciliation import mail
+    from tandem import database
+    from tandem.settings import settings
+
+    own, day = settings(), date_of_run(context)
+    skip_if_before_installation(context, day)
+    named = database.queries("orchestration")
+    with database.connect(own, database.RECONCILIATION) as connection:
+        if connection.execute(named.is_published, {"business_date": day}).fetchone()[0]:
+            return f"{day} is published"
+        if connection.execute(named.notice_once, {"notice": f"overdue:{day}"}).fetchone():
+            mail.send_overdue(own, day, still_running=bool(context["ti"].get_dr_count("nightly", states=["running"])))
+    return f"{day} is not published"

@@ -1,0 +1,54 @@
+"""### A nightly run that never came
+
+Looks at 06:00 in the business time zone whether the day before is published, and mails once where it is not: because
+the scheduler was down, the run was paused, deleted, marked by hand, failed, or is still at work.
+
+Also sends what earlier runs could not: mails that no server took, the mail of a backfill whose last run was stopped.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from airflow.sdk import CronTriggerTimetable, dag, task
+from tandem_dags import DEFAULTS, START
+
+
+@task
+def look(**context: Any) -> str:
+    """Mail once for a date that is not published by now. Returns what was found."""
+    import tandem_dags
+
+    return tandem_dags.warn_if_unpublished(context)
+
+
+@task
+def send_leftovers(**context: Any) -> None:
+    """Send the mails that earlier runs could not."""
+    import tandem_dags
+
+    from reconciliation import mail
+    from tandem.settings import settings
+
+    tandem_dags.send_digest(context)
+    mail.send_pending(settings())
+
+
+@dag(
+    schedule=CronTriggerTimetable("0 6 * * *", timezone=os.environ.get("TANDEM_BUSINESS_TIMEZONE", "UTC")),
+    start_date=START,
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    default_args=DEFAULTS,
+    doc_md=__doc__,
+    tags=["tandem", "operations"],
+)
+def watchdog() -> None:
+    """The wiring: when, never how."""
+    look()
+    send_leftovers()
+
+
+watchdog()
