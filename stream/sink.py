@@ -18,6 +18,7 @@ import psycopg
 from psycopg import sql
 
 from tandem import database
+from tandem.errors import TandemError
 from tandem.settings import Settings
 
 _UTC_TEXT = "%Y-%m-%d %H:%M:%S%.6f+00"
@@ -109,11 +110,15 @@ class Writes:
 
 
 def connect(settings: Settings) -> psycopg.Connection[Any]:
-    """A connection for one worker. Raises TandemError where Postgres cannot be reached."""
+    """A connection for one worker. Raises TandemError where Postgres cannot be reached or has no tables."""
     timeout_ms = int(settings.session_timeout.total_seconds() * 1000)
     options = f"-c idle_in_transaction_session_timeout={timeout_ms} -c TimeZone=UTC"
     connection = database.connect(settings, database.SPEED, autocommit=True, options=options)
-    connection.execute(_queries.create_incoming)
+    try:
+        connection.execute(_queries.create_incoming)
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+        connection.close()
+        raise TandemError(f"database '{settings.postgres_database}' has no tables yet", "run 'tandem up'") from error
     return connection
 
 

@@ -83,6 +83,8 @@ class Source:
             "session.timeout.ms": session_ms,
             "heartbeat.interval.ms": session_ms // 3,
             "fetch.queue.backoff.ms": 5,
+            # A topic that comes late, as on a broker that has just come up, is found within seconds.
+            "topic.metadata.refresh.interval.ms": 5_000,
             "fetch.max.bytes": 50 * 1024 * 1024,
             "queued.max.messages.kbytes": 256 * 1024,
             "error_cb": self._warn,
@@ -170,12 +172,12 @@ class Source:
     def ends(self) -> dict[Position, int]:
         """The offset after the last that read_committed shows, for every partition of both topics.
 
-        Raises TandemError where a topic does not exist.
+        Raises KafkaException where a topic does not exist, as on a broker that has just come up.
         """
         described = self._admin.list_topics(timeout=_ANSWER_S).topics
         for topic in self._names:
             if topic not in described:
-                raise TandemError(f"topic '{topic}' does not exist on {self._settings.brokers}", "run 'tandem up'")
+                raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, f"there is no topic {topic}"))
         parts = [TopicPartition(topic, number) for topic in self._names for number in described[topic].partitions]
         return self._offsets(parts, OffsetSpec.latest())
 

@@ -20,6 +20,7 @@ from confluent_kafka import Consumer, IsolationLevel, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from psycopg.rows import dict_row
 
+from stream.source import SILENT
 from stream.stats import StatsState
 from stream.worker import Worker
 from tandem import database, journal
@@ -50,7 +51,8 @@ def produce(
             "transactional.id": f"{settings.topic_prefix}rig-{time.monotonic_ns()}",
             "partitioner": "murmur2_random",
             "linger.ms": 5,
-        }
+        },
+        logger=SILENT,
     )
     producer.init_transactions(60)
     count = 0
@@ -129,7 +131,7 @@ def start_worker(settings: Settings, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_for(met: Callable[[], bool], what: str, timeout_s: float = 120) -> None:
+def wait_for(met: Callable[[], bool], what: str, timeout_s: float = 400) -> None:
     limit = time.monotonic() + timeout_s
     while not met():
         assert time.monotonic() < limit, f"waited in vain for: {what}"

@@ -148,9 +148,8 @@ def test_poison_of_every_kind_goes_to_quarantine_whole_and_stops_nothing(topic_p
         orders.encode(sound | {"event_id": "f", "event_type": None}),
         b'{"event_id":1,"event_id":2}',
     ]
-    counted = [
-        orders.encode(sound | {"event_id": f"\u2028{number} '\"\\.\n", "customer_id": "\\N\t,"}) for number in range(3)
-    ]
+    hard_to_copy = {"customer_id": "\\N\t,", "items": [orders.line('\n\\.\n"', 100)]}
+    counted = [orders.encode(sound | hard_to_copy | {"event_id": f"\u2028{n} '\"\\.\n"}) for n in range(3)]
     ignored = orders.encode({"event_type": "order_shipped\n\\."})
     values = [counted[0], *poison, counted[1], ignored, counted[2]]
     rig.produce(topic_prefix, [rig.Outgoing(value, b"\xff\x00", 4) for value in values], at_once=3)
