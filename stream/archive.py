@@ -106,7 +106,7 @@ class Archiver:
         positions = {partition: held[partition] for partition in partitions if partition in held}
         self._pending.start(positions)
         self._source.start(positions)
-        _log.info("partitions_granted", next_offsets=positions)
+        _log.info("partitions_granted" if partitions else "partitions_taken", next_offsets=positions)
 
     def _open_partitions(self) -> Offsets:
         """The archive's next offsets, after opening partitions that it does not know at the first offset there is.

@@ -24,7 +24,18 @@ _BACK_OFF_S = (0.5, 10.0)
 _NO_TOPIC_S = 10.0
 """A topic that was just created may take a moment to be known."""
 _WARN_EVERY_S = 10.0
-_AWAY = {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._TIMED_OUT}  # noqa: SLF001 - the library's public constants for its own error codes
+# The library's constants for its own error codes are public, if oddly named.
+_EXPIRED = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}  # noqa: SLF001 - as said above
+_PASSING = {
+    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - as said above
+    KafkaError._TRANSPORT,  # noqa: SLF001 - as said above
+    KafkaError._RESOLVE,  # noqa: SLF001 - as said above
+    KafkaError._TIMED_OUT,  # noqa: SLF001 - as said above
+    KafkaError._MAX_POLL_EXCEEDED,  # noqa: SLF001 - as said above
+    # A broker may not have heard of a topic that another one has just made.
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - as said above
+}
 _log = structlog.get_logger(__name__)
 # librdkafka writes connection failures to standard error; they are logged here, and not every second.
 _SILENT = logging.getLogger("stream.librdkafka")
@@ -168,12 +179,11 @@ class Source:
 
     def check(self, error: KafkaError, partition: int) -> None:
         """What an error message means: raises TandemError where waiting does not help, else says so and returns."""
-        if error.code() in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:  # noqa: SLF001 - as above
+        if error.code() in _EXPIRED:
             raise self._expired(partition)
-        if error.code() in _AWAY or error.retriable():
-            self._on_error(error)
-        elif error.code() != KafkaError._MAX_POLL_EXCEEDED:  # noqa: SLF001 - as above; the next read joins again
+        if error.fatal() or not (error.retriable() or error.code() in _PASSING):
             raise TandemError(f"Kafka refuses to be read ({error.str()})", "check the topic and the access rights")
+        self._on_error(error)
 
     def _expired(self, partition: int) -> TandemError:
         low, high = self._bounds()[partition]
