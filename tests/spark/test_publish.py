@@ -1,0 +1,136 @@
+"""Publication: what readers see of a run, and what stays of the ones before."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+
+import pytest
+
+from spark_jobs import publish, runs, staging
+from tandem import database
+from tandem.errors import TandemError
+from tandem.settings import Settings
+
+pytestmark = pytest.mark.integration
+
+DAY = date(2017, 12, 23)
+NOW = datetime(2017, 12, 24, 2, tzinfo=UTC)
+Opener = Callable[..., runs.Run]
+
+
+@pytest.fixture
+def staged(clean_database: Settings) -> Opener:
+    """Opens a run of a date with complete rows, though none, in every table but those left out."""
+
+    def stage(day: date = DAY, without: tuple[str, ...] = ()) -> runs.Run:
+        run = runs.open_run(clean_database, runs.new_run_id(day, NOW), day, kind="scheduled")
+        for table in (table for tables in publish.TABLES.values() for table in tables):
+            if table not in without:
+                staging.begin(clean_database, table, (run,))
+                staging.finish(clean_database, table, (run,))
+        return run
+
+    return stage
+
+
+def of(settings: Settings, run: runs.Run, **options: object) -> dict[str, int]:
+    return publish.publish(settings, run.run_id, run.business_date, published_by="test", **options)
+
+
+def history(settings: Settings, view: str = "daily_metrics") -> list[tuple[int, str, bool]]:
+    with database.connect(settings, database.READER) as connection:
+        return connection.execute(
+            "SELECT version, run_id, superseded_at IS NULL FROM batch.versions WHERE view = %s ORDER BY version",
+            (view,),
+        ).fetchall()
+
+
+def test_the_first_publication_is_version_one_of_every_view(clean_database: Settings, staged: Opener) -> None:
+    assert of(clean_database, staged()) == {"daily_metrics": 1, "rfm": 1, "product_rankings": 1}
+
+
+def test_a_later_run_supersedes_and_the_history_stays(clean_database: Settings, staged: Opener) -> None:
+    first, second = staged(), staged()
+    of(clean_database, first)
+    assert of(clean_database, second) == {"daily_metrics": 2, "rfm": 2, "product_rankings": 2}
+    assert history(clean_database) == [(1, first.run_id, False), (2, second.run_id, True)]
+
+
+def test_publishing_the_current_run_again_changes_nothing(clean_database: Settings, staged: Opener) -> None:
+    run = staged()
+    assert of(clean_database, run) == of(clean_database, run)
+    assert history(clean_database) == [(1, run.run_id, True)]
+
+
+def test_an_older_run_can_be_published_again_as_a_new_version(clean_database: Settings, staged: Opener) -> None:
+    first, second = staged(), staged()
+    of(clean_database, first)
+    of(clean_database, second)
+    assert of(clean_database, first)["daily_metrics"] == 3
+    assert history(clean_database)[-1] == (3, first.run_id, True)
+
+
+def test_one_view_can_be_published_alone(clean_database: Settings, staged: Opener) -> None:
+    of(clean_database, staged())
+    run = staged(without=("rfm", "product_rankings"))
+    assert of(clean_database, run, views=("daily_metrics",)) == {"daily_metrics": 2}
+    assert len(history(clean_database, "rfm")) == 1
+
+
+@pytest.mark.parametrize("table", ["daily_metrics", "product_hours", "rfm", "product_rankings"])
+def test_nothing_is_published_while_one_table_is_not_complete(
+    clean_database: Settings, staged: Opener, table: str
+) -> None:
+    with pytest.raises(TandemError, match=f"no complete rows in {table}"):
+        of(clean_database, staged(without=(table,)))
+    assert history(clean_database) == []
+
+
+def test_rows_that_are_being_written_again_are_not_complete(clean_database: Settings, staged: Opener) -> None:
+    run = staged()
+    staging.begin(clean_database, "rfm", (run,))
+    with pytest.raises(TandemError, match="no complete rows in rfm"):
+        of(clean_database, run)
+
+
+def test_a_run_whose_gate_failed_is_not_published(clean_database: Settings, staged: Opener) -> None:
+    run = staged()
+    with database.connect(clean_database, database.BATCH) as connection:
+        connection.cursor().executemany(
+            "INSERT INTO batch.gate_results (run_id, business_date, suite, expectation, level, success)"
+            " VALUES (%s, %s, 'order_facts', %s, %s, %s)",
+            [
+                (run.run_id, DAY, "ids are unique", "fail", False),
+                (run.run_id, DAY, "few are quarantined", "warn", False),
+            ],
+        )
+    with pytest.raises(TandemError, match=r"gates failed \(ids are unique\)"):
+        of(clean_database, run)
+    assert history(clean_database) == []
+
+
+def test_a_run_of_another_date_is_refused(clean_database: Settings, staged: Opener) -> None:
+    run = staged()
+    with pytest.raises(TandemError, match="no run"):
+        publish.publish(clean_database, run.run_id, date(2017, 12, 22), published_by="test")
+    with pytest.raises(TandemError, match="use another run id"):
+        runs.open_run(clean_database, run.run_id, date(2017, 12, 22))
+
+
+def test_publications_of_a_date_at_once_leave_one_current_version(clean_database: Settings, staged: Opener) -> None:
+    rivals = [staged() for _ in range(8)]
+    threads = [threading.Thread(target=of, args=(clean_database, run)) for run in rivals]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    versions = history(clean_database)
+    assert [version for version, _, _ in versions] == list(range(1, 9))
+    assert [current for _, _, current in versions] == [False] * 7 + [True]
+
+
+def test_dates_are_versioned_apart(clean_database: Settings, staged: Opener) -> None:
+    of(clean_database, staged())
+    assert of(clean_database, staged(date(2017, 12, 22)))["daily_metrics"] == 1
