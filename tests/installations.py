@@ -66,7 +66,7 @@ def tandem(own: Settings, *arguments: str, **environment: str) -> subprocess.Com
         cwd=PROJECT_ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=850,
         check=False,
     )
 

@@ -77,7 +77,7 @@ def start(own: Settings) -> None:
             argv = (*airflow_command(), *arguments)
             process.start(own, process.Program(name=part, argv=argv, env=environment, cwd=_home(own)))
     for part in _PARTS:
-        process.wait_until_ready(own, part, lambda: is_ready(own), timeout_s=300)
+        process.wait_until_ready(own, part, lambda: is_ready(own))
 
 
 def is_ready(own: Settings) -> bool:

@@ -38,7 +38,7 @@ def start(settings: Settings) -> None:
         if not (home / "data" / "meta.properties").exists():
             _format(settings, config)
         process.start(settings, process.Program(name=NAME, argv=_java("kafka.Kafka", str(config)), cwd=home))
-    process.wait_until_ready(settings, NAME, lambda: is_ready(settings), timeout_s=120)
+    process.wait_until_ready(settings, NAME, lambda: is_ready(settings))
     ensure_topics(settings)
 
 

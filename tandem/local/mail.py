@@ -17,7 +17,7 @@ def start(own: Settings) -> None:
     if process.find(own, NAME) is None:
         argv = (sys.executable, "-m", "tandem.local.mail_catcher")
         process.start(own, process.Program(name=NAME, argv=argv, cwd=PROJECT_ROOT))
-    process.wait_until_ready(own, NAME, lambda: is_ready(own), timeout_s=60)
+    process.wait_until_ready(own, NAME, lambda: is_ready(own))
 
 
 def is_ready(own: Settings) -> bool:

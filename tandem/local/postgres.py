@@ -51,7 +51,7 @@ def start(settings: Settings) -> None:
             _initialise(settings, home, binaries)
         _clear_remains(home / "data")
         process.start(settings, _program(settings, home, binaries))
-    process.wait_until_ready(settings, NAME, lambda: is_ready(settings), timeout_s=120)
+    process.wait_until_ready(settings, NAME, lambda: is_ready(settings))
     _ensure_databases(settings)
     database.migrate(settings)
 

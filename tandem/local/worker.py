@@ -15,7 +15,7 @@ def _worker(name: str, command: tuple[str, ...], group: Callable[[Settings], str
         if process.find(settings, name) is None:
             argv = (sys.executable, "-m", *command)
             process.start(settings, process.Program(name=name, argv=argv, cwd=PROJECT_ROOT))
-        process.wait_until_ready(settings, name, lambda: is_ready(settings), timeout_s=120)
+        process.wait_until_ready(settings, name, lambda: is_ready(settings))
 
     def is_ready(settings: Settings) -> bool:
         return process.find(settings, name) is not None and kafka.has_members(settings, group(settings))

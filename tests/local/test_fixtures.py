@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import Consumer, Producer
 
+from tandem import database
 from tandem.settings import Settings, settings
 
 pytestmark = pytest.mark.integration
@@ -12,6 +13,14 @@ pytestmark = pytest.mark.integration
 
 def test_the_session_settings_are_what_settings_returns(postgres: Settings):
     assert settings() == postgres
+
+
+@pytest.mark.parametrize("_round", [1, 2])
+def test_each_test_that_asks_for_it_gets_empty_books(clean_database: Settings, _round: int):
+    with database.connect(clean_database, database.SPEED) as speed:
+        (rows,) = speed.execute("SELECT count(*) FROM speed.partitions").fetchone()
+        speed.execute("INSERT INTO speed.partitions (topic, partition, next_offset) VALUES ('order-events', 0, 7)")
+    assert rows == 0
 
 
 @pytest.mark.parametrize("_round", [1, 2])
