@@ -1,0 +1,211 @@
+"""Which events of a date count, decided by hand for a log that has every case; read back from the table by polars."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from uuid import uuid4
+
+import polars as pl
+import pytest
+from log import Log, order
+from pyspark.sql import SparkSession
+
+from spark_jobs import order_facts, runs
+from spark_jobs.job import Job
+from tandem import database
+from tandem.settings import Settings
+
+pytestmark = [pytest.mark.spark, pytest.mark.integration]
+
+D15, D16, D20, D22, D23, D24 = (date(2017, 12, day) for day in (15, 16, 20, 22, 23, 24))
+
+
+def at(day: date, hour: int = 12) -> str:
+    return f"{day}T{hour:02d}:00:00Z"
+
+
+def shop() -> tuple[Log, dict[tuple[int, int], str]]:
+    """A log, and the decision that each of its records must get; those not named get no row."""
+    log, expected = Log(), {}
+
+    def happens(decision: str, event: dict | bytes, partition: int = 0, *, dated: bool = True) -> None:
+        record = log.add(event, partition, dated=dated)
+        if decision:
+            expected[record["partition"], record["offset"]] = decision
+
+    happens("counted", order(1, at(D15)))
+    happens("counted", order(2, at(D16)))
+    happens("counted", order(3, at(D20)))
+    # a copy lies at a smaller offset of another partition, but Kafka took it later
+    happens("counted", order(10, at(D23)), 1)
+    happens("duplicate", order(10, at(D23)), 2)
+    # the same order under a new event id: on the date, three, seven and eight dates later
+    happens("counted", order(11, at(D23)))
+    happens("duplicate", order(11, at(D23, 13), event_id="again-11"))
+    happens("duplicate", order(3, at(D23), event_id="again-3"))
+    happens("duplicate", order(2, at(D23), event_id="again-2"))
+    happens("counted", order(1, at(D23), event_id="again-1"))
+    # Kafka took the later date's event first; still a date never depends on one after it
+    happens("duplicate", order(4, at(D23)))
+    happens("counted", order(4, at(D22), event_id="before-4"))
+    # what could not count leaves its ids free
+    happens("quarantined", order(12, at(D23), items=[]))
+    happens("counted", order(12, at(D23)))
+    happens("ignored", order(13, at(D23), event_type="order_viewed"))
+    happens("counted", order(13, at(D23)))
+    # only the creation of an order can be a repetition of it
+    happens("counted", order(10, at(D23, 14), event_id="paid-10", event_type="payment_succeeded"))
+    happens("counted", order(10, at(D23, 15), event_id="cancelled-10", event_type="order_cancelled"), 1)
+    # the same event id on two dates is two events
+    happens("counted", order(14, at(D22), event_id="twice"))
+    happens("counted", order(15, at(D23), event_id="twice"))
+    # without a date nothing belongs to a date; what the archiver would not date may still have one
+    happens("", b"{broken")
+    happens("", order(16, "yesterday"), dated=False)
+    happens("counted", order(17, at(D23)), dated=False)
+    happens("counted", order(18, at(D24)))
+    return log, expected
+
+
+@dataclass
+class Built:
+    """What one job wrote, and the settings it used."""
+
+    settings: Settings
+    log: Log
+    expected: dict[tuple[int, int], str]
+    cut_run: str
+    after_cut: tuple[int, int]
+
+    def facts(self, **version: int) -> pl.DataFrame:
+        return pl.scan_delta(self.settings.order_facts, **version).collect()
+
+
+def compute(spark: SparkSession, settings: Settings, day: date, run_id: str) -> runs.Run:
+    run = runs.open_run(settings, run_id, day)
+    order_facts.compute(Job("order_facts", spark, settings, (run,)))
+    found = runs.find(settings, run_id)
+    assert found is not None
+    return found
+
+
+def take_cut(settings: Settings, run_id: str, day: date, offsets: dict[int, int]) -> None:
+    with database.connect(settings, database.RECONCILIATION) as connection:
+        connection.execute(
+            "INSERT INTO reconciliation.cuts (run_id, business_date, comparable, rule_version)"
+            " VALUES (%s, %s, true, '1')",
+            (run_id, day),
+        )
+        connection.cursor().executemany(
+            "INSERT INTO reconciliation.cut_offsets (run_id, topic, partition, next_offset)"
+            " VALUES (%s, 'order-events', %s, %s)",
+            [(run_id, *offset) for offset in offsets.items()],
+        )
+
+
+def new_id(day: date) -> str:
+    return runs.new_run_id(day, datetime.now(UTC))
+
+
+@pytest.fixture(scope="module")
+def built(spark: SparkSession, postgres: Settings, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The facts of the 24th at a cut, which must bring those of every date before; one record lies right at the cut."""
+    folder = tmp_path_factory.mktemp(f"facts-{uuid4().hex[:6]}")
+    own = postgres.model_copy(
+        update={"archive_uri": str(folder / "archive"), "order_facts_uri": str(folder / "order_facts")}
+    )
+    log, expected = shop()
+    cut = dict(log.ends)
+    late = log.add(order(19, at(D24)))
+    log.archive(own)
+    run_id = new_id(D24)
+    take_cut(own, run_id, D24, cut)
+    compute(spark, own, D24, run_id)
+    return Built(own, log, expected, run_id, (late["partition"], late["offset"]))
+
+
+def test_every_event_gets_the_first_decision_that_applies(built: Built) -> None:
+    rows = built.facts(version=0).select("partition", "offset", "decision").rows()
+    assert {(partition, offset): decision for partition, offset, decision in rows} == built.expected
+
+
+def test_a_record_at_the_cut_is_not_below_it(built: Built) -> None:
+    places = set(built.facts(version=0).select("partition", "offset").rows())
+    assert built.after_cut not in places
+    assert (built.after_cut[0], built.after_cut[1] - 1) in places
+
+
+def test_dates_that_are_lacking_come_with_the_first_run_that_needs_them(built: Built) -> None:
+    dates = set(built.facts(version=0)["business_date"])
+    assert dates == {D15, D16, D20, D22, D23, D24}
+
+
+def test_a_run_says_which_versions_and_offsets_it_read(built: Built) -> None:
+    run = runs.find(built.settings, built.cut_run)
+    assert run is not None
+    assert (run.archive_version, run.facts_version) == (0, 0)
+    assert run.cut == {0: built.after_cut[1], 1: 2, 2: 1}
+
+
+def test_a_fact_is_what_the_event_says(built: Built) -> None:
+    row = built.facts(version=0).filter(event_id="e10", decision="counted", event_type="order_created")
+    kept = row.drop("run_id", "kafka_time").to_dicts()
+    assert kept == [
+        {
+            "partition": 1,
+            "offset": 0,
+            "event_id": "e10",
+            "event_type": "order_created",
+            "event_time": datetime(2017, 12, 23, 12, tzinfo=UTC),
+            "order_id": "o10",
+            "customer_id": "c10",
+            "total_cents": 1000,
+            "previous_total_cents": None,
+            "units": 2,
+            "items": [{"product_id": "milk", "category": "dairy", "quantity": 2, "amount_cents": 1000}],
+            "decision": "counted",
+            "reasons": "",
+            "payment_method": None,
+            "region": None,
+            "business_date": D23,
+        }
+    ]
+
+
+def test_what_cannot_count_says_why(built: Built) -> None:
+    quarantined = built.facts(version=0).filter(decision="quarantined")
+    assert quarantined.select("event_id", "reasons").rows() == [("e12", "MISSING_ORDER_ITEMS")]
+
+
+def test_a_date_done_again_is_replaced_and_the_others_stay(built: Built, spark: SparkSession) -> None:
+    before = built.facts()
+    run = compute(spark, built.settings, D23, new_id(D23))
+    after = built.facts(version=run.facts_version or 0)
+    other = pl.col("business_date") != D23
+    assert after.filter(other).sort("partition", "offset").equals(before.filter(other).sort("partition", "offset"))
+    again, once = (
+        table.filter(~other).drop("run_id").sort("partition", "offset") for table in (after, built.facts(version=0))
+    )
+    assert again.equals(once)
+    assert set(after.filter(~other)["run_id"]) == {run.run_id}
+
+
+def test_the_facts_do_not_depend_on_which_date_was_run_first(
+    built: Built, spark: SparkSession, tmp_path: object
+) -> None:
+    own = built.settings.model_copy(update={"order_facts_uri": f"{tmp_path}/order_facts"})
+    for day in (D20, D24):
+        run_id = new_id(day)
+        take_cut(own, run_id, day, {0: built.after_cut[1], 1: 2, 2: 1})
+        compute(spark, own, day, run_id)
+    other_way = pl.scan_delta(own.order_facts).collect()
+    columns = ["partition", "offset", "business_date", "decision", "reasons"]
+    assert set(other_way.select(columns).rows()) == set(built.facts(version=0).select(columns).rows())
+
+
+def test_a_date_without_events_has_facts_of_none(built: Built, spark: SparkSession) -> None:
+    empty = date(2017, 12, 25)
+    run = compute(spark, built.settings, empty, new_id(empty))
+    assert run.facts_version is not None
+    assert built.facts(version=run.facts_version).filter(business_date=empty).is_empty()
