@@ -83,7 +83,7 @@ def _facts(settings: Settings, run: PublishedRun, *dates: date) -> pl.DataFrame:
     except (DeltaError, TableNotFoundError) as error:
         raise TandemError(
             f"version {run.facts_version} of order_facts cannot be read ({str(error).strip().splitlines()[0]})",
-            f"compute the date again: tandem batch --date {dates[0]} --publish",
+            f"compute the date again: tandem batch --date {dates[0]}",
         ) from error
     return rows.cast(dict(FACTS))  # type: ignore[arg-type]
 

@@ -83,7 +83,7 @@ def look(connection: psycopg.Connection[Any], settings: Settings, business_date:
     with connection.transaction():
         published = sides.published_run(connection, business_date)
         if published is None:
-            remedy = f"run the date in Airflow, or: tandem batch --date {business_date} --publish"
+            remedy = f"run the date in Airflow, or: tandem batch --date {business_date}"
             return _not_comparable(settings, business_date, "", f"no batch run of {business_date} is published", remedy)
         taken = cut.read(connection, published.run_id)
         both = sides.read(connection, settings, business_date, published.run_id)
@@ -95,16 +95,13 @@ def look(connection: psycopg.Connection[Any], settings: Settings, business_date:
 
 def _why_not(business_date: date, published: PublishedRun, taken: Cut | None, both: Sides) -> tuple[str, str]:
     """Why the sides cannot be compared, and what to do; empty where they can."""
-    again = f"tandem batch --date {business_date} --publish"
+    again = f"run the date in Airflow, or: tandem batch --date {business_date}"
     if taken is None:
-        return (
-            f"the published run {published.run_id} was computed without a cut",
-            f"run the date in Airflow, or: tandem cut --date {business_date}, then {again} with its --run-id",
-        )
+        return f"the published run {published.run_id} was computed without a cut", again
     if not taken.comparable:
-        return taken.reason, "when 'tandem stream' has caught up, run the date again in Airflow"
+        return taken.reason, f"when 'tandem stream' has caught up, {again}"
     if published.read_below is not None and _filled(published.read_below) != _filled(taken.offsets):
-        return "the batch run read the archive up to other offsets than the cut", "run the date again in Airflow"
+        return "the batch run read the archive up to other offsets than the cut", again
     if both.batch_day is None and both.speed_day is None:
         return f"neither layer has an order of {business_date}", "see that orders arrive: tandem status"
     return "", ""

@@ -80,7 +80,7 @@ def environment(currency: str, timezone: str, *, escape: bool) -> Environment:
         "limit": lambda figure: tables.limit(figure, currency),
         "percent": tables.percent,
         "spaced": lambda value: str(value).replace("_", " "),
-        "moment": lambda instant: "no time" if instant is None else _moment(instant, zone),
+        "moment": lambda instant, day: _moment(instant, zone, day),
         "long_date": long_date,
         "total": tables.total,
     }
@@ -111,8 +111,12 @@ def long_date(day: date) -> str:
     return f"{day:%A} {day.day} {day:%B %Y}"
 
 
-def _moment(instant: datetime, zone: ZoneInfo) -> str:
-    return f"{instant.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+def _moment(instant: datetime | None, zone: ZoneInfo, day: date) -> str:
+    """A time in the business time zone, with its date where that is not ``day``."""
+    if instant is None:
+        return "no time"
+    local = instant.astimezone(zone)
+    return f"{local:%H:%M:%S}" if local.date() == day else f"{local:%Y-%m-%d %H:%M:%S}"
 
 
 def _context(report: Report) -> dict[str, Any]:

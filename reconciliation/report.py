@@ -247,11 +247,11 @@ class Report:
             return f"The two layers could not be compared: {self.reason}."
         if self.state is State.AGREES:
             if self.worst is None:
-                after = f" after {self.corrections.sent} corrections" if self.corrections.sent else ""
+                after = f" after {self.corrections.sent:,} corrections" if self.corrections.sent else ""
                 return f"Stream and batch agree in every figure{after}, to the cent."
             return f"Stream and batch agree within tolerance; at most, {clause}."
         if self.state is State.CORRECTED:
-            return f"{begun}; {self.corrections.sent} corrections were applied, and now both agree."
+            return f"{begun}; {self.corrections.sent:,} corrections were applied, and now both agree."
         if self.state is State.WAITS:
-            return f"{begun}; {self.corrections.waiting} corrections wait for a person to approve them."
+            return f"{begun}; {self.corrections.waiting:,} corrections wait for a person to approve them."
         return f"{begun}, which is more than the tolerance allows."

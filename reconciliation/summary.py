@@ -151,6 +151,6 @@ def _line(report: Report) -> Line:
         tone={State.AGREES: "good", State.CORRECTED: "good", State.NOT_COMPARED: "quiet"}.get(report.state, "bad"),
         revenue=show(report.figure("revenue_cents").batch, Unit.CENTS, report.currency),
         worst=report.worst_in_words(),
-        corrections=f"{waiting} waiting" if waiting else f"{applied} of {sent} applied" if sent else "none",
+        corrections=f"{waiting:,} waiting" if waiting else f"{applied:,} of {sent:,} applied" if sent else "none",
         note=report.reason,
     )

@@ -77,8 +77,8 @@ def _difference_tile(report: Report) -> Tile:
 def corrections_in_words(report: Report) -> str:
     """How many corrections there are, and where they stand."""
     found = report.corrections
-    said = [f"{found.sent} sent, {found.applied} applied by the stream" if found.sent else ""]
-    said.append(f"{found.waiting} wait for approval" if found.waiting else "")
+    said = [f"{found.sent:,} sent, {found.applied:,} applied by the stream" if found.sent else ""]
+    said.append(f"{found.waiting:,} wait for approval" if found.waiting else "")
     said.append(f"{found.reversed} of them take an earlier one back" if found.reversed else "")
     return ", ".join(filter(None, said)) + "."
 
@@ -101,10 +101,10 @@ def footer(report: Report) -> tuple[str, ...]:
         lines.append(f"Batch run {run.run_id}, version {run.version}, {versions}, facts {run.facts_version}.")
         if run.cut_taken_at is not None:
             taken = run.cut_taken_at.astimezone(ZoneInfo(report.timezone))
-            lines.append(f"Cut {taken:%Y-%m-%d %H:%M:%S}, {run.records} records below it.")
+            lines.append(f"Cut {taken:%Y-%m-%d %H:%M:%S}, {run.records:,} records below it.")
     if report.cells_compared:
         equal = report.cells_compared - report.cells_differing
-        lines.append(f"{equal} of {report.cells_compared} cells (figure × hour × product or category) were equal.")
+        lines.append(f"{equal:,} of {report.cells_compared:,} cells (figure × hour × product or category) were equal.")
         lines.append(f"Books: stream {report.speed_hash[:16]}, batch {report.batch_hash[:16]}.")
     return tuple(lines)
 

@@ -41,7 +41,9 @@ def _steps(report: Report) -> Iterator[Step]:
     date = f"--date {report.business_date}"
     sent, applied = report.corrections.sent, report.corrections.applied
     if report.state is State.NOT_COMPARED:
-        yield Step(f"Make it comparable: {report.remedy}.")
+        text, _, command = report.remedy.rpartition(": ")
+        has_command = command.startswith("tandem ")
+        yield Step(f"Make it comparable: {text}:", command) if has_command else Step(f"{report.remedy}.")
         yield Step("Then compare again.", f"tandem reconcile {date}")
         return
     if report.state is State.AGREES:
@@ -53,7 +55,8 @@ def _steps(report: Report) -> Iterator[Step]:
         yield Step("Let the corrections go if the batch layer is right.", f"tandem corrections approve {date}")
     elif applied < sent:
         yield Step(
-            f"{sent - applied} of {sent} corrections are not applied yet: see that the stream runs.", "tandem status"
+            f"{sent - applied:,} of {sent:,} corrections are not applied yet: see that the stream runs.",
+            "tandem status",
         )
     else:
         yield Step("Compare again; what then differs is corrected.", f"tandem reconcile {date}")

@@ -198,7 +198,7 @@ NOT_COMPARED = replace(
     EQUAL,
     verdict=Verdict.NOT_COMPARABLE,
     reason="the speed layer was 1,204 records behind Kafka",
-    remedy="when 'tandem stream' has caught up, run the date again in Airflow",
+    remedy="when 'tandem stream' has caught up, run the date in Airflow, or: tandem batch --date 2017-12-23",
     figures=tuple(
         replace(f, counted=None, speed=None, speed_now=None, status=Status.NOT_COMPARABLE, decides=False)
         for f in EQUAL.figures
