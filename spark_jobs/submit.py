@@ -20,9 +20,11 @@ _NOISE = "WARNING: Using incubator modules"
 def submit(settings: Settings, target: str, arguments: Sequence[str]) -> None:
     """Run ``spark_jobs/<target>.py`` to its end; its words go to stderr. Raises TandemError where it fails."""
     properties = [part for name, value in spark_conf(settings).items() for part in ("--conf", f"{name}={value}")]
+    # spark-submit looks for PySpark with a Python of its own choice: without a .venv on PATH, the wrong one.
+    python = {"PYSPARK_PYTHON": sys.executable, "JAVA_HOME": str(java_home())}
     job = subprocess.Popen(
         [_spark_submit(), *properties, str(Path(__file__).with_name(f"{target}.py")), *arguments],
-        env={**os.environ, **environment(settings), "JAVA_HOME": str(java_home())},
+        env={**os.environ, **environment(settings), **python},
         stderr=subprocess.PIPE,
         text=True,
     )
