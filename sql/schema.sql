@@ -140,6 +140,12 @@ CREATE TABLE batch.runs (
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE batch.staged (
+    run_id text NOT NULL,
+    table_name text NOT NULL,
+    staged_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE batch.versions (
     view text NOT NULL,
     business_date date NOT NULL,
@@ -326,7 +332,7 @@ CREATE TABLE reconciliation.reconciliations (
     run_id text NOT NULL,
     verdict text NOT NULL,
     reason text DEFAULT ''::text NOT NULL,
-    dry_run boolean DEFAULT false NOT NULL,
+    remedy text DEFAULT ''::text NOT NULL,
     cells_compared bigint DEFAULT 0 NOT NULL,
     cells_differing bigint DEFAULT 0 NOT NULL,
     speed_hash text DEFAULT ''::text NOT NULL,
@@ -1056,6 +1062,9 @@ ALTER TABLE ONLY batch.rfm
 ALTER TABLE ONLY batch.runs
     ADD CONSTRAINT runs_pkey PRIMARY KEY (run_id);
 
+ALTER TABLE ONLY batch.staged
+    ADD CONSTRAINT staged_pkey PRIMARY KEY (run_id, table_name);
+
 ALTER TABLE ONLY batch.versions
     ADD CONSTRAINT versions_pkey PRIMARY KEY (view, business_date, version);
 
@@ -1070,6 +1079,9 @@ ALTER TABLE ONLY reconciliation.corrections
 
 ALTER TABLE ONLY reconciliation.corrections
     ADD CONSTRAINT corrections_pkey PRIMARY KEY (correction_id);
+
+ALTER TABLE ONLY reconciliation.corrections
+    ADD CONSTRAINT corrections_reverses_key UNIQUE (reverses);
 
 ALTER TABLE ONLY reconciliation.cut_category_hours
     ADD CONSTRAINT cut_category_hours_pkey PRIMARY KEY (run_id, cell_start, category);
@@ -1160,6 +1172,9 @@ CREATE INDEX order_minutes_by_date ON speed.order_minutes USING btree (business_
 CREATE INDEX product_hours_by_date ON speed.product_hours USING btree (business_date);
 
 CREATE INDEX quarantine_by_date ON speed.quarantine USING btree (business_date);
+
+ALTER TABLE ONLY batch.staged
+    ADD CONSTRAINT staged_run_id_fkey FOREIGN KEY (run_id) REFERENCES batch.runs(run_id);
 
 ALTER TABLE ONLY batch.versions
     ADD CONSTRAINT versions_run_id_fkey FOREIGN KEY (run_id) REFERENCES batch.runs(run_id);
@@ -1256,6 +1271,10 @@ GRANT SELECT ON TABLE batch.rfm TO tandem_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.runs TO tandem_batch;
 GRANT SELECT ON TABLE batch.runs TO tandem_reconciliation;
 GRANT SELECT ON TABLE batch.runs TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.staged TO tandem_batch;
+GRANT SELECT ON TABLE batch.staged TO tandem_reconciliation;
+GRANT SELECT ON TABLE batch.staged TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.versions TO tandem_batch;
 GRANT SELECT ON TABLE batch.versions TO tandem_reconciliation;
