@@ -7,6 +7,7 @@ from tandem.local import services
 from tandem.settings import PROJECT_ROOT, Settings
 
 _MARK = "demo"
+_NO_DATA = {"lock", "logs", "run"}
 
 
 def reset(settings: Settings) -> None:
@@ -15,7 +16,8 @@ def reset(settings: Settings) -> None:
     Raises TandemError where the folder holds data that no demo wrote.
     """
     folder = settings.state_dir
-    if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).exists():
+    held = {path.name for path in folder.iterdir()} - _NO_DATA if folder.exists() else set()
+    if held and _MARK not in held:
         raise TandemError(
             f"{folder} holds data of your own, and the demo begins with an empty folder",
             f"run 'tandem down', then 'TANDEM_STATE_DIR={PROJECT_ROOT / '.tandem-demo'} make demo'; "

@@ -15,14 +15,14 @@ from tandem.errors import TandemError
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Prints to standard output, line by line, so that a pipe shows it at once."""
+    """Prints to standard output, line by line, so that a pipe shows it at once; colours to a terminal only."""
 
     began: float = field(default_factory=time.monotonic)
 
     def say(self, line: str) -> None:
         """One line."""
         minutes, seconds = divmod(int(time.monotonic() - self.began), 60)
-        print(f"[{minutes}:{seconds:02d}] {line}", flush=True)
+        typer.echo(f"[{minutes}:{seconds:02d}] {line}")
 
     def run(self, *arguments: str, expected: tuple[int, ...] = (0,)) -> int:
         """Run a ``tandem`` command as a user would, its output shown. Raises TandemError where it fails."""
