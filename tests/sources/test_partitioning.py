@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from confluent_kafka import Producer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tandem.settings import Settings
@@ -26,6 +26,7 @@ def test_the_hash_is_that_of_kafkas_own_tests(key: bytes, signed: int) -> None:
     assert murmur2(key) == signed % 2**32
 
 
+@settings(deadline=None)
 @given(key=st.binary(max_size=100), partitions=st.integers(1, 500))
 def test_every_key_has_one_partition_of_those_there_are(key: bytes, partitions: int) -> None:
     assert 0 <= partition_of(key, partitions) < partitions

@@ -6,13 +6,14 @@ from decimal import Decimal
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tandem.sources.lines import LINE_SCHEMA, assemble, pick
 from tandem.sources.payloads import Item, Payload, SourceEvent, amount, cents_of, microseconds, outgoing, timestamp
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**13), 10**13))
 def test_an_amount_is_the_exact_decimal_of_its_cents(cents: int) -> None:
     assert Decimal(amount(cents)) == Decimal(cents) / 100
@@ -77,6 +78,7 @@ class Portions:
         return (self._lines[a:b] for a, b in zip(self._cuts, self._cuts[1:], strict=False))
 
 
+@settings(max_examples=40, deadline=None)
 @given(lines=st.lists(st.integers(1, 6), min_size=1, max_size=12), cuts=st.lists(st.integers(0, 40), max_size=8))
 def test_events_come_out_whole_wherever_the_portions_end(lines: list[int], cuts: list[int]) -> None:
     source = Portions(lines, cuts)
@@ -85,6 +87,7 @@ def test_events_come_out_whole_wherever_the_portions_end(lines: list[int], cuts:
     ]
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     lines=st.lists(st.integers(1, 6), min_size=1, max_size=12),
     cuts=st.lists(st.integers(0, 40), max_size=8),

@@ -177,7 +177,7 @@ class Stream:
         return iter([self._lines])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     orders=st.lists(st.tuples(st.integers(0, 3 * 1440), st.integers(0, 8)), min_size=1, max_size=120),
     kinds=st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=8),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tandem.errors import TandemError
@@ -52,6 +52,7 @@ def test_text_after_a_closing_quote_is_broken_rather_than_guessed() -> None:
     assert "not CSV" in (read('a,b\n1,"x"y\n')[1].broken or "")
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=8), min_size=2, max_size=2)
@@ -65,6 +66,7 @@ def test_what_was_written_as_csv_is_read_back(table: list[list[str]]) -> None:
     assert [row.cells for row in read(text.getvalue())] == [["a", "b"], *table]
 
 
+@settings(deadline=None)
 @given(st.text('ab,"\n\r;', max_size=60))
 def test_every_line_is_in_exactly_one_row_unless_it_is_blank(text: str) -> None:
     content = "a,b\n" + text
