@@ -25,7 +25,8 @@ def submit(settings: Settings, target: str, arguments: Sequence[str]) -> None:
     job = subprocess.Popen(
         [_spark_submit(), *properties, str(Path(__file__).with_name(f"{target}.py")), *arguments],
         env={**os.environ, **environment(settings), **python},
-        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,  # as spark-submit itself does with what a Python job says
         text=True,
     )
     try:
@@ -38,13 +39,13 @@ def submit(settings: Settings, target: str, arguments: Sequence[str]) -> None:
 
 
 def _relay(job: subprocess.Popen[str]) -> str:
-    """Pass on what the job says, but for noise; returns its last words."""
+    """Pass on what the job says, but for noise; returns its last words, be there a stack trace after them."""
     last = ""
-    for line in job.stderr or ():
+    for line in job.stdout or ():
         if _NOISE not in line and line.strip():
             sys.stderr.write(line)
             sys.stderr.flush()
-            last = line.strip()
+            last = last if line[0].isspace() else line.strip()
     return last
 
 

@@ -15,7 +15,9 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from spark_jobs import daily_metrics, order_facts, runs
 from spark_jobs.cells import hour_start
 from spark_jobs.decode import business_date
+from spark_jobs.difference import difference
 from spark_jobs.job import Job
+from spark_jobs.publish import publish
 from tandem import database
 from tandem.settings import Settings
 
@@ -136,6 +138,15 @@ def test_cancellations_and_amendments_are_booked_on_their_lines(computed: Comput
         ("milk", 0, 400, 3, 0, 0),
         ("salt", 0, 50, 1, -450, -3),
     ]
+
+
+def test_a_run_by_hand_is_shown_beside_what_is_published(computed: Computed) -> None:
+    shown = difference(computed.settings, computed.runs[DAYS[1]], "daily_metrics")
+    publish(computed.settings, computed.runs[LAST].run_id, LAST, published_by="test", views=("daily_metrics",))
+    same = difference(computed.settings, computed.runs[LAST], "daily_metrics")
+    assert "against nothing published" in shown
+    assert ["revenue", "–", "$17,762.79", "–"] in [line.split() for line in shown.splitlines()]
+    assert ["revenue", "$24,994.47", "$24,994.47", "$0.00"] in [line.split() for line in same.splitlines()]
 
 
 CLOCKS_CHANGE = datetime(2017, 10, 28, 12, tzinfo=UTC), datetime(2017, 3, 11, 22, 0, 0, 999_999, tzinfo=UTC)

@@ -1,0 +1,123 @@
+"""The jobs as a person runs them: by spark-submit and by ``tandem batch``, as processes, against real servers."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from installations import tandem
+from log import Log, order
+from pyspark.sql import SparkSession
+from shop import Shop
+
+from spark_jobs import job, order_facts, runs
+from spark_jobs.submit import submit
+from tandem import claims, database
+from tandem.errors import TandemError
+from tandem.serving import Layer, read
+from tandem.settings import Settings
+
+DAY = date(2017, 12, 23)
+
+
+def test_a_date_or_both_ends_of_a_range_must_be_given() -> None:
+    assert job.meant("2017-12-23", "", "") == (DAY,)
+    assert job.meant("", "2017-12-22", "2017-12-23") == (date(2017, 12, 22), DAY)
+    for wrong in (("", "", ""), ("2017-12-23", "2017-12-22", ""), ("", "2017-12-22", ""), ("", "", "2017-12-22")):
+        with pytest.raises(TandemError, match="not clear which dates"):
+            job.meant(*wrong)
+    with pytest.raises(TandemError, match="runs backwards"):
+        job.meant("", "2017-12-23", "2017-12-22")
+
+
+def test_every_date_of_a_range_needs_a_run_id_of_its_own() -> None:
+    span = ["--from", "2017-12-22", "--to", "2017-12-23"]
+    assert job.parse("rfm", [*span, "--run-id", "a", "--run-id", "b"]).run_ids == ("a", "b")
+    with pytest.raises(TandemError, match="1 run ids for 2 dates"):
+        job.parse("rfm", [*span, "--run-id", "a"])
+
+
+@pytest.fixture
+def archived(clean_database: Settings, tmp_path: Path) -> Settings:
+    """An archive of two orders of one date, and no facts yet."""
+    own = clean_database.model_copy(
+        update={"archive_uri": str(tmp_path / "archive"), "order_facts_uri": str(tmp_path / "order_facts")}
+    )
+    log = Log()
+    log.add(order(1, f"{DAY}T10:00:00Z"))
+    log.add(order(2, f"{DAY}T11:00:00Z"))
+    log.archive(own)
+    return own
+
+
+@pytest.mark.integration
+def test_without_order_facts_a_job_says_what_to_run_first(
+    archived: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["daily_metrics.py", "--date", str(DAY)])
+    with pytest.raises(SystemExit) as ended:
+        job.main("daily_metrics", lambda asked: None, views=("daily_metrics",))
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        "daily_metrics: there are no order facts of 2017-12-23:"
+        " run order_facts first: spark-submit spark_jobs/order_facts.py --date 2017-12-23\n"
+    )
+
+
+@pytest.mark.spark
+@pytest.mark.integration
+@pytest.mark.slow
+def test_spark_submit_computes_one_view_and_publishes_it_when_told(
+    archived: Settings, spark: SparkSession, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = runs.open_run(archived, runs.new_run_id(DAY, datetime.now(UTC)), DAY)
+    order_facts.compute(job.Job("order_facts", spark, archived, (run,)))
+    submit(archived, "daily_metrics", ["--date", str(DAY), "--publish"])
+    told = capfd.readouterr().err
+    assert "2017-12-23 daily_metrics: version 1 is published" in told
+    assert archived.secret(database.BATCH) not in told
+    assert read(archived, DAY, Layer.BATCH).metrics["revenue_cents"] == 2000
+
+
+@pytest.mark.integration
+def test_a_date_that_another_run_works_on_is_refused(
+    archived: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["order_facts.py", "--date", str(DAY)])
+    with claims.held(archived, [DAY]), pytest.raises(SystemExit) as ended:
+        job.main("order_facts", lambda asked: None, writes_facts=True)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.spark
+@pytest.mark.integration
+@pytest.mark.slow
+def test_one_command_computes_checks_and_publishes_a_range(clean_database: Settings, topic_prefix: Settings) -> None:
+    """Without a speed layer: the batch layer does not need it, and says that the date cannot be compared."""
+    shop = Shop(topic_prefix)
+    shop.sell(20, days=2)
+    yesterday = date.fromordinal(DAY.toordinal() - 1)
+    command = ("batch", "--from", str(yesterday), "--to", str(DAY), "--json")
+    done = tandem(topic_prefix, *command, TANDEM_CUT_TIMEOUT="PT0S")
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert [each["business_date"] for each in made] == [str(yesterday), str(DAY)]
+    assert all(set(each["published"].values()) == {1} for each in made)
+    assert topic_prefix.secret(database.BATCH) not in done.stderr
+    for day in (yesterday, DAY):
+        found = read(topic_prefix, day, Layer.BATCH).metrics
+        assert (found["order_count"], found["revenue_cents"]) == (10, 1000)
+    with database.connect(topic_prefix, database.READER) as connection:
+        cuts = connection.execute("SELECT DISTINCT comparable FROM reconciliation.cuts").fetchall()
+    assert cuts == [(False,)]
+
+
+@pytest.mark.integration
+def test_a_date_that_has_not_ended_is_refused(postgres: Settings) -> None:
+    today = datetime.now(UTC).date()
+    refused = tandem(postgres, "batch", "--date", str(today))
+    assert refused.returncode == 2
+    assert refused.stderr.strip().endswith("run it for a date up to yesterday")
