@@ -105,7 +105,7 @@ def run_nights(own: Settings, progress: Progress) -> None:
             raise TandemError(problem, f"see {log_of(own, 'nightly', end)}")
 
     backfill = scheduler.backfill("nightly", DAYS[0], DAYS[-1])
-    scheduler.follow("nightly", backfill, told, timeout_s=1200)
+    scheduler.follow("nightly", backfill, told, timeout_s=3600)
 
 
 def show_books(own: Settings, books: dict[date, Books]) -> None:

@@ -66,11 +66,7 @@ def check(
     ``planted``: by how many cents the faults make the batch layer's revenue differ from the stream's.
     """
     days = sorted(books)
-    revenue = {
-        day: (three.batch.metrics["revenue_cents"] or 0, three.before.metrics["revenue_cents"] or 0)
-        for day, three in books.items()
-    }
-    found = {day: batch - speed for day, (batch, speed) in revenue.items()}
+    found = {day: _apart(three) for day, three in books.items()}
     shown = ", ".join(f"{day} {show_change(cents, Unit.CENTS, settings.currency)}" for day, cents in found.items())
     as_planted = all(found[day] == planted.get(day, 0) for day in days)
     yield Promise("the layers differed by exactly what was planted", as_planted, shown, "speed")
@@ -90,6 +86,12 @@ def check(
     yield Promise("corrected dates differ by exactly 0", bool(out) and not left, "; ".join(left) or "nothing", "speed")
     subjects = [mail.subject for mail in mailbox.mails(mailbox.folder(settings))]
     yield Promise("one mail told of the three dates", len(subjects) == 1, "; ".join(subjects) or "no mail", "mail")
+
+
+def _apart(books: Books) -> int | None:
+    """Batch minus speed before, in cents of revenue; None where a layer has none."""
+    batch, speed = books.batch.metrics["revenue_cents"], books.before.metrics["revenue_cents"]
+    return None if batch is None or speed is None else batch - speed
 
 
 def _differences(settings: Settings, day: date, books: Books) -> Iterator[str]:
