@@ -44,7 +44,7 @@ def fold(events: pl.DataFrame, lines: pl.DataFrame, zone: ZoneInfo) -> dict[str,
 
     ``events``: the counted ones, typed, with ``row``; ``lines``: items with the ``row`` of their event. Other lines are
     left out.
-    Rows are sorted by their key, so that writers take locks in one order.
+    No order: a partition's cells have one writer at a time, so writers cannot wait for each other in a circle.
     """
     rows = {"events": events, "lines": _of_events(lines, events)}
     deltas = {cube.pane_table: _cells(rows[cube.rows], cube, zone) for cube in CUBES}
@@ -64,21 +64,26 @@ def _cells(rows: pl.DataFrame, cube: Cube, zone: ZoneInfo) -> pl.DataFrame:
     return (
         rows.filter(pl.col("event_type").is_in({str(m.event_type) for m in measures}))
         .with_columns(
-            business_date(time, zone).alias("business_date"), pane_start(time, cube.pane, zone).alias("pane_start")
+            business_date(time, zone).alias("business_date"),
+            pane_start(time, cube.pane, zone).alias("pane_start"),
+            _stands_for_event(cube).alias("stands_for_event"),
         )
         .group_by(keys)
-        .agg(_sum(measure) for measure in measures)
-        .sort(keys)
+        .agg(_total(measure) for measure in measures)
     )
 
 
+def _stands_for_event(cube: Cube) -> pl.Expr:
+    """True on one row per event and cell: all lines of an event share its time, so only their key tells cells apart."""
+    return pl.struct("row", cube.key).is_first_distinct() if cube.rows == "lines" else pl.lit(value=True)
+
+
 @cache
-def _sum(measure: Measure) -> pl.Expr:
-    """Both aggregates as one expression per cell; a line cube counts an event once per cell."""
+def _total(measure: Measure) -> pl.Expr:
     matches = pl.col("event_type") == measure.event_type
     if measure.aggregate is Aggregate.EVENTS:
-        return pl.col("offset").filter(matches).n_unique().cast(pl.Int64).alias(measure.name)
-    return pl.sql_expr(measure.value).filter(matches).sum().cast(pl.Int64).alias(measure.name)
+        return (matches & pl.col("stands_for_event")).sum().cast(pl.Int64).alias(measure.name)
+    return pl.when(matches).then(pl.sql_expr(measure.value)).otherwise(0).sum().cast(pl.Int64).alias(measure.name)
 
 
 def _customer_days(events: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:
@@ -88,7 +93,6 @@ def _customer_days(events: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:
         .with_columns(business_date(pl.col("event_time"), zone).alias("business_date"))
         .group_by(keys)
         .agg(pl.len().cast(pl.Int64).alias("order_count"), pl.col("total_cents").sum().alias("revenue_cents"))
-        .sort(keys)
     )
 
 
@@ -104,5 +108,4 @@ def outcomes(events: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:
         )
         .group_by(keys)
         .agg(pl.len().cast(pl.Int64).alias("events"))
-        .sort(keys)
     )

@@ -60,8 +60,8 @@ class Session:
     def step(self) -> int:
         """Read, decide and commit one micro-batch; returns how many records there were.
 
-        Raises sink.Fenced, psycopg.OperationalError or KafkaException where the session is over; what it had not
-        committed, the next one reads again.
+        Raises sink.Fenced, or an error of psycopg or Kafka, where the session is over; what it had not committed, the
+        next one reads again.
         """
         linger_s = self._settings.micro_batch_linger.total_seconds()
         polled = self._source.poll(self._settings.micro_batch_max_events, linger_s)

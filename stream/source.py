@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import stamina
 import structlog
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -29,11 +30,17 @@ _END = KafkaError._PARTITION_EOF  # noqa: SLF001 - as said above
 _EXPIRED = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}  # noqa: SLF001 - as said above
 _AWAY = {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._TIMED_OUT}  # noqa: SLF001 - as said above
 _TRANSIENT = {*_AWAY, KafkaError._MAX_POLL_EXCEEDED, KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC}  # noqa: SLF001 - as said above
+_MOVING = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
 _log = structlog.get_logger(__name__)
 # librdkafka writes connection failures to standard error; they are logged here, and not every second.
 SILENT = logging.getLogger("stream.librdkafka")
 SILENT.addHandler(logging.NullHandler())
 SILENT.propagate = False
+
+
+def _is_moving(error: Exception) -> bool:
+    """Whether a partition has no leader just now, as after a restart or right after its creation."""
+    return isinstance(error, KafkaException) and error.args[0].code() in _MOVING
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +161,7 @@ class Source:
         lows, highs = (self._offsets(parts, spec) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))
         return {position: (low, highs[position]) for position, low in lows.items()}
 
+    @stamina.retry(on=_is_moving, timeout=_ANSWER_S, wait_initial=0.05)
     def _offsets(self, parts: list[TopicPartition], spec: OffsetSpec) -> dict[Position, int]:
         # Over connections of its own: on the consumer's, every answer waits behind a fetch that waits for data.
         asked = self._admin.list_offsets(

@@ -21,6 +21,9 @@ _REPORT_EVERY_S = 5.0
 _PATIENCE_S = (0.2, 5.0)
 """Shortest and longest wait before a session is tried again."""
 
+_LOST = (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout, KafkaException)
+"""What a session can be ended by that comes back: the second is what Postgres says to a worker that was paused."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -44,7 +47,7 @@ class Worker:
             except Fenced as fenced:
                 self.stats.fenced += 1
                 _log.warning("fenced", worker=self._name, reason=str(fenced))
-            except (psycopg.OperationalError, KafkaException, TandemError) as error:
+            except (*_LOST, TandemError) as error:
                 _raise_if_final(error)
                 wait_s = _PATIENCE_S[0] if self.stats.micro_batches > before else min(2 * wait_s, _PATIENCE_S[1])
                 _log.warning("waiting", worker=self._name, reason=_first_line(error), retry_in_s=wait_s)
@@ -85,7 +88,7 @@ class Worker:
 
 def _raise_if_final(error: Exception) -> None:
     """Only what Postgres or Kafka may recover from is waited for."""
-    if isinstance(error, TandemError) and not isinstance(error.__cause__, psycopg.OperationalError):
+    if isinstance(error, TandemError) and not isinstance(error.__cause__, _LOST):
         raise error
 
 
