@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
 from tandem.local import postgres, process
 from tandem.local.ports import is_free
@@ -69,6 +70,26 @@ def tandem(own: Settings, *arguments: str, **environment: str) -> subprocess.Com
         timeout=850,
         check=False,
     )
+
+
+def read_all(own: Settings, topic: str) -> list[bytes]:
+    """Every value of a topic, up to the end that each partition says it has: no clock decides."""
+    consumer = Consumer(
+        {"bootstrap.servers": own.brokers, "group.id": "reader", "enable.partition.eof": True, "log_level": 0}
+    )
+    partitions = consumer.list_topics(own.topic(topic), timeout=120).topics[own.topic(topic)].partitions
+    consumer.assign([TopicPartition(own.topic(topic), number, OFFSET_BEGINNING) for number in partitions])
+    values, open_partitions = [], set(partitions)
+    while open_partitions:
+        message = consumer.poll(1)
+        if message is None:
+            continue
+        if message.error() is None:
+            values.append(message.value())
+        elif message.error().code() == KafkaError._PARTITION_EOF:
+            open_partitions.discard(message.partition())
+    consumer.close()
+    return values
 
 
 def processes_of(own: Settings) -> list[psutil.Process]:

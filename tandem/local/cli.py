@@ -13,7 +13,7 @@ import typer
 
 from tandem.errors import TandemError
 from tandem.local import process
-from tandem.local.airflow import airflow_command, airflow_env
+from tandem.local.airflow import USER, airflow_command, airflow_env
 from tandem.local.service import Service
 from tandem.local.services import SERVICES, check_room, delete_data, exclusive, select, select_with_dependents
 from tandem.settings import PROJECT_ROOT, Settings, settings
@@ -40,6 +40,8 @@ def up(services: _Names = None) -> None:
             if not already:
                 typer.echo(f"{service.name:<10} ready after {time.monotonic() - began:.1f} s", err=True)
     _show([_row(own, service) for service in chosen])
+    if "airflow" in {service.name for service in chosen}:
+        typer.echo(f"Airflow's user is {USER}, the password is in {own.state_dir / 'secrets' / 'airflow_admin'}")
 
 
 def down(

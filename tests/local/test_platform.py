@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Producer
-from installations import installations, processes_of, tandem
+from confluent_kafka import Producer
+from installations import installations, processes_of, read_all, tandem
 
 from tandem.local import postgres, process
 from tandem.local.ports import is_free
@@ -39,17 +39,7 @@ def states(own: Settings) -> dict[str, tuple[str, int | None]]:
 def send(own: Settings, value: bytes) -> None:
     producer = Producer({"bootstrap.servers": own.brokers, "enable.idempotence": True})
     producer.produce("order-events", value)
-    assert producer.flush(30) == 0
-
-
-def read_all(own: Settings) -> list[bytes]:
-    consumer = Consumer(
-        {"bootstrap.servers": own.brokers, "group.id": f"reader-{os.urandom(4).hex()}", "auto.offset.reset": "earliest"}
-    )
-    consumer.subscribe(["order-events"])
-    values = [message.value() for message in consumer.consume(100, timeout=8)]
-    consumer.close()
-    return values
+    assert producer.flush(120) == 0
 
 
 def test_up_twice_leaves_what_runs_alone(running: Settings):
@@ -79,7 +69,7 @@ def test_up_after_kill_9_of_everything_loses_nothing(running: Settings):
     assert done.returncode == 0, done.stderr
     with postgres.connect_admin(running, "tandem") as admin:
         assert ("a row",) in admin.execute("SELECT value FROM public.kept").fetchall()
-    assert b"a message" in read_all(running)
+    assert b"a message" in read_all(running, "order-events")
 
 
 def test_up_after_kill_9_and_a_stale_lock_file_of_a_living_pid_comes_up(running: Settings):
