@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 
 from tandem.local import postgres, process
 from tandem.local.ports import is_free
@@ -70,6 +70,15 @@ def tandem(own: Settings, *arguments: str, **environment: str) -> subprocess.Com
         timeout=850,
         check=False,
     )
+
+
+def send(own: Settings, topic: str, value: bytes) -> None:
+    """One message, acknowledged by the broker: ``flush`` alone also returns 0 for one that failed."""
+    refused = []
+    producer = Producer({"bootstrap.servers": own.brokers, "enable.idempotence": True, "log_level": 0})
+    producer.produce(own.topic(topic), value, on_delivery=lambda error, _: refused.append(error) if error else None)
+    assert producer.flush(120) == 0
+    assert refused == []
 
 
 def read_all(own: Settings, topic: str) -> list[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -68,6 +69,7 @@ def ensure_topics(settings: Settings, replication: int = _REPLICATION) -> None:
     if missing:
         for created in admin.create_topics(missing, operation_timeout=30).values():
             created.result()
+    _wait_for_leaders(admin, set(wanted))
     changes = [
         ConfigResource(
             ResourceType.TOPIC,
@@ -83,6 +85,23 @@ def ensure_topics(settings: Settings, replication: int = _REPLICATION) -> None:
     if changes:
         for changed in admin.incremental_alter_configs(changes).values():
             changed.result()
+
+
+def _wait_for_leaders(admin: AdminClient, names: set[str]) -> None:
+    """Return once the broker leads every partition: a topic is acknowledged before, and a first message would fail."""
+    deadline = time.monotonic() + process.READY_S
+    while True:
+        known = admin.list_topics(timeout=30).topics
+        led = {
+            name
+            for name in names & known.keys()
+            if known[name].partitions and all(part.leader >= 0 for part in known[name].partitions.values())
+        }
+        if led == names:
+            return
+        if time.monotonic() > deadline:
+            raise TandemError(f"Kafka made topic {min(names - led)} and does not lead it", "see the log of kafka")
+        time.sleep(0.1)
 
 
 def delete_topics(settings: Settings) -> None:

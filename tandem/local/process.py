@@ -22,7 +22,7 @@ _LOG_BYTES = 20 * 1024 * 1024
 """A log longer than this is set aside at the next start; one old log is kept."""
 _SAME_START_S = 1.0
 """Start times closer than this are one process: a recycled pid is younger, a clock step is smaller."""
-_READY_S = 300.0
+READY_S = 300.0
 """A part that is not ready by then hangs; on a busy machine of two cores Airflow took 200."""
 _STRAGGLE_S = 5.0
 """What still runs this long after its server ended is killed."""
@@ -124,7 +124,7 @@ def stop(settings: Settings, name: str) -> bool:
     return bool(members)
 
 
-def wait_until_ready(settings: Settings, name: str, ready: Callable[[], bool], timeout_s: float = _READY_S) -> None:
+def wait_until_ready(settings: Settings, name: str, ready: Callable[[], bool], timeout_s: float = READY_S) -> None:
     """Return once ``ready()``. Raises TandemError with the log's last line when the server ends or takes too long."""
     deadline = time.monotonic() + timeout_s
     while not ready():

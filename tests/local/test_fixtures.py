@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from confluent_kafka import Producer
-from installations import read_all
+from installations import read_all, send
 
 from tandem import database
 from tandem.settings import Settings, settings
@@ -26,7 +25,5 @@ def test_each_test_that_asks_for_it_gets_empty_books(clean_database: Settings, _
 
 @pytest.mark.parametrize("_round", [1, 2])
 def test_each_test_gets_topics_of_its_own(topic_prefix: Settings, _round: int):
-    producer = Producer({"bootstrap.servers": topic_prefix.brokers, "acks": "all"})
-    producer.produce(topic_prefix.topic("order-events"), b"only mine")
-    assert producer.flush(120) == 0
+    send(topic_prefix, "order-events", b"only mine")
     assert read_all(topic_prefix, "order-events") == [b"only mine"]

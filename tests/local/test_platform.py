@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
-from installations import installations, processes_of, read_all, tandem
+from installations import installations, processes_of, read_all, send, tandem
 
 from tandem.local import postgres, process
 from tandem.local.ports import is_free
@@ -36,12 +35,6 @@ def states(own: Settings) -> dict[str, tuple[str, int | None]]:
     return {row["service"]: (row["state"], row["pid"]) for row in rows if row["service"] in PARTS}
 
 
-def send(own: Settings, value: bytes) -> None:
-    producer = Producer({"bootstrap.servers": own.brokers, "enable.idempotence": True})
-    producer.produce("order-events", value)
-    assert producer.flush(120) == 0
-
-
 def test_up_twice_leaves_what_runs_alone(running: Settings):
     before = states(running)
     done = tandem(running, "up", *PARTS)
@@ -60,7 +53,7 @@ def test_up_after_kill_9_of_everything_loses_nothing(running: Settings):
     with postgres.connect_admin(running, "tandem") as admin:
         admin.execute("CREATE TABLE IF NOT EXISTS public.kept (value text)")
         admin.execute("INSERT INTO public.kept VALUES ('a row')")
-    send(running, b"a message")
+    send(running, "order-events", b"a message")
     for victim in processes_of(running):
         victim.send_signal(signal.SIGKILL)
 
