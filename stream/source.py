@@ -24,6 +24,9 @@ Position = tuple[str, int]
 
 _ANSWER_S = 10.0
 _WARN_EVERY_S = 10.0
+_LONGEST_STEP_MS = 300_000
+"""A worker that takes longer over a micro-batch loses its partitions."""
+
 _NEVER = 1 << 63
 # The library's constants for its own error codes are public, if oddly named.
 _END = KafkaError._PARTITION_EOF  # noqa: SLF001 - as said above
@@ -89,6 +92,7 @@ class Source:
             "enable.partition.eof": True,
             "session.timeout.ms": session_ms,
             "heartbeat.interval.ms": session_ms // 3,
+            "max.poll.interval.ms": max(session_ms, _LONGEST_STEP_MS),
             "fetch.queue.backoff.ms": 5,
             # A topic that comes late, as on a broker that has just come up, is found within seconds.
             "topic.metadata.refresh.interval.ms": 5_000,

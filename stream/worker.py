@@ -9,7 +9,7 @@ from threading import Event
 
 import psycopg
 import structlog
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 from stream.session import Session
 from stream.sink import Fenced
@@ -88,6 +88,8 @@ class Worker:
 
 def _raise_if_final(error: Exception) -> None:
     """Only what Postgres or Kafka may recover from is waited for."""
+    if isinstance(error, KafkaException) and error.args[0].code() == KafkaError._INVALID_ARG:  # noqa: SLF001 - public, if oddly named
+        raise TandemError(f"Kafka's client refuses the settings ({error.args[0].str()})", "correct TANDEM_*") from error
     if isinstance(error, TandemError) and not isinstance(error.__cause__, _LOST):
         raise error
 

@@ -147,7 +147,7 @@ def test_a_lost_connection_to_postgres_costs_nothing_but_time(topic_prefix: Sett
 
 
 def test_a_worker_that_is_asked_to_stop_finishes_and_leaves_at_once(topic_prefix: Settings) -> None:
-    patient = topic_prefix.model_copy(update={"session_timeout": timedelta(minutes=30)})
+    patient = topic_prefix.model_copy(update={"session_timeout": timedelta(minutes=20)})
     first = rig.start_worker(patient, "--json")
     try:
         rig.wait_for(lambda: is_owner(patient, first), "the first to own partitions")
@@ -158,7 +158,7 @@ def test_a_worker_that_is_asked_to_stop_finishes_and_leaves_at_once(topic_prefix
         end(first)
     assert first.returncode == 0
     assert '"events": ' in out
-    # Had it not left the group, the half hour of its session would have to pass first.
+    # Had it not left the group, the twenty minutes of its session would have to pass first.
     rig.run_to_end(patient)
     rig.assert_books_are_exact(patient)
 
