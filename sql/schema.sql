@@ -833,7 +833,7 @@ CREATE VIEW serving.revenue_windows AS
     (window_start.window_start + '00:05:00'::interval) AS window_end,
     (sum(order_minutes.revenue_cents))::bigint AS revenue_cents,
     (sum(order_minutes.order_count))::bigint AS order_count,
-    (((((2)::numeric * sum(order_minutes.revenue_cents)) + sum(order_minutes.order_count)) / ((2)::numeric * NULLIF(sum(order_minutes.order_count), (0)::numeric))))::bigint AS avg_order_value_cents
+    (((2 * (sum(order_minutes.revenue_cents))::bigint) + (sum(order_minutes.order_count))::bigint) / (2 * NULLIF((sum(order_minutes.order_count))::bigint, 0))) AS avg_order_value_cents
    FROM speed.order_minutes,
     LATERAL generate_series((order_minutes.pane_start - '00:04:00'::interval), order_minutes.pane_start, '00:01:00'::interval) window_start(window_start)
   GROUP BY window_start.window_start;
