@@ -86,10 +86,13 @@ def test_a_date_that_another_run_works_on_is_refused(
     archived: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.argv", ["order_facts.py", "--date", str(DAY)])
-    with claims.held(archived, [DAY]), pytest.raises(SystemExit) as ended:
+    with database.connect(archived, database.BATCH) as connection:
+        assert not claims.take(connection, [DAY], claims.airflow_holder("nightly", "scheduled__1"))
+    with pytest.raises(SystemExit) as ended:
         job.main("order_facts", lambda asked: None, writes_facts=True)
     assert ended.value.code == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    (told,) = capsys.readouterr().err.splitlines()
+    assert f"{DAY} is being worked on by airflow:nightly:scheduled__1" in told
 
 
 @pytest.mark.spark
