@@ -65,11 +65,15 @@ def write(rows: DataFrame, settings: Settings, dates: Collection[date], mark: st
     wanted = ", ".join(f"DATE '{day}'" for day in sorted(dates))
     (
         rows.select(*COLUMNS)
+        # One file a date, or several for a date that is too large for one task.
+        .hint("rebalance", "business_date")
         .write.format("delta")
         .mode("overwrite")
         .partitionBy("business_date")
         .option("replaceWhere", f"business_date IN ({wanted})")
         .option("userMetadata", mark)
+        # What a figure was made of can be read for as long as the figure stands.
+        .option("delta.logRetentionDuration", "interval 3650 days")
         .save(settings.order_facts)
     )
     history = rows.sparkSession.sql(f"DESCRIBE HISTORY delta.`{settings.order_facts}` LIMIT 20")

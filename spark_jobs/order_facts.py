@@ -20,11 +20,15 @@ from spark_jobs.decode import business_date, decode
 from spark_jobs.dedupe import KEYS, decide
 from spark_jobs.staging import run_of_date
 from spark_jobs.validate import validate
+from tandem.errors import TandemError
 from tandem.events import Decision
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pyspark.sql import DataFrame, SparkSession
 
+    from spark_jobs.runs import Run
     from tandem.settings import Settings
 
 _LIMITS = pa.schema({"business_date": pa.date32(), "partition": pa.int32(), "next_offset": pa.int64()})
@@ -46,35 +50,43 @@ Cuts = dict[date, dict[int, int]]
 def compute(asked: job.Job) -> None:
     """Write the facts of the job's dates, and of earlier ones that are lacking; note the versions with the runs."""
     held = archive.look(asked.settings)
-    own = {run.business_date: runs.cut_offsets(asked.settings, run.run_id) or held.next_offsets for run in asked.runs}
+    own = {run.business_date: _cut(asked.settings, run, held) for run in asked.runs}
     lacking = sorted(day for day in held.dates - facts.dates_held(asked.settings) if day < asked.dates[-1])
     # A date that is built on the way has no cut of its own: it belongs to the last run of the job.
     cuts = {**dict.fromkeys(lacking, own[asked.dates[-1]]), **own}
     asked.say(f"building {len(cuts)} dates from version {held.version} of the archive")
-    events = build(asked.spark, asked.settings, held.version, cuts)
-    rows = events.withColumn("run_id", F.coalesce(run_of_date(asked.runs), F.lit(asked.runs[-1].run_id)))
+    # Kept, so that no condition on what was decoded is pushed down into the decoding and multiplies it.
+    events = decoded(asked.spark, asked.settings, held.version, cuts).persist()
+    decided = decide(
+        validate(_of_dates(events, cuts)),
+        _context(asked.spark, asked.settings, cuts),
+        asked.settings.order_repeat_lookback_days,
+    )
+    rows = decided.withColumn("run_id", F.coalesce(run_of_date(asked.runs), F.lit(asked.runs[-1].run_id)))
     version = facts.write(rows, asked.settings, cuts, mark=" ".join(run.run_id for run in asked.runs))
+    events.unpersist()
     for run in asked.runs:
-        runs.record_facts(
-            asked.settings,
-            run.run_id,
-            archive_version=held.version,
-            facts_version=version,
-            cut=own[run.business_date],
-        )
+        cut = own[run.business_date]
+        runs.record_facts(asked.settings, run.run_id, archive_version=held.version, facts_version=version, cut=cut)
     asked.say(f"version {version} of order_facts holds {asked.dates[0]} to {asked.dates[-1]}")
 
 
-def build(spark: SparkSession, settings: Settings, archive_version: int, cuts: Cuts) -> DataFrame:
-    """The facts of every date of ``cuts`` (facts.COLUMNS but ``run_id``)."""
-    raw = archive.records(spark, settings, archive_version, cuts)
-    decoded = decode(raw, settings.currency)
-    # Kept, so that no condition on what was decoded is pushed down into the decoding and multiplies it.
-    dated = decoded.withColumn(
-        "business_date", business_date(F.col("event_time"), settings.business_timezone)
-    ).persist()
-    events = validate(_of_dates(dated, cuts))
-    return decide(events, _context(spark, settings, cuts), settings.order_repeat_lookback_days)
+def decoded(spark: SparkSession, settings: Settings, archive_version: int, dates: Iterable[date]) -> DataFrame:
+    """EVENT_COLUMNS and ``business_date`` of all records archived under ``dates``, or under none."""
+    events = decode(archive.records(spark, settings, archive_version, dates), settings.currency)
+    return events.withColumn("business_date", business_date(F.col("event_time"), settings.business_timezone))
+
+
+def _cut(settings: Settings, run: Run, held: archive.Archive) -> dict[int, int]:
+    """The offsets of the run's cut, else of all that is archived. Raises TandemError where some is not archived yet."""
+    cut = runs.cut_offsets(settings, run.run_id) or held.next_offsets
+    missing = sum(max(0, offset - held.next_offsets.get(partition, 0)) for partition, offset in cut.items())
+    if missing:
+        raise TandemError(
+            f"the archive lacks {missing} offsets below the cut of {run.business_date}",
+            f"run 'tandem archive --until-cut {run.run_id}'",
+        )
+    return cut
 
 
 def _of_dates(events: DataFrame, cuts: Cuts) -> DataFrame:

@@ -3,7 +3,7 @@
 - ``platform_settings``: Settings of the session; environment and ``settings()`` say the same.
 - ``spark``: one Spark session for all tests, because it takes longer to start than most of them to run.
 - ``postgres``, ``kafka``: these Settings, with the migrated database or the broker running.
-- ``clean_database``: Postgres with all books empty.
+- ``clean_database``, ``clean_module_database``: Postgres with all books empty, before a test or before a whole file.
 - ``topic_prefix``: Settings with fresh topics, consumer group, archive and order_facts of the test's own.
 """
 
@@ -52,6 +52,17 @@ def kafka(platform_settings: Settings) -> Settings:
 
 @pytest.fixture
 def clean_database(postgres: Settings) -> Settings:
+    _empty(postgres)
+    return postgres
+
+
+@pytest.fixture(scope="module")
+def clean_module_database(postgres: Settings) -> Settings:
+    _empty(postgres)
+    return postgres
+
+
+def _empty(postgres: Settings) -> None:
     with local_postgres.connect_admin(postgres, postgres.postgres_database) as admin:
         tables = admin.execute(
             "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
@@ -60,7 +71,6 @@ def clean_database(postgres: Settings) -> Settings:
         filled = [name for (name,) in tables if admin.execute(f"SELECT EXISTS (SELECT FROM {name})").fetchone()[0]]
         if filled:
             admin.execute(f"TRUNCATE {', '.join(filled)} RESTART IDENTITY CASCADE")
-    return postgres
 
 
 @pytest.fixture

@@ -47,9 +47,11 @@ class Computed:
 
 
 @pytest.fixture(scope="module")
-def computed(spark: SparkSession, postgres: Settings, tmp_path_factory: pytest.TempPathFactory) -> Computed:
+def computed(
+    spark: SparkSession, clean_module_database: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Computed:
     folder = tmp_path_factory.mktemp("real")
-    own = postgres.model_copy(
+    own = clean_module_database.model_copy(
         update={"archive_uri": str(folder / "archive"), "order_facts_uri": str(folder / "order_facts")}
     )
     found = lines(FIRST, LAST)

@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 from spark_jobs import order_facts, runs
 from spark_jobs.job import Job
 from tandem import database
+from tandem.errors import TandemError
 from tandem.settings import Settings
 
 pytestmark = [pytest.mark.spark, pytest.mark.integration]
@@ -109,10 +110,10 @@ def new_id(day: date) -> str:
 
 
 @pytest.fixture(scope="module")
-def built(spark: SparkSession, postgres: Settings, tmp_path_factory: pytest.TempPathFactory) -> Built:
+def built(spark: SparkSession, clean_module_database: Settings, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The facts of the 24th at a cut, which must bring those of every date before; one record lies right at the cut."""
     folder = tmp_path_factory.mktemp(f"facts-{uuid4().hex[:6]}")
-    own = postgres.model_copy(
+    own = clean_module_database.model_copy(
         update={"archive_uri": str(folder / "archive"), "order_facts_uri": str(folder / "order_facts")}
     )
     log, expected = shop()
@@ -134,6 +135,13 @@ def test_a_record_at_the_cut_is_not_below_it(built: Built) -> None:
     places = set(built.facts(version=0).select("partition", "offset").rows())
     assert built.after_cut not in places
     assert (built.after_cut[0], built.after_cut[1] - 1) in places
+
+
+def test_a_cut_that_the_archive_has_not_reached_is_refused(built: Built, spark: SparkSession) -> None:
+    run_id = new_id(D24)
+    take_cut(built.settings, run_id, D24, {0: built.after_cut[1] + 4, 1: 2, 2: 1})
+    with pytest.raises(TandemError, match="lacks 3 offsets below the cut"):
+        compute(spark, built.settings, D24, run_id)
 
 
 def test_dates_that_are_lacking_come_with_the_first_run_that_needs_them(built: Built) -> None:
