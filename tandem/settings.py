@@ -68,8 +68,13 @@ class Settings(BaseSettings):
     cut_timeout: timedelta = timedelta(minutes=5)
     """How long a run waits for the speed layer to pass the end of its date before it goes on without."""
 
+    history_retention: timedelta = timedelta(days=400)
+    """How long the rows of a superseded version are kept. Its daily figures, and why it came, are kept for good."""
+
     spark_master: str = "local[2]"
     spark_driver_memory: str = "1g"
+    spark_driver_java_options: str = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+    """A job of one day is mostly start and planning, where a thorough compiler costs more than it gains."""
 
     mail_from: str = "tandem@localhost"
     mail_to: str = "business@localhost"
