@@ -8,10 +8,9 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from stream.types import EPOCH
-from tandem.kpis import CUBES, UNIQUE_CUSTOMERS, Aggregate, Cube, Measure, measures_of
+from tandem.kpis import UNIQUE_CUSTOMERS, Aggregate, Cube, Measure, measures_of
 
 _UTC = pl.Datetime("us", "UTC")
-CUSTOMER_DAYS = "customer_days"
 
 
 def business_date(time: pl.Expr, zone: ZoneInfo) -> pl.Expr:
@@ -39,25 +38,14 @@ def _filled(time: pl.Expr) -> pl.Expr:
     return time.fill_null(EPOCH)
 
 
-def fold(events: pl.DataFrame, lines: pl.DataFrame, zone: ZoneInfo) -> dict[str, pl.DataFrame]:
-    """Deltas by table: every cube's pane table, and ``customer_days``.
-
-    ``events``: the counted ones, typed, with ``row``; ``lines``: items with the ``row`` of their event. Other lines are
-    left out.
-    No order: a partition's cells have one writer at a time, so writers cannot wait for each other in a circle.
-    """
-    rows = {"events": events, "lines": _of_events(lines, events)}
-    deltas = {cube.pane_table: _cells(rows[cube.rows], cube, zone) for cube in CUBES}
-    return {**deltas, CUSTOMER_DAYS: _customer_days(events, zone)}
-
-
-def _of_events(lines: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
-    """LINE_COLUMNS of the lines of these events."""
+def lines_of(events: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
+    """LINE_COLUMNS and ``row`` of the lines of these events; ``lines`` of other events are left out."""
     own = events.select("row", "partition", "offset", "event_type", "event_time", "customer_id")
     return lines.join(own, on="row", how="inner")
 
 
-def _cells(rows: pl.DataFrame, cube: Cube, zone: ZoneInfo) -> pl.DataFrame:
+def cells(rows: pl.DataFrame, cube: Cube, zone: ZoneInfo) -> pl.DataFrame:
+    """Deltas of a cube. ``rows``: the counted events, or their lines."""
     measures = measures_of(cube)
     time = pl.col("event_time")
     keys = ["business_date", "pane_start", *([cube.key] if cube.key else []), "partition"]
@@ -86,7 +74,8 @@ def _total(measure: Measure) -> pl.Expr:
     return pl.when(matches).then(pl.sql_expr(measure.value)).otherwise(0).sum().cast(pl.Int64).alias(measure.name)
 
 
-def _customer_days(events: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:
+def customer_days(events: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:
+    """Deltas of the customers with an order created, by date."""
     keys = ["business_date", UNIQUE_CUSTOMERS.column, "partition"]
     return (
         events.filter(pl.col("event_type") == UNIQUE_CUSTOMERS.event_type)

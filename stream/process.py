@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -11,6 +12,9 @@ import pyarrow as pa
 
 from stream import dedupe, fold
 from stream.decode import decode
+from stream.memory import Memory
+from stream.operators import Batch, Emitted, together
+from stream.registry import OPERATORS
 from stream.types import EPOCH, MICROSECOND, Records, Rules
 from stream.validate import validate
 from tandem import journal
@@ -35,24 +39,30 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class MicroBatch:
-    """What the records come to. ``deltas``: rows to add, by table; ``decided``: every event with its decision."""
+    """What the records come to. ``decided``: every event with its decision; ``emitted``: what the operators write."""
 
     decided: pl.DataFrame
-    deltas: dict[str, pl.DataFrame]
+    emitted: Emitted
     segments: list[Segment]
 
 
-def process(records: Records, states: dict[int, dedupe.PartitionState], rules: Rules) -> MicroBatch:
-    """Decide and fold the next records of their partitions. Changes the states of those partitions.
+def process(records: Records, memories: Mapping[int, Memory], rules: Rules) -> MicroBatch:
+    """Decide and fold the next records of their partitions. Changes the memories of those partitions.
 
     The answer is the same however the log is cut into micro-batches.
     """
     decoded = decode(records, rules.currency)
+    states = {partition: memory.ids for partition, memory in memories.items()}
     decided = _decide(validate(decoded.events), states, rules).with_row_index("row")
     counted = decided.filter(pl.col("decision") == Decision.COUNTED)
-    deltas = fold.fold(counted, decoded.lines, rules.zone)
-    deltas["outcomes"] = fold.outcomes(decided, rules.zone)
-    return MicroBatch(decided, deltas, _segments(decided, states, rules))
+    present = {partition: memories[partition] for partition, _, _ in _runs(decided["partition"])}
+    watermarks_us = {partition: memory.ids.watermark_us for partition, memory in present.items()}
+    batch = Batch(counted, fold.lines_of(counted, decoded.lines), decided, watermarks_us)
+    emitted = together(
+        of.fold(batch, {partition: memory.states[of.name] for partition, memory in present.items()}, rules)
+        for of in OPERATORS
+    )
+    return MicroBatch(decided, emitted, _segments(decided, states, rules))
 
 
 def _decide(events: pl.DataFrame, states: dict[int, dedupe.PartitionState], rules: Rules) -> pl.DataFrame:

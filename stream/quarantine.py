@@ -11,6 +11,7 @@ import msgspec
 import polars as pl
 
 from stream.fold import business_date
+from stream.operators import MESSAGES
 from stream.types import Records, Rules
 from tandem.events import Decision
 from tandem.topics import DATA_QUALITY_ALERTS, ORDER_EVENTS, QUARANTINED_DATA
@@ -47,18 +48,8 @@ class Quarantined:
         return tuple(getattr(self, name) for name in self.__slots__)
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A row of the outbox. ``dedupe_id`` is deterministic and goes out as the header ``message_id``."""
-
-    dedupe_id: str
-    topic: str
-    key: bytes
-    value: bytes
-
-    def row(self) -> tuple[Any, ...]:
-        """The columns of ``speed.outbox`` that are written."""
-        return self.dedupe_id, self.topic, self.key, self.value
+_Message = tuple[str, str, bytes, bytes]
+"""A row of MESSAGES."""
 
 
 def of_orders(decided: pl.DataFrame, records: Records, rules: Rules) -> list[Quarantined]:
@@ -78,22 +69,23 @@ def of_orders(decided: pl.DataFrame, records: Records, rules: Rules) -> list[Qua
     ]
 
 
-def messages(quarantined: Iterable[Quarantined]) -> list[Message]:
-    """What is announced: every record by itself, and one alert per partition and reason of the micro-batch."""
+def messages(quarantined: Iterable[Quarantined]) -> pl.DataFrame:
+    """What is announced, as MESSAGES: every record by itself, one alert per partition and reason of the micro-batch."""
     records = list(quarantined)
     alerts: dict[tuple[str, int, str], list[Quarantined]] = {}
     for record in records:
         for reason in record.reasons:
             alerts.setdefault((record.topic, record.partition, reason), []).append(record)
-    return [_message(record) for record in records] + [_alert(reason, of) for (_, _, reason), of in alerts.items()]
+    rows = [_message(record) for record in records] + [_alert(reason, of) for (_, _, reason), of in alerts.items()]
+    return pl.DataFrame(rows, schema=MESSAGES, orient="row")
 
 
-def _message(record: Quarantined) -> Message:
+def _message(record: Quarantined) -> _Message:
     facts = asdict(record) | {"key": _readable(record.key), "value": _readable(record.value)}
     encoded = msgspec.json.encode(facts)
     if len(encoded) > _MESSAGE_BYTES:
         encoded = msgspec.json.encode(facts | {"key": None, "value": None, "value_bytes": len(record.value or b"")})
-    return Message(f"quarantine:{record.address}", QUARANTINED_DATA, record.address.encode(), encoded)
+    return (f"quarantine:{record.address}", QUARANTINED_DATA, record.address.encode(), encoded)
 
 
 def _readable(raw: bytes | None) -> str | None:
@@ -101,7 +93,7 @@ def _readable(raw: bytes | None) -> str | None:
     return None if raw is None else raw.decode("utf-8", errors="replace")
 
 
-def _alert(reason: str, records: list[Quarantined]) -> Message:
+def _alert(reason: str, records: list[Quarantined]) -> _Message:
     first = records[0]
     facts = {
         "reason": reason,
@@ -112,4 +104,4 @@ def _alert(reason: str, records: list[Quarantined]) -> Message:
         "last_offset": records[-1].offset,
         "first_kafka_time": first.kafka_time,
     }
-    return Message(f"alert:{first.address}:{reason}", DATA_QUALITY_ALERTS, reason.encode(), msgspec.json.encode(facts))
+    return (f"alert:{first.address}:{reason}", DATA_QUALITY_ALERTS, reason.encode(), msgspec.json.encode(facts))

@@ -10,13 +10,14 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
 import structlog
 
-from stream import corrections, quarantine, sink
-from stream.dedupe import PartitionState
+from stream import corrections, quarantine, sink, tables
+from stream.memory import Memory, restore
+from stream.operators import Emitted
 from stream.outbox import Relay
 from stream.process import MicroBatch, process
-from stream.restore import restore
 from stream.source import Polled, Position, Source
 from stream.stats import StatsState
 from stream.types import Rules
@@ -35,7 +36,7 @@ class HeldState:
 
     epoch: int
     next_offset: int
-    memory: PartitionState
+    memory: Memory
 
 
 class Session:
@@ -47,6 +48,8 @@ class Session:
         self._held: dict[Position, HeldState] = {}
         self._relayed_at = -_RELAY_EVERY_S
         self._connection = sink.connect(settings)
+        # Apart from the commits: what operators look up must not wait for a transaction, nor be part of one.
+        self._reader = database.connect(settings, database.SPEED, autocommit=True, options="-c TimeZone=UTC")
         self._relay = Relay(settings)
         self._source = Source(settings, self._granted, self._taken)
 
@@ -55,6 +58,7 @@ class Session:
         try:
             self._source.close()
         finally:
+            self._reader.close()
             self._connection.close()
 
     def step(self) -> int:
@@ -84,14 +88,14 @@ class Session:
         adjustments, refused = corrections.apply(polled.corrections)
         if batch:
             refused += quarantine.of_orders(batch.decided, polled.orders, self._rules)
+        emitted = batch.emitted if batch else Emitted()
         rows = {
-            "journal": _journal_rows(moves, batch),
-            "adjustments": adjustments,
-            "quarantine": [record.row() for record in refused],
-            "outbox": [message.row() for message in quarantine.messages(refused)],
+            tables.JOURNAL: _journal_rows(moves, batch),
+            tables.ADJUSTMENTS: adjustments,
+            tables.QUARANTINE: [record.row() for record in refused],
         }
-        frames = {table: frame for table, frame in (batch.deltas if batch else {}).items() if frame.height}
-        sink.commit(self._connection, sink.Writes(moves, frames, {name: of for name, of in rows.items() if of}))
+        messages = pl.concat([quarantine.messages(refused), emitted.messages])
+        sink.commit(self._connection, sink.Writes(moves, {**emitted.frames, tables.OUTBOX: messages}, rows))
         for move in moves:
             self._held[move.topic, move.partition].next_offset = move.new_offset
         self._note(batch, len(adjustments))
@@ -151,9 +155,9 @@ class Session:
         claim = sink.claim(self._connection, topic, partition, low, self._worker)
         if not low <= claim.next_offset <= high:  # or the worker before went on in between
             self._source.check(position, claim.next_offset)
-        memory = PartitionState()
+        memory = Memory()
         if topic == ORDER_EVENTS:
-            memory = restore(self._connection, topic, partition, claim.watermark, self._rules.dedupe_horizon)
+            memory = restore(self._reader, topic, partition, claim.watermark, self._rules)
         return HeldState(claim.epoch, claim.next_offset, memory)
 
     def _taken(self, positions: list[Position]) -> None:

@@ -7,72 +7,25 @@ what its successor waits for longer than ``idle_in_transaction_session_timeout``
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from io import BytesIO
 from typing import Any
 
 import polars as pl
 import psycopg
 from psycopg import sql
 
+from stream.encode import as_csv
+from stream.registry import OPERATORS
+from stream.tables import OWN, Table
 from tandem import database
 from tandem.errors import TandemError
 from tandem.settings import Settings
 
-_UTC_TEXT = "%Y-%m-%d %H:%M:%S%.6f+00"
-_ROW_TABLES = {
-    "journal": (
-        ("topic", "text"),
-        ("partition", "int4"),
-        ("first_offset", "int8"),
-        ("next_offset", "int8"),
-        ("events", "int4"),
-        ("min_business_date", "date"),
-        ("max_business_date", "date"),
-        ("max_accepted_time", "timestamptz"),
-        ("watermark_before", "timestamptz"),
-        ("watermark_after", "timestamptz"),
-        ("epoch", "int8"),
-        ("rule_version", "text"),
-        ("segment", "bytea"),
-    ),
-    "quarantine": (
-        ("topic", "text"),
-        ("partition", "int4"),
-        ("offset", "int8"),
-        ("kafka_time", "timestamptz"),
-        ("key", "bytea"),
-        ("value", "bytea"),
-        ("reasons", "text[]"),
-        ("event_id", "text"),
-        ("event_type", "text"),
-        ("event_time", "timestamptz"),
-        ("order_id", "text"),
-        ("customer_id", "text"),
-        ("business_date", "date"),
-    ),
-    "adjustments": (
-        ("correction_id", "text"),
-        ("business_date", "date"),
-        ("cube", "text"),
-        ("cell_start", "timestamptz"),
-        ("key", "text"),
-        ("measure", "text"),
-        ("delta", "int8"),
-        ("stream_value", "int8"),
-        ("batch_value", "int8"),
-        ("run_id", "text"),
-        ("reverses", "text"),
-        ("partition", "int4"),
-        ("offset", "int8"),
-    ),
-    "outbox": (("dedupe_id", "text"), ("topic", "text"), ("key", "bytea"), ("value", "bytea")),
-}
-"""Tables that are written row by row, with the columns that are not left to their defaults."""
-
+TABLES = (*OWN, *(table for operator in OPERATORS for table in operator.tables))
 _queries = database.queries("speed")
+_statements = database.queries("sink", tables=TABLES)
 
 
 class Fenced(Exception):  # noqa: N818 - it is what happened, and no fault
@@ -102,11 +55,11 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Writes:
-    """All that one transaction writes. ``frames``: deltas by table; ``rows``: tuples by table, as in _ROW_TABLES."""
+    """All that one transaction writes. ``frames``: many rows; ``rows``: few, tuples in the order of the columns."""
 
     moves: Sequence[Move]
-    frames: dict[str, pl.DataFrame] = field(default_factory=dict)
-    rows: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
+    frames: Mapping[Table, pl.DataFrame] = field(default_factory=dict)
+    rows: Mapping[Table, list[tuple[Any, ...]]] = field(default_factory=dict)
 
 
 def connect(settings: Settings) -> psycopg.Connection[Any]:
@@ -115,7 +68,7 @@ def connect(settings: Settings) -> psycopg.Connection[Any]:
     options = f"-c idle_in_transaction_session_timeout={timeout_ms} -c TimeZone=UTC"
     connection = database.connect(settings, database.SPEED, autocommit=True, options=options)
     try:
-        connection.execute(_queries.create_incoming)
+        connection.execute(_statements.create_incoming)
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
         connection.close()
         raise TandemError(f"database '{settings.postgres_database}' has no tables yet", "run 'tandem up'") from error
@@ -134,34 +87,31 @@ def claim(connection: psycopg.Connection[Any], topic: str, partition: int, start
 def commit(connection: psycopg.Connection[Any], writes: Writes) -> None:
     """Write it all and move the offsets, or nothing. Raises Fenced where a partition is no longer this worker's."""
     with connection.transaction(), connection.cursor() as cursor:
-        for table, frame in writes.frames.items():
-            _send_frame(cursor, table, frame)
-        for table, rows in writes.rows.items():
-            _send_rows(cursor, table, rows)
+        sent = {table for table in TABLES if _send(cursor, table, writes.frames.get(table), writes.rows.get(table, ()))}
         _advance(cursor, writes.moves)
         with connection.pipeline():
-            for table in (*writes.frames, *writes.rows):
-                cursor.execute(getattr(_queries, f"write_{table}"))
+            for table in TABLES:
+                if table in sent:
+                    cursor.execute(getattr(_statements, f"write_{table.incoming}"))
 
 
-def _send_frame(cursor: psycopg.Cursor[Any], table: str, frame: pl.DataFrame) -> None:
-    buffer = BytesIO()
-    frame.write_csv(buffer, include_header=False, quote_style="non_numeric", datetime_format=_UTC_TEXT)
-    with cursor.copy(_copy(table, frame.columns, "csv")) as copy:
-        copy.write(buffer.getbuffer())
+def _send(
+    cursor: psycopg.Cursor[Any], table: Table, frame: pl.DataFrame | None, rows: Sequence[tuple[Any, ...]]
+) -> bool:
+    """Whether there was anything to send."""
+    if frame is not None and frame.height:
+        with cursor.copy(_copy(table, "csv")) as copy:
+            copy.write(as_csv(frame.select(table.columns)))
+    if rows:
+        with cursor.copy(_copy(table, "text")) as copy:
+            for row in rows:
+                copy.write_row(row)
+    return bool(rows) or (frame is not None and frame.height > 0)
 
 
-def _send_rows(cursor: psycopg.Cursor[Any], table: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    columns = _ROW_TABLES[table]
-    with cursor.copy(_copy(table, [name for name, _ in columns], "binary")) as copy:
-        copy.set_types([kind for _, kind in columns])
-        for row in rows:
-            copy.write_row(row)
-
-
-def _copy(table: str, columns: Sequence[str], form: str) -> sql.Composed:
+def _copy(table: Table, form: str) -> sql.Composed:
     return sql.SQL("COPY {} ({}) FROM STDIN (FORMAT {})").format(
-        sql.Identifier(f"incoming_{table}"), sql.SQL(", ").join(map(sql.Identifier, columns)), sql.SQL(form)
+        sql.Identifier(table.incoming), sql.SQL(", ").join(map(sql.Identifier, table.columns)), sql.SQL(form)
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -60,10 +60,13 @@ def render(template: str, **values: object) -> str:
 
 
 @cache
-def queries(layer: str) -> SimpleNamespace:
-    """The queries of ``sql/queries/<layer>.sql`` (or .sql.jinja), each block after ``-- name: x`` an attribute."""
+def queries(layer: str, **declared: Hashable) -> SimpleNamespace:
+    """The queries of ``sql/queries/<layer>.sql`` (or .sql.jinja), each block after ``-- name: x`` an attribute.
+
+    ``declared``: what a template needs besides the declarations of the KPIs.
+    """
     plain = _SQL / "queries" / f"{layer}.sql"
-    text = plain.read_text(encoding="utf-8") if plain.exists() else render(f"queries/{layer}.sql.jinja")
+    text = plain.read_text(encoding="utf-8") if plain.exists() else render(f"queries/{layer}.sql.jinja", **declared)
     parts = _NAME.split(text)
     return SimpleNamespace(**dict(zip(parts[1::2], (body.strip() for body in parts[2::2]), strict=True)))
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from stream import fold
 from stream.decode import decode
 from tandem import database
+from tandem.kpis import CUBES
 from tandem.settings import Settings
 
 ZONES = (
@@ -59,12 +60,14 @@ def test_cells_are_those_of_books_kept_by_hand_in_any_time_zone(payloads: list[d
     zone = ZoneInfo(name)
     values = [orders.encode(payload) for payload in payloads]
     decoded = decode(orders.records(values), "USD")
-    deltas = fold.fold(decoded.events.with_row_index("row"), decoded.lines, zone)
+    events = decoded.events.with_row_index("row")
+    rows = {"events": events, "lines": fold.lines_of(events, decoded.lines)}
+    deltas = {cube.pane_table: fold.cells(rows[cube.rows], cube, zone) for cube in CUBES}
     wanted = day_book.kept(map(oracle.read, values), zone)
     assert cells(deltas["order_minutes"], ["business_date", "pane_start"]) == wanted.of("order_minutes")
     assert cells(deltas["product_hours"], ["business_date", "pane_start", "product_id"]) == wanted.of("product_hours")
     assert cells(deltas["category_hours"], ["business_date", "pane_start", "category"]) == wanted.of("category_hours")
-    assert cells(deltas["customer_days"], ["business_date", "customer_id"]) == {
+    assert cells(fold.customer_days(events, zone), ["business_date", "customer_id"]) == {
         key: dict(cell) for key, cell in wanted.customers.items()
     }
 

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.dedupe import NO_WATERMARK, PartitionState
+from stream.memory import Memory
 from stream.process import MicroBatch, process
 from stream.types import Records, Rules
 from tandem import journal
@@ -58,10 +59,10 @@ class Totals:
     journal: list[pl.DataFrame] = field(default_factory=lambda: [journal.ROWS])
 
     def add(self, batch: MicroBatch) -> None:
-        for table, frame in batch.deltas.items():
-            for row in frame.iter_rows(named=True):
-                key = tuple(row.pop(name) for name in KEYS[table])
-                self.cells[table][key].update(row)
+        for table, frame in batch.emitted.frames.items():
+            for row in frame.iter_rows(named=True) if table.name in KEYS else ():
+                key = tuple(row.pop(name) for name in KEYS[table.name])
+                self.cells[table.name][key].update(row)
         self.journal += [journal.decode(segment.content, segment.partition) for segment in batch.segments]
 
     def rows(self) -> pl.DataFrame:
@@ -88,7 +89,7 @@ def remembered(rows: pl.DataFrame, partition: int) -> PartitionState:
 
 
 def process_in_cuts(records: Records, data: st.DataObject | None, *, restart: bool) -> Totals:
-    totals, states = Totals(), {partition: PartitionState() for partition in range(PARTITIONS)}
+    totals, memories = Totals(), {partition: Memory() for partition in range(PARTITIONS)}
     ends = Counter(records.partitions)
     done = dict.fromkeys(range(PARTITIONS), 0)
     while any(done[partition] < ends[partition] for partition in done):
@@ -97,8 +98,8 @@ def process_in_cuts(records: Records, data: st.DataObject | None, *, restart: bo
             upto = {p: ends[p] for p in done}
         part = part_of(records, done, upto)
         if restart:
-            states = {partition: remembered(totals.rows(), partition) for partition in states}
-        totals.add(process(part, states, RULES))
+            memories = {partition: Memory(remembered(totals.rows(), partition)) for partition in memories}
+        totals.add(process(part, memories, RULES))
         done = upto
     return totals
 
@@ -157,8 +158,8 @@ def test_journal_and_panes_say_the_same(log: list[tuple[int, bytes | None]]) -> 
 
 def one_by_one(*payloads: dict[str, Any]) -> list[str]:
     """Decisions for these events of one partition."""
-    state = {0: PartitionState()}
-    batch = process(orders.records([orders.encode(payload) for payload in payloads]), state, RULES)
+    memory = {0: Memory()}
+    batch = process(orders.records([orders.encode(payload) for payload in payloads]), memory, RULES)
     return batch.decided["decision"].to_list()
 
 
@@ -179,5 +180,5 @@ def test_a_release_from_quarantine_counts_once_however_often_it_comes() -> None:
 
 def test_warnings_are_kept_with_an_event_that_counts() -> None:
     payload = orders.order("a", at(1), orders.line("p", 100), customer_email="nobody")
-    batch = process(orders.records([orders.encode(payload)]), {0: PartitionState()}, RULES)
+    batch = process(orders.records([orders.encode(payload)]), {0: Memory()}, RULES)
     assert batch.decided.select("decision", "reasons").row(0) == ("counted", "INVALID_EMAIL_FORMAT")

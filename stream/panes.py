@@ -1,0 +1,55 @@
+"""panes: the cells of the declared cubes, the customers of each date, and the count of every decision. No memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+import psycopg
+
+from stream import fold
+from stream.operators import Batch, Emitted
+from stream.tables import Merge, Table, merging
+from stream.types import Rules
+from tandem.kpis import CUBES, UNIQUE_CUSTOMERS, Cube, measures_of
+
+
+def _pane_table(cube: Cube) -> Table:
+    keys = ("pane_start", *([cube.key] if cube.key else []), "partition")
+    measures = merging(Merge.ADD, *(measure.name for measure in measures_of(cube)))
+    return Table(cube.pane_table, keys, (("business_date", Merge.KEEP), *measures))
+
+
+PANES = {cube.name: _pane_table(cube) for cube in CUBES}
+CUSTOMER_DAYS = Table(
+    "customer_days",
+    ("business_date", UNIQUE_CUSTOMERS.column, "partition"),
+    merging(Merge.ADD, "order_count", "revenue_cents"),
+)
+OUTCOMES = Table("outcomes", ("pane_start", "partition", "decision", "reason"), merging(Merge.ADD, "events"))
+
+
+class Panes:
+    """The operator of ``tandem.kpis``: what reconciliation compares."""
+
+    name = "panes"
+    tables = (*PANES.values(), CUSTOMER_DAYS, OUTCOMES)
+
+    def empty(self) -> None:
+        """Nothing is remembered."""
+
+    def restore(self, reader: psycopg.Connection[Any], partition: int, watermark: datetime, rules: Rules) -> None:
+        """Nothing is remembered."""
+
+    def fold(self, batch: Batch, states: Mapping[int, Any], rules: Rules) -> Emitted:
+        """Deltas to add.
+
+        No order: a partition's cells have one writer at a time, so writers cannot wait for each other in a circle.
+        """
+        rows = {"events": batch.events, "lines": batch.lines}
+        frames = {PANES[cube.name]: fold.cells(rows[cube.rows], cube, rules.zone) for cube in CUBES}
+        customers = {CUSTOMER_DAYS: fold.customer_days(batch.events, rules.zone)}
+        outcomes: dict[Table, pl.DataFrame] = {OUTCOMES: fold.outcomes(batch.decided, rules.zone)}
+        return Emitted(frames | customers | outcomes)
