@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any
 
 import typer
+from typer._click.exceptions import UsageError  # Typer names it nowhere else, and shows it in a box of five lines
 from typer.core import TyperGroup
 from typer.main import get_command
 
@@ -76,11 +77,27 @@ class LazyGroup(TyperGroup):
             return super().invoke(ctx)
         except TandemError as error:
             _complain(str(error))
+        except UsageError as error:
+            _complain_of_usage(error, ctx)
         except ValueError as error:
             if not (first := _invalid_setting(error)):
                 raise
             _complain(f"TANDEM_{str(first['loc'][0]).upper()}: {first['msg']}: correct it or leave it unset")
         raise typer.Exit(2)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the options before the sub-command. Exits with 2 where there is no such option."""
+        try:
+            return super().parse_args(ctx, args)
+        except UsageError as error:
+            _complain_of_usage(error, ctx)
+        raise typer.Exit(2)
+
+
+def _complain_of_usage(error: UsageError, ctx: Any) -> None:
+    said = error.format_message().replace("Value error, ", "").rstrip(".")
+    if said:  # a group without a command has no message: it has shown its help
+        _complain(f"{said[:1].lower()}{said[1:]}: see '{(error.ctx or ctx).command_path} --help'")
 
 
 def _invalid_setting(error: ValueError) -> Any:

@@ -64,8 +64,31 @@ def test_the_version_is_the_package_s():
     assert runner.invoke(app, ["--version"]).stdout == f"tandem {__version__}\n"
 
 
-def test_an_unknown_command_is_a_usage_error():
-    assert runner.invoke(app, ["explode"]).exit_code == 2
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ("explode", "no such command 'explode': see 'tandem --help'"),
+        ("--loud", "no such option: --loud: see 'tandem --help'"),
+        ("status --loud", "no such option: --loud: see 'tandem status --help'"),
+        ("kpi", "missing option '--date': see 'tandem kpi --help'"),
+        (
+            "kpi --date 2017-12-23 --layer cake",
+            "invalid value for '--layer': 'cake' is not one of 'speed', 'batch', 'serving': see 'tandem kpi --help'",
+        ),
+        ("corrections explode", "no such command 'explode': see 'tandem corrections --help'"),
+    ],
+)
+def test_a_command_line_that_is_wrong_is_told_so_in_one_line(asked: str, answer: str):
+    result = runner.invoke(app, asked.split(), prog_name="tandem")
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"tandem: {answer}\n")
+
+
+@pytest.mark.parametrize("asked", [[], ["corrections"]])
+def test_a_group_without_a_command_shows_its_help_and_no_complaint(asked: list[str]):
+    result = runner.invoke(app, asked, prog_name="tandem")
+    assert result.exit_code == 2
+    assert "Commands" in result.output or "Local parts" in result.output
+    assert "tandem: " not in result.output
 
 
 def test_an_unknown_part_is_named_with_those_there_are():
