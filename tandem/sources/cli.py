@@ -15,13 +15,14 @@ from typing import Annotated
 import msgspec
 import typer
 
+from tandem import clock
 from tandem.errors import TandemError
 from tandem.settings import Settings, settings
 from tandem.sources import show
 from tandem.sources.completejourney import NAME, completejourney
 from tandem.sources.faults import FaultPlan, load_faults
 from tandem.sources.labels import by_kind, write_labels
-from tandem.sources.lines import Source
+from tandem.sources.lines import Source, span
 from tandem.sources.mapping import load_mapping
 from tandem.sources.own_data import OwnData, open_file
 from tandem.sources.planning import plan_replay
@@ -104,7 +105,7 @@ class ReplayOrder:
             if self.mapping:
                 raise TandemError(f"'{NAME}' needs no mapping", "leave --mapping out")
             orders: Source = completejourney(self.first, self.last, config)
-            yield self._not_empty(orders)
+            yield self._not_empty(orders, completejourney(None, None, config), config)
             return
         if self.mapping is None:
             raise TandemError(
@@ -116,7 +117,7 @@ class ReplayOrder:
             with show.working(f"reading {self.source}"):
                 own = stack.enter_context(open_file(Path(self.source), mapping, self.first, self.last, config))
             self._report(own)
-            yield self._not_empty(own)
+            yield self._not_empty(own, own.whole(), config)
 
     def preview(self, orders: Source, config: Settings) -> None:
         """Show what would be sent."""
@@ -148,10 +149,13 @@ class ReplayOrder:
         if done.interrupted:
             raise typer.Exit(INTERRUPTED)
 
-    def _not_empty(self, orders: Source) -> Source:
+    def _not_empty(self, orders: Source, whole: Source, config: Settings) -> Source:
+        """The source itself. Raises TandemError with the dates of the ``whole`` where the chosen ones have nothing."""
         if orders.size() == 0:
             days = " to ".join(str(day) for day in (self.first, self.last) if day)
-            raise TandemError(f"{self.source} has no orders of {days or 'any date'}", "see --from and --to")
+            there = [str(clock.business_date(end, config.zone)) for end in span(whole)]
+            remedy = f"it has those of {' to '.join(there)}" if there else "send another file"
+            raise TandemError(f"{self.source} has no orders of {days or 'any date'}", remedy)
         return orders
 
     def _report(self, orders: OwnData) -> None:
@@ -184,7 +188,7 @@ def _pace(rate: str) -> float | None:
     except ValueError:
         pace = 0.0
     if not (pace > 0 and math.isfinite(pace)):
-        raise TandemError(f"--rate {rate} is neither 'max' nor a number of events a second")
+        raise TandemError(f"--rate {rate} is neither 'max' nor a number of events a second", "give 50, for example")
     return pace
 
 

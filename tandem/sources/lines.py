@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
 from typing import Protocol
 
 import polars as pl
 
-from tandem.sources.payloads import Item, Payload, SourceEvent, amount, timestamp
+from tandem.sources.payloads import Item, Payload, SourceEvent, amount, instant, timestamp
 
 CHUNK_LINES = 100_000
 """Lines turned into events at a time; bounds the memory of a replay."""
@@ -45,6 +46,12 @@ class Source(Protocol):
 
     def frames(self) -> Iterator[pl.DataFrame]:
         """The lines in the form of LINE_SCHEMA, by event time, then event id; can be read again from the start."""
+
+
+def span(source: Source) -> tuple[datetime, ...]:
+    """The times of the source's first and last event; empty where it has none."""
+    ends = [frame["at_us"][place] for frame in source.frames() if not frame.is_empty() for place in (0, -1)]
+    return (instant(ends[0]), instant(ends[-1])) if ends else ()
 
 
 def whole_events(frames: Iterable[pl.DataFrame]) -> Iterator[tuple[pl.DataFrame, pl.Series]]:

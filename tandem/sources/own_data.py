@@ -6,7 +6,7 @@ import csv
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -55,6 +55,10 @@ class OwnData:
     def size(self) -> int:
         """Number of events."""
         return int(self._rows("size", **self._range)[0][0])
+
+    def whole(self) -> OwnData:
+        """The same file without bounds on its dates."""
+        return replace(self, start_us=-_END_OF_TIME_US, end_us=_END_OF_TIME_US)
 
     def frames(self) -> Iterator[pl.DataFrame]:
         """The lines in portions."""

@@ -84,7 +84,11 @@ def test_strict_stops_at_unreadable_rows_before_anything_is_sent(tmp_path: Path)
         ([SHOP[0]], "give --mapping FILE.toml"),
         (["completejourney", *SHOP[1:]], "needs no mapping"),
         (["completejourney", "--from", "2017-02-01", "--to", "2017-01-01"], "is after --to"),
-        (["completejourney", "--from", "2019-01-01", "--to", "2019-01-02"], "no orders of 2019-01-01 to 2019-01-02"),
+        (["completejourney", "--from", "2019-01-01", "--to", "2019-01-02"], "it has those of 2017-01-01 to 2018-01-01"),
+        (
+            ["examples/shop.csv", "--mapping", "examples/shop.toml", "--to", "2019-01-01"],
+            "it has those of 2024-06-03 to 2024-06-04",
+        ),
         ([*THREE_DAYS, "--rate", "fast"], "--rate fast is neither 'max' nor a number"),
         ([*THREE_DAYS, "--rate", "-1"], "--rate -1 is neither"),
         ([*THREE_DAYS, "--faults", "none.toml"], "cannot read none.toml"),
