@@ -104,6 +104,7 @@ def reconcile(
     if bool(date) == bool(first and last) or bool(first) != bool(last):
         raise TandemError("which dates?", "give --date, or both --from and --to")
     start, end = business_date.entered_range(date or first, date or last)
+    business_date.require_ended(end, now=datetime.now(UTC), zone=settings().zone)
     outcomes, documents = [], []
     for day in clock.days(start, end):
         outcome = reconciling.run(settings(), day, dry_run=dry_run)
