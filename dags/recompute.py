@@ -29,16 +29,20 @@ def claim(params: dict[str, Any], **context: Any) -> PokeReturnValue:
 
 
 @task
-def prepare(dates: list[str]) -> list[str]:
+def prepare(dates: list[str], **context: Any) -> list[str]:
     """Fix the offsets at which each date is compared, and wait for the archive to hold everything below. Returns the
     arguments of the Spark application.
     """
     from datetime import date
 
-    from spark_jobs import cli
+    from spark_jobs import cli, runs
     from tandem.settings import settings
 
-    return cli.arguments(cli.prepare(settings(), [date.fromisoformat(day) for day in dates]))
+    run, days = context["dag_run"], [date.fromisoformat(day) for day in dates]
+    opened = cli.prepare(
+        settings(), days, kind=runs.Kind.RECOMPUTE, reason=run.run_id, requested_by=run.triggering_user_name
+    )
+    return cli.arguments(opened)
 
 
 @task

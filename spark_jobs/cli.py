@@ -45,7 +45,8 @@ def batch(
     for each in dates:
         business_date.require_ended(each, now=datetime.now(UTC), zone=config.zone)
     with claims.held(config, dates):
-        opened = prepare(config, dates)
+        kind = runs.Kind.TRIAL if no_publish else runs.Kind.RECOMPUTE
+        opened = prepare(config, dates, kind=kind, reason="tandem batch", requested_by=getpass.getuser())
         submit(config, "batch", arguments(opened))
         made = [_finish(config, run, publishes=not no_publish) for run in opened]
     if as_json:
@@ -54,8 +55,10 @@ def batch(
         raise TandemError(f"{len(failed)} of {len(made)} dates were not published", failed[0])
 
 
-def prepare(config: Settings, dates: Sequence[date]) -> tuple[Run, ...]:
-    """A run with a cut for each date, and an archive that holds everything below all cuts."""
+def prepare(
+    config: Settings, dates: Sequence[date], *, kind: str, reason: str, requested_by: str | None
+) -> tuple[Run, ...]:
+    """A run with a cut for each date, and an archive that holds everything below all cuts; see ``runs.open_run``."""
     wait: dict[str, str] = {}
     opened = []
     for day in dates:
@@ -65,7 +68,7 @@ def prepare(config: Settings, dates: Sequence[date]) -> tuple[Run, ...]:
         if not taken["comparable"]:
             _say(f"{day}: cannot be compared with the stream ({taken['reason']})")
             wait = {"TANDEM_CUT_TIMEOUT": "PT0S"}  # it was waited for once
-        opened.append(runs.open_run(config, run_id, day, reason="tandem batch", requested_by=getpass.getuser()))
+        opened.append(runs.open_run(config, run_id, day, kind=kind, reason=reason, requested_by=requested_by))
     _say("waiting for the archive")
     # The cut that was taken last is the furthest.
     _tandem(config, "archive", "--until-cut", opened[-1].run_id)
@@ -94,7 +97,8 @@ def _finish(config: Settings, run: Run, *, publishes: bool) -> dict[str, Any]:
     versions = ", ".join(f"{view} version {version}" for view, version in made["published"].items())
     _say(f"{run.business_date}: {versions or 'computed, not published'}")
     if not publishes:
-        _say(difference(config, run, "daily_metrics"))
+        for view in publish.VIEWS:
+            typer.echo(difference(config, run, view), err=True)
     return made
 
 

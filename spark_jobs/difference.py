@@ -32,7 +32,7 @@ def difference(settings: Settings, run: Run, view: str) -> str:
             lines = _kpis(connection, settings, run.run_id, published)
         else:
             lines = [_rows(connection, table, run.run_id, published) for table in TABLES[view]]
-    return "\n".join([title, *lines, "publish it with --publish"])
+    return "\n".join([title, *lines])
 
 
 def _kpis(connection: psycopg.Connection[Any], settings: Settings, run_id: str, published: str) -> list[str]:

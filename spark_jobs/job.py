@@ -9,6 +9,7 @@ Exit status 0; 2 with one line on stderr where a person can act on it.
 from __future__ import annotations
 
 import argparse
+import getpass
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -129,7 +130,8 @@ def _open_runs(config: Settings, name: str, asked: Asked, *, writes_facts: bool)
     for day in asked.dates:
         run_id = runs.new_run_id(day, datetime.now(UTC))
         source = None if writes_facts else _facts_of(config, day)
-        run = runs.open_run(config, run_id, day, kind=runs.RECOMPUTE, reason=f"{name} by hand")
+        kind = runs.Kind.RECOMPUTE if asked.publish else runs.Kind.TRIAL
+        run = runs.open_run(config, run_id, day, kind=kind, reason=f"{name} by hand", requested_by=getpass.getuser())
         if source is not None:
             runs.adopt_facts(config, run, source)
         opened.append(run)
@@ -172,6 +174,8 @@ def _show(config: Settings, opened: tuple[Run, ...], views: tuple[str, ...]) -> 
     for run in opened:
         for view in views:
             print(difference(config, run, view))
+    if views:
+        print("publish it with --publish")
 
 
 def _span(dates: tuple[date, ...]) -> str:

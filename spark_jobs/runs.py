@@ -6,6 +6,7 @@ import json
 import secrets
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from tandem import __version__, database, topics
@@ -17,8 +18,20 @@ if TYPE_CHECKING:
 
     from tandem.settings import Settings
 
-RECOMPUTE = "recompute"
-"""Kind of a run that was made by hand on facts that were there."""
+
+class Kind(StrEnum):
+    """Why a run was made. A run of another start than these has Airflow's word for it."""
+
+    SCHEDULED = "scheduled"
+    """The nightly run of the day before."""
+    MANUAL = "manual"
+    """The nightly run, started by a person."""
+    BACKFILL = "backfill"
+    """The nightly run of a past date, one of a range."""
+    RECOMPUTE = "recompute"
+    """A person had it computed again."""
+    TRIAL = "trial"
+    """Computed to look at, not to publish: it decides nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +56,18 @@ def open_run(
     run_id: str,
     business_date: date,
     *,
-    kind: str = "manual",
+    kind: str = Kind.MANUAL,
     reason: str = "",
     requested_by: str | None = "",
 ) -> Run:
-    """The run of this id, recorded now unless it is already. Raises TandemError where the id is another date's."""
+    """The run of this id, recorded now unless it is already. Raises TandemError where the id is another date's.
+
+    ``kind``: a Kind, or Airflow's own word. ``reason``: which of its kind, for people.
+    """
     values = {
         "run_id": run_id,
         "business_date": business_date,
-        "kind": kind,
+        "kind": str(kind),
         "reason": reason,
         "requested_by": requested_by or "",
         "code_version": __version__,

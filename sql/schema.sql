@@ -566,7 +566,7 @@ CREATE VIEW serving.daily AS
             r.run_id,
             r.created_at
            FROM batch.runs r
-          WHERE ((r.kind <> 'recompute'::text) AND (EXISTS ( SELECT
+          WHERE ((r.kind <> 'trial'::text) AND (EXISTS ( SELECT
                    FROM batch.gate_results g
                   WHERE (g.run_id = r.run_id))))
           ORDER BY r.business_date, r.created_at DESC

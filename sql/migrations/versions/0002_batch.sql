@@ -2,8 +2,8 @@
 CREATE TABLE batch.runs (
     run_id          text        PRIMARY KEY,
     business_date   date        NOT NULL,
-    kind            text        NOT NULL,    -- scheduled, manual, backfill, recompute
-    reason          text        NOT NULL DEFAULT '',
+    kind            text        NOT NULL,    -- why it was made: see spark_jobs/runs.py
+    reason          text        NOT NULL DEFAULT '',    -- which of its kind: Airflow's run id, the command, what came late
     requested_by    text        NOT NULL DEFAULT '',
     code_version    text        NOT NULL,
     rule_version    text        NOT NULL,
