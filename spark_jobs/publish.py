@@ -29,7 +29,8 @@ def publish(
 ) -> dict[str, int]:
     """Make the run the current version of ``views`` for its date; returns the version numbers. Safe to repeat.
 
-    Raises TandemError where a gate of the run failed, or a view's rows are not complete.
+    Raises TandemError where a gate of the run failed, a view's rows are not complete, or the published version is of a
+    run that began later: clearing an old run's publication must not bring back what was known then.
     """
     queries = database.queries("batch")
     where = {"run_id": run_id, "business_date": business_date}
@@ -69,6 +70,12 @@ def _flip(connection: psycopg.Connection[Any], values: dict[str, Any]) -> int:
     current = connection.execute(queries.current_version, values).fetchone()
     if current is not None and current[1] == values["run_id"]:
         return int(current[0])
+    if current is not None and connection.execute(queries.began_before, {**values, "other": current[1]}).fetchone():
+        raise TandemError(
+            f"run {values['run_id']} is older than version {current[0]} of {values['view']} of"
+            f" {values['business_date']}, by run {current[1]}, which stays",
+            "compute the date again: a new run sees all that has come since",
+        )
     connection.execute(queries.supersede, values)
     row = connection.execute(queries.insert_version, values).fetchone()
     if row is None:

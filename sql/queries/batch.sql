@@ -41,6 +41,10 @@ WHERE run_id = %(run_id)s AND business_date = %(business_date)s AND level = 'fai
 SELECT version, run_id FROM batch.versions
 WHERE view = %(view)s AND business_date = %(business_date)s AND superseded_at IS NULL;
 
+-- name: began_before   A row where a run began before another one.
+SELECT true FROM batch.runs AS own JOIN batch.runs AS other ON other.run_id = %(other)s
+WHERE own.run_id = %(run_id)s AND own.created_at < other.created_at;
+
 -- name: supersede
 UPDATE batch.versions SET superseded_at = now()
 WHERE view = %(view)s AND business_date = %(business_date)s AND superseded_at IS NULL;

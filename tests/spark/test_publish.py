@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -64,12 +65,18 @@ def test_publishing_the_current_run_again_changes_nothing(clean_database: Settin
     assert history(clean_database) == [(1, run.run_id, True)]
 
 
-def test_an_older_run_can_be_published_again_as_a_new_version(clean_database: Settings, staged: Opener) -> None:
+@pytest.mark.parametrize("published_before", [True, False])
+def test_a_run_that_began_before_the_published_one_does_not_bring_back_what_was_known_then(
+    clean_database: Settings, staged: Opener, published_before: bool
+) -> None:
     first, second = staged(), staged()
-    of(clean_database, first)
+    if published_before:
+        of(clean_database, first)
     of(clean_database, second)
-    assert of(clean_database, first)["daily_metrics"] == 3
-    assert history(clean_database)[-1] == (3, first.run_id, True)
+    before = history(clean_database)
+    with pytest.raises(TandemError, match=f"is older than version {len(before)} of daily_metrics .*compute the date"):
+        of(clean_database, first)
+    assert history(clean_database) == before
 
 
 def test_one_view_can_be_published_alone(clean_database: Settings, staged: Opener) -> None:
@@ -121,14 +128,20 @@ def test_a_run_of_another_date_is_refused(clean_database: Settings, staged: Open
 
 def test_publications_of_a_date_at_once_leave_one_current_version(clean_database: Settings, staged: Opener) -> None:
     rivals = [staged() for _ in range(8)]
-    threads = [threading.Thread(target=of, args=(clean_database, run)) for run in rivals]
+
+    def publish_unless_older(run: runs.Run) -> None:
+        with contextlib.suppress(TandemError):
+            of(clean_database, run)
+
+    threads = [threading.Thread(target=publish_unless_older, args=(run,)) for run in rivals]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     versions = history(clean_database)
-    assert [version for version, _, _ in versions] == list(range(1, 9))
-    assert [current for _, _, current in versions] == [False] * 7 + [True]
+    assert [version for version, _, _ in versions] == list(range(1, len(versions) + 1))
+    assert [current for _, _, current in versions] == [False] * (len(versions) - 1) + [True]
+    assert versions[-1][1] == rivals[-1].run_id
 
 
 def test_dates_are_versioned_apart(clean_database: Settings, staged: Opener) -> None:
