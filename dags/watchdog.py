@@ -4,6 +4,7 @@ Looks at 06:00 in the business time zone whether the day before is published, an
 the scheduler was down, the run was paused, deleted, marked by hand, failed, or is still at work.
 
 Also sends what earlier runs could not: mails that no server took, the mail of a backfill whose last run was stopped.
+Deletes what is no longer kept of the history of versions.
 """
 
 from __future__ import annotations
@@ -35,6 +36,17 @@ def send_leftovers(**context: Any) -> None:
     mail.send_pending(settings())
 
 
+@task
+def prune_history() -> None:
+    """Delete the rows of versions that were superseded long ago; their daily figures, and why they came, stay."""
+    from datetime import UTC, datetime
+
+    from spark_jobs import history
+    from tandem.settings import settings
+
+    print(history.prune(settings(), datetime.now(UTC)))
+
+
 @dag(
     schedule=CronTriggerTimetable("0 6 * * *", timezone=os.environ.get("TANDEM_BUSINESS_TIMEZONE", "UTC")),
     start_date=START,
@@ -49,6 +61,7 @@ def watchdog() -> None:
     """The wiring: when, never how."""
     look()
     send_leftovers()
+    prune_history()
 
 
 watchdog()

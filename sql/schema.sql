@@ -154,6 +154,7 @@ CREATE TABLE batch.versions (
     published_at timestamp with time zone DEFAULT now() NOT NULL,
     published_by text DEFAULT ''::text NOT NULL,
     superseded_at timestamp with time zone,
+    pruned_at timestamp with time zone,
     CONSTRAINT versions_view_check CHECK ((view = ANY (ARRAY['daily_metrics'::text, 'rfm'::text, 'product_rankings'::text])))
 );
 
@@ -639,6 +640,36 @@ CREATE VIEW serving.daily AS
            FROM serving.speed_daily day
           WHERE ((day.business_date = j.business_date) AND (j.status = ANY (ARRAY['provisional'::text, 'overdue'::text])))
          OFFSET 0) s ON (true));
+
+CREATE VIEW serving.history AS
+ SELECT v.view,
+    v.business_date,
+    v.version,
+    v.published_at,
+    v.superseded_at,
+    v.published_by,
+    v.pruned_at,
+    v.run_id,
+    r.kind AS why,
+    r.reason,
+    r.requested_by,
+    r.created_at AS run_began_at,
+    r.code_version,
+    r.rule_version,
+    r.archive_version,
+    r.facts_version,
+    r.cut,
+    d.order_count,
+    d.revenue_cents,
+    d.cancelled_revenue_cents,
+    d.amended_revenue_cents,
+    d.net_revenue_cents,
+    d.avg_order_value_cents,
+    d.unique_customers,
+    d.units
+   FROM ((batch.versions v
+     JOIN batch.runs r USING (run_id))
+     LEFT JOIN batch.daily_metrics d ON (((v.view = 'daily_metrics'::text) AND (d.run_id = v.run_id) AND (d.business_date = v.business_date))));
 
 CREATE TABLE speed.category_hours (
     business_date date NOT NULL,
@@ -1371,6 +1402,9 @@ GRANT SELECT ON TABLE serving.speed_daily TO tandem_reader;
 
 GRANT SELECT ON TABLE serving.daily TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.daily TO tandem_reader;
+
+GRANT SELECT ON TABLE serving.history TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.history TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.category_hours TO tandem_speed;
 GRANT SELECT ON TABLE speed.category_hours TO tandem_reconciliation;

@@ -53,6 +53,7 @@ COMMANDS = {
     "stream": Lazy("stream.cli:stream", "Run a worker of the speed layer", _DATA),
     "archive": Lazy("stream.archive_cli:archive", "Run the archiver, which keeps every event as it came", _DATA),
     "batch": Lazy("spark_jobs.cli:batch", "Run the Spark jobs of a date or a range, and publish", _DATA),
+    "history": Lazy("spark_jobs.history_cli:history", "Show what was said of a date, and why it changed", _DATA),
     "claims": Lazy("tandem.claims_cli:claims_command", "List which dates are being worked on, and by whom", _DATA),
     "kpi": Lazy("reconciliation.cli:kpi", "Print a day's figures as one layer has them", _DATA),
     "cut": Lazy("reconciliation.cli:cut", "Fix the offsets at which both layers are compared", _BOOKS),

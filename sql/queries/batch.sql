@@ -55,6 +55,26 @@ SELECT %(view)s, %(business_date)s, coalesce(max(version), 0) + 1, %(run_id)s, %
 FROM batch.versions WHERE view = %(view)s AND business_date = %(business_date)s
 RETURNING version;
 
+-- name: history   Every version of a date, oldest first.
+SELECT * FROM serving.history WHERE business_date = %(business_date)s ORDER BY view, version;
+
+-- name: to_prune   Versions that nobody reads any more, whose rows are still there.
+SELECT view, business_date, version, run_id FROM batch.versions AS v
+WHERE superseded_at < %(before)s AND pruned_at IS NULL
+  AND NOT EXISTS (SELECT FROM batch.versions AS o
+                  WHERE o.view = v.view AND o.run_id = v.run_id AND (o.superseded_at IS NULL OR o.superseded_at >= %(before)s))
+ORDER BY business_date, view, version FOR UPDATE;
+
+-- name: never_published   Runs that began before an instant, hold rows, and were never published in any view.
+SELECT run_id FROM batch.runs AS r
+WHERE created_at < %(before)s AND EXISTS (SELECT FROM batch.staged AS s WHERE s.run_id = r.run_id)
+  AND NOT EXISTS (SELECT FROM batch.versions AS v WHERE v.run_id = r.run_id)
+  AND NOT EXISTS (SELECT FROM batch.claims AS c WHERE c.business_date = r.business_date)
+ORDER BY run_id;
+
+-- name: mark_pruned
+UPDATE batch.versions SET pruned_at = now() WHERE view = %(view)s AND run_id = ANY(%(run_ids)s);
+
 -- name: record_gate_result   Checking again replaces what was found before.
 INSERT INTO batch.gate_results
     (run_id, business_date, suite, expectation, level, success, observed, failing_rows, checked_at)

@@ -1,0 +1,150 @@
+"""Restatement history: what was said then, what is said now, and why; and what is kept of it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from spark_jobs import history, publish, runs, staging
+from tandem import cli, serving
+from tandem.errors import TandemError
+from tandem.settings import Settings
+from tandem.settings import settings as settings_of_process
+from tests.reconciliation.books import DAY, Order, at, execute, insert, publish_run, write_batch
+
+pytestmark = pytest.mark.integration
+
+MILK = Order("o1", 1_000, at(9, 5), "alice", "milk", "dairy", 2)
+LATE = Order("o2", 501, at(9, 55), "bob", "bread", "bakery", 1)
+LONG_AGO = timedelta(days=401)
+
+
+@pytest.fixture
+def shop(clean_database: Settings) -> Settings:
+    return clean_database
+
+
+def published(settings: Settings, orders: list[Order], run_id: str, kind: str, **run: Any) -> None:
+    write_batch(settings, orders, run_id, publish=False)
+    facts = {"reason": "", "requested_by": "", "cut": '{"0": 7, "1": 5}', **run}
+    execute(
+        settings,
+        "UPDATE batch.runs SET kind = %(kind)s, reason = %(reason)s, requested_by = %(requested_by)s,"
+        " cut = %(cut)s WHERE run_id = %(run_id)s",
+        {"kind": kind, "run_id": run_id, **facts},
+    )
+    publish_run(settings, run_id)
+
+
+def invoke(*arguments: str) -> Any:
+    return CliRunner().invoke(cli.app, ["history", *arguments])
+
+
+def test_a_restated_date_shows_both_figures_what_changed_and_why(shop: Settings) -> None:
+    published(shop, [MILK], "r1", runs.Kind.SCHEDULED)
+    published(shop, [MILK, LATE], "r2", runs.Kind.RECOMPUTE, reason="bread came late", requested_by="ann")
+    then, now = history.of_date(shop, DAY)
+    assert (then.version, then.why, then.metrics["revenue_cents"], then.changes) == (1, "scheduled", 1_000, {})
+    assert then.superseded_at <= now.published_at
+    assert (now.version, now.why, now.reason, now.requested_by) == (2, "recompute", "bread came late", "ann")
+    assert now.superseded_at is None
+    assert now.cut == {"0": 7, "1": 5}
+    assert now.changes == {
+        "order_count": (1, 2),
+        "revenue_cents": (1_000, 1_501),
+        "net_revenue_cents": (1_000, 1_501),
+        "avg_order_value_cents": (1_000, 751),
+        "unique_customers": (1, 2),
+        "units": (2, 3),
+    }
+
+
+def test_the_command_tells_people_and_programs_the_same(shop: Settings) -> None:
+    published(shop, [MILK], "r1", runs.Kind.SCHEDULED)
+    published(shop, [MILK, LATE], "r2", runs.Kind.BACKFILL, requested_by="ann")
+    text = invoke("--date", str(DAY)).stdout
+    assert "daily_metrics version 2" in text
+    assert "is said now" in text
+    assert "backfill, by ann" in text
+    assert "$10.00 ->           $15.01  +$5.01" in text
+    document = json.loads(invoke("--date", str(DAY), "--json").stdout)
+    assert document["business_date"] == str(DAY)
+    assert [version["metrics"]["revenue_cents"] for version in document["versions"]] == [1_000, 1_501]
+    assert document["versions"][1]["changes"]["revenue_cents"] == [1_000, 1_501]
+
+
+def test_a_date_of_which_nothing_was_ever_said_has_no_versions(shop: Settings) -> None:
+    assert history.of_date(shop, date(2031, 1, 1)) == ()
+    assert invoke("--date", "2031-01-01").stdout == "nothing was ever published for 2031-01-01\n"
+    assert invoke().exit_code == 2
+
+
+def test_a_trial_that_failed_its_gates_decides_nothing(shop: Settings) -> None:
+    write_batch(shop, [MILK], "r1", publish=False)
+    gate = {"suite": "order_facts", "expectation": "ids are unique", "level": "fail", "success": False}
+    insert(shop, "batch.gate_results", run_id="r1", business_date=DAY, **gate)
+    assert serving.read(shop, DAY, serving.Layer.SERVING).details["status"] == "failed"
+    execute(shop, "UPDATE batch.runs SET kind = 'trial'")
+    assert serving.read(shop, DAY, serving.Layer.SERVING).details["status"] == "missing"
+
+
+def staged_run(settings: Settings) -> runs.Run:
+    run = runs.open_run(settings, runs.new_run_id(DAY, datetime.now(UTC)), DAY)
+    for table in (table for tables in publish.TABLES.values() for table in tables):
+        staging.begin(settings, table, (run,))
+        staging.finish(settings, table, (run,))
+    cell = {"run_id": run.run_id, "business_date": DAY, "cell_start": at(9)}
+    insert(settings, "batch.order_hours", **cell, revenue_cents=1_000, order_count=1)
+    insert(settings, "batch.daily_metrics", run_id=run.run_id, business_date=DAY, revenue_cents=1_000)
+    return run
+
+
+def rows_of(settings: Settings, run: runs.Run) -> tuple[int, int]:
+    """Cells and daily figures that are kept of a run."""
+    counts = [
+        execute(settings, f"SELECT count(*) FROM batch.{table} WHERE run_id = %s", [run.run_id])[0][0]
+        for table in ("order_hours", "daily_metrics")
+    ]
+    return counts[0], counts[1]
+
+
+def test_rows_of_versions_superseded_long_ago_go_and_what_was_said_stays(shop: Settings) -> None:
+    old, middle, current = (staged_run(shop) for _ in range(3))
+    for run in (old, middle, current):
+        publish.publish(shop, run.run_id, DAY, published_by="test")
+    now = datetime.now(UTC)
+    execute(shop, "UPDATE batch.versions SET superseded_at = %s WHERE version = 1", [now - LONG_AGO])
+    assert history.prune(shop, now) == history.Pruned(versions=3, unpublished_runs=0, rows=1)
+    assert [rows_of(shop, run) for run in (old, middle, current)] == [(0, 1), (1, 1), (1, 1)]
+    daily = [version for version in history.of_date(shop, DAY) if version.view == "daily_metrics"]
+    assert [version.metrics["revenue_cents"] for version in daily] == [1_000] * 3
+    assert [version.pruned_at is None for version in daily] == [False, True, True]
+    assert history.prune(shop, now) == history.Pruned(0, 0, 0)
+    assert serving.read(shop, DAY, serving.Layer.SERVING).details["version"] == 3
+    assert "only its daily figures are kept" in invoke("--date", str(DAY)).stdout
+
+
+def test_a_run_that_nobody_published_goes_once_it_is_old_and_can_no_longer_be_published(shop: Settings) -> None:
+    run = staged_run(shop)
+    assert history.prune(shop, datetime.now(UTC)) == history.Pruned(0, 0, 0)
+    execute(shop, "UPDATE batch.runs SET created_at = now() - %s", [LONG_AGO])
+    assert history.prune(shop, datetime.now(UTC)) == history.Pruned(0, 1, 1)
+    with pytest.raises(TandemError, match="no complete rows"):
+        publish.publish(shop, run.run_id, DAY, published_by="test")
+
+
+def test_how_long_rows_are_kept_is_a_setting(shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    for run in (staged_run(shop), staged_run(shop)):
+        publish.publish(shop, run.run_id, DAY, published_by="test")
+    execute(shop, "UPDATE batch.versions SET superseded_at = now() - interval '2 days' WHERE version = 1")
+    assert json.loads(invoke("prune", "--json").stdout)["rows"] == 0
+    monkeypatch.setenv("TANDEM_HISTORY_RETENTION", "P1D")
+    settings_of_process.cache_clear()
+    try:
+        assert json.loads(invoke("prune", "--json").stdout) == {"versions": 3, "unpublished_runs": 0, "rows": 1}
+    finally:
+        settings_of_process.cache_clear()
