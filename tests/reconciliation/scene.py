@@ -9,7 +9,8 @@ from typing import Any
 import deltalake
 import polars as pl
 import pyarrow as pa
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from reconciliation import cut as cuts
 from tandem import journal, kpis, topics
@@ -144,12 +145,15 @@ class Applier:
         group = {"group.id": "applier", "isolation.level": "read_committed", "enable.auto.commit": False}
         consumer = Consumer({"bootstrap.servers": self.settings.brokers, "enable.partition.eof": True, **group})
         consumer.assign([TopicPartition(self.topic, 0, self._position)])
+        ends_at = self._end()
         found = []
         while True:
             message = consumer.poll(10)
             assert message is not None, "the broker did not answer"
-            if message.error():  # the end of the partition
-                break
+            if message.error():  # the end of what is committed
+                if message.offset() >= ends_at:
+                    break
+                continue  # the broker writes a transaction's marker after it has told the producer
             document = msgspec.json.decode(message.value())
             assert message.key().decode() == document["correction_id"]
             found.append({**document, "partition": 0, "offset": message.offset()})
@@ -157,6 +161,13 @@ class Applier:
         consumer.close()
         self.messages += found
         return found
+
+    def _end(self) -> int:
+        """The end of the topic, committed or not. Nobody has a transaction open when this is asked."""
+        admin = AdminClient({"bootstrap.servers": self.settings.brokers})
+        place = TopicPartition(self.topic, 0)
+        asked = admin.list_offsets({place: OffsetSpec.latest()}, isolation_level=IsolationLevel.READ_UNCOMMITTED)
+        return asked[place].result().offset
 
     def apply(self, messages: Sequence[dict[str, Any]] | None = None) -> None:
         """Book messages (those that are new), in the order given."""
