@@ -6,13 +6,13 @@ its cube, zeros included; a cell that is not there is missing, which is a status
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
 import polars as pl
 
+from reconciliation import canonical
 from tandem import kpis
 from tandem.kpis import Tolerance
 
@@ -211,11 +211,9 @@ def verdict(day_rows: pl.DataFrame) -> Verdict:
 
 
 def digest(side: pl.DataFrame) -> str:
-    """SHA-256 over a side's base cells. Equal digests mean equal books; a cell of zeros adds nothing to it."""
-    lines = (
-        side.filter(pl.col("value") != 0)
-        .sort(list(CELL))
-        .select(pl.format("{}|{}|{}|{}|{}", "cube", pl.col("cell_start").dt.epoch("us"), "key", "measure", "value"))
-        .to_series()
-    )
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    """SHA-256 over a side's base cells in canonical form. Equal digests mean equal books.
+
+    Canonical: the cells that are not zero, by cube, cell_start, key and measure (texts by code point), each a line of
+    JSON ``[cube, cell_start, key, measure, value]`` without spaces and with the instant as RFC 3339 in UTC.
+    """
+    return canonical.frame_sha256(side.filter(pl.col("value") != 0).select(list(CELLS)))

@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from reconciliation import corrections, emit, store
+from reconciliation import certificate, corrections, emit, store
 from reconciliation.compare import Verdict
 from reconciliation.corrections import EMITTED, PENDING, WAITING, Correction
 from reconciliation.explain import SUSPICIOUS
@@ -37,7 +37,7 @@ class Corrected:
 
 
 def run(settings: Settings, reconciliation_id: int, *, apply_timeout: timedelta = APPLY_TIMEOUT) -> Corrected:
-    """Correct what a comparison found, and wait until the speed layer has applied it.
+    """Correct what a comparison found, wait until the speed layer has applied it, and certify what has become of it.
 
     Does nothing for a date inside tolerance or not comparable. Raises TandemError where another run, or other
     corrections, have come since the comparison.
@@ -45,7 +45,9 @@ def run(settings: Settings, reconciliation_id: int, *, apply_timeout: timedelta 
     with database.connect(settings, database.RECONCILIATION) as connection:
         business_date = store.read(connection, reconciliation_id).business_date
     with store.held(settings, business_date) as connection:
-        return run_held(connection, settings, reconciliation_id, apply_timeout)
+        corrected = run_held(connection, settings, reconciliation_id, apply_timeout)
+        certificate.renew(connection, settings, reconciliation_id)
+        return corrected
 
 
 def run_held(
@@ -173,7 +175,10 @@ def approve(settings: Settings, business_date: date, ids: list[str] | None, by: 
                 raise TandemError(f"these corrections of {business_date} are out of date", again)
         chosen_ids = [correction.correction_id for correction in chosen]
         connection.execute(database.queries("reconciliation").approve, {"ids": chosen_ids, "decided_by": by})
-        return send_pending(connection, settings, business_date)
+        sent = send_pending(connection, settings, business_date)
+        for number in {correction.reconciliation_id for correction in chosen}:
+            certificate.renew(connection, settings, number)
+        return sent
 
 
 def reverse(settings: Settings, correction_id: str, by: str) -> Correction:
@@ -201,4 +206,7 @@ def reverse(settings: Settings, correction_id: str, by: str) -> Correction:
         except psycopg.errors.UniqueViolation as error:
             raise TandemError(f"correction {correction_id} was reversed before", "nothing is left to do") from error
         send_pending(connection, settings, original.business_date)
+        newest = store.latest(connection, original.business_date)
+        if newest is not None:
+            certificate.renew(connection, settings, newest.reconciliation_id)
     return reversal

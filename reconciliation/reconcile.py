@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import psycopg
 
-from reconciliation import compare, correct, cut, evidence, sides, store
+from reconciliation import certificate, compare, correct, cut, evidence, sides, store
 from reconciliation.compare import Verdict
 from reconciliation.correct import Corrected
 from reconciliation.cut import Cut, Offsets
@@ -55,7 +55,7 @@ def run(
     dry_run: bool = False,
     apply_timeout: timedelta = correct.APPLY_TIMEOUT,
 ) -> Outcome:
-    """Compare, explain, keep, and unless ``dry_run`` correct a date. A difference is an outcome, not an error."""
+    """Compare, explain, correct unless ``dry_run``, and certify a date. A difference is an outcome, not an error."""
     with store.held(settings, business_date) as connection:
         if not dry_run:
             correct.send_pending(connection, settings, business_date)
@@ -70,9 +70,10 @@ def run(
             reason=found.reason,
             remedy=found.remedy,
         )
-        if dry_run:
-            return outcome
-        return replace(outcome, corrected=correct.run_held(connection, settings, number, apply_timeout))
+        if not dry_run:
+            outcome = replace(outcome, corrected=correct.run_held(connection, settings, number, apply_timeout))
+        certificate.issue(connection, settings, number, found.corrected_by)
+        return outcome
 
 
 def look(connection: psycopg.Connection[Any], settings: Settings, business_date: date) -> Finding:
@@ -142,6 +143,7 @@ def _explained(
         cells_compared=len(cells),
         speed_hash=compare.digest(both.speed),
         batch_hash=compare.digest(both.batch),
+        corrected_by=both.corrected_by,
     )
     try:
         seen = evidence.read(connection, settings, taken, published)

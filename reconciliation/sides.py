@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
@@ -34,13 +35,15 @@ class PublishedRun:
 class Sides:
     """What a date's comparison takes: cells as in compare.CELLS, and the day's KPIs.
 
-    ``speed`` is ``counted`` with the corrections emitted so far. A side's KPIs are None where it has none of the date.
+    ``speed`` is ``counted`` with the corrections decided so far, whose ids are ``corrected_by``. A side's KPIs are None
+    where it has none of the date.
     """
 
     batch: pl.DataFrame
     counted: pl.DataFrame
     speed: pl.DataFrame
     batch_day: dict[str, int | None] | None
+    corrected_by: tuple[str, ...] = ()
 
     @property
     def speed_day(self) -> dict[str, int | None] | None:
@@ -64,10 +67,17 @@ def published_run(connection: psycopg.Connection[Any], business_date: date) -> P
     return replace(run, read_below=below or None)
 
 
-def read(connection: psycopg.Connection[Any], settings: Settings, business_date: date, run_id: str) -> Sides:
-    """Both sides of a date at the cut of ``run_id``."""
+def read(
+    connection: psycopg.Connection[Any],
+    settings: Settings,
+    business_date: date,
+    run_id: str,
+    corrections_by_id: Sequence[str] | None = None,
+) -> Sides:
+    """Both sides of a date at the cut of ``run_id``, with all corrections decided so far or only with those named."""
     queries = database.queries("reconciliation")
-    where = {"run_id": run_id, "business_date": business_date}
+    ids = None if corrections_by_id is None else list(corrections_by_id)
+    where = {"run_id": run_id, "business_date": business_date, "ids": ids}
     start, _ = clock.day_bounds(business_date, settings.zone)
     names = [kpi.name for kpi in kpis.KPIS]
     day = connection.execute(queries.batch_day, where).fetchone()
@@ -77,15 +87,15 @@ def read(connection: psycopg.Connection[Any], settings: Settings, business_date:
     distinct = {} if batch_day is None else {kpis.UNIQUE_CUSTOMERS.name: batch_day[kpis.UNIQUE_CUSTOMERS.name] or 0}
     counted = _cells(connection, "cut", where)
     counted_distinct = dict(connection.execute(queries.cut_distincts, where).fetchall())
-    corrections = pl.DataFrame(
-        connection.execute(queries.decided, where).fetchall(), schema=compare.CELLS, orient="row"
-    )
+    decided = connection.execute(queries.decided, where).fetchall()
+    corrections = pl.DataFrame([cell for _, *cell in decided], schema=compare.CELLS, orient="row")
     counted = pl.concat([counted, _distinct_cells(counted_distinct, start)])
     return Sides(
         batch=pl.concat([batch, _distinct_cells(distinct, start)]),
         counted=counted,
         speed=compare.with_corrections(counted, corrections),
         batch_day=batch_day,
+        corrected_by=tuple(correction_id for correction_id, *_ in decided),
     )
 
 

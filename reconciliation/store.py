@@ -35,6 +35,8 @@ class Finding:
     cells_compared: int = 0
     speed_hash: str = ""
     batch_hash: str = ""
+    corrected_by: tuple[str, ...] = ()
+    """Ids of the corrections that the speed side holds."""
     discrepancies: pl.DataFrame = field(default_factory=DISCREPANCIES.to_frame)
     ledger: pl.DataFrame = field(default_factory=LEDGER.to_frame)
 

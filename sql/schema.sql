@@ -166,6 +166,22 @@ CREATE TABLE public.installation (
     CONSTRAINT installation_only_row_check CHECK (only_row)
 );
 
+CREATE TABLE reconciliation.certificates (
+    certificate_id bigint NOT NULL,
+    reconciliation_id bigint NOT NULL,
+    certificate jsonb NOT NULL,
+    issued_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE reconciliation.certificates ALTER COLUMN certificate_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME reconciliation.certificates_certificate_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE reconciliation.comparisons (
     reconciliation_id bigint NOT NULL,
     level text NOT NULL,
@@ -1102,6 +1118,9 @@ ALTER TABLE ONLY batch.versions
 ALTER TABLE ONLY public.installation
     ADD CONSTRAINT installation_pkey PRIMARY KEY (only_row);
 
+ALTER TABLE ONLY reconciliation.certificates
+    ADD CONSTRAINT certificates_pkey PRIMARY KEY (certificate_id);
+
 ALTER TABLE ONLY reconciliation.comparisons
     ADD CONSTRAINT comparisons_pkey PRIMARY KEY (reconciliation_id, level, cube, cell_start, key, metric);
 
@@ -1190,6 +1209,8 @@ CREATE UNIQUE INDEX one_current_version ON batch.versions USING btree (view, bus
 
 CREATE INDEX runs_by_date ON batch.runs USING btree (business_date, created_at);
 
+CREATE INDEX certificates_by_reconciliation ON reconciliation.certificates USING btree (reconciliation_id, certificate_id);
+
 CREATE INDEX reconciliations_by_date ON reconciliation.reconciliations USING btree (business_date, reconciliation_id);
 
 CREATE INDEX adjustments_by_date ON speed.adjustments USING btree (business_date, cube);
@@ -1209,6 +1230,9 @@ ALTER TABLE ONLY batch.staged
 
 ALTER TABLE ONLY batch.versions
     ADD CONSTRAINT versions_run_id_fkey FOREIGN KEY (run_id) REFERENCES batch.runs(run_id);
+
+ALTER TABLE ONLY reconciliation.certificates
+    ADD CONSTRAINT certificates_reconciliation_id_fkey FOREIGN KEY (reconciliation_id) REFERENCES reconciliation.reconciliations(reconciliation_id);
 
 ALTER TABLE ONLY reconciliation.comparisons
     ADD CONSTRAINT comparisons_reconciliation_id_fkey FOREIGN KEY (reconciliation_id) REFERENCES reconciliation.reconciliations(reconciliation_id);
@@ -1315,6 +1339,11 @@ GRANT SELECT ON TABLE public.installation TO tandem_speed;
 GRANT SELECT ON TABLE public.installation TO tandem_batch;
 GRANT SELECT ON TABLE public.installation TO tandem_reconciliation;
 GRANT SELECT ON TABLE public.installation TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.certificates TO tandem_reconciliation;
+GRANT SELECT ON TABLE reconciliation.certificates TO tandem_reader;
+
+GRANT USAGE ON SEQUENCE reconciliation.certificates_certificate_id_seq TO tandem_reconciliation;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.comparisons TO tandem_reconciliation;
 GRANT SELECT ON TABLE reconciliation.comparisons TO tandem_reader;

@@ -60,6 +60,8 @@ COMMANDS = {
     "reconcile": Lazy("reconciliation.cli:reconcile", "Compare the layers for a date, and correct", _BOOKS),
     "corrections": Lazy("reconciliation.corrections_cli:corrections", "List, approve and reverse corrections", _BOOKS),
     "explain": Lazy("reconciliation.cli:explain", "List what makes up a date's difference", _BOOKS),
+    "certificate": Lazy("reconciliation.certificate_cli:certificate", "Print the certificate of a date", _BOOKS),
+    "verify": Lazy("reconciliation.certificate_cli:verify", "Work a certificate out again from the books", _BOOKS),
     "report": Lazy("reconciliation.cli:report", "Write the report that is mailed", _BOOKS),
 }
 

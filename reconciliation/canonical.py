@@ -1,0 +1,60 @@
+"""The one form in which anything is hashed, so that whoever has the rows can work out the same digest.
+
+Rows are sorted by their columns (texts by Unicode code point, None first), each is a line of JSON without spaces, and
+every line ends in a newline. Instants are RFC 3339 in UTC, dates ISO 8601, amounts whole numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import polars as pl
+
+_CHUNK_ROWS = 100_000
+
+_json = msgspec.json.Encoder(order="sorted")
+
+
+def sha256(rows: Iterable[tuple[Any, ...]]) -> str:
+    """The SHA-256 of rows of one shape, in hexadecimal, whatever order they come in."""
+    digest = hashlib.sha256()
+    for row in sorted((tuple(map(_plain, row)) for row in rows), key=_key):
+        digest.update(_json.encode(row) + b"\n")
+    return digest.hexdigest()
+
+
+def frame_sha256(rows: pl.DataFrame) -> str:
+    """As ``sha256`` of the frame's rows (texts, instants and whole numbers), but by column: a day may have millions."""
+    ordered = rows.sort(rows.columns)  # texts by their UTF-8 bytes, which is by code point; None first
+    pattern = "[" + ",".join(["{}"] * ordered.width) + "]\n"
+    lines = ordered.select(pl.format(pattern, *map(_encoded, ordered)))
+    digest = hashlib.sha256()
+    for chunk in lines.iter_slices(_CHUNK_ROWS):
+        digest.update("".join(chunk.to_series()).encode())
+    return digest.hexdigest()
+
+
+def _encoded(column: pl.Series) -> pl.Series:
+    """Each value as JSON; texts and instants repeat, so each different one is encoded once."""
+    if column.dtype.is_integer():
+        return column.cast(pl.String).fill_null("null")
+    values = column.unique()
+    as_json = [_json.encode(_plain(value)).decode() for value in values]
+    return column.replace_strict(values, pl.Series(as_json, dtype=pl.String), return_dtype=pl.String)
+
+
+def document_sha256(document: Mapping[str, Any]) -> str:
+    """The SHA-256 of a JSON document: names sorted at every level, no spaces, UTF-8."""
+    return hashlib.sha256(_json.encode(document)).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return value.astimezone(UTC) if isinstance(value, datetime) else value
+
+
+def _key(row: tuple[Any, ...]) -> tuple[tuple[bool, Any], ...]:
+    return tuple((value is not None, value) for value in row)
