@@ -117,11 +117,12 @@ def reconcile(
 
 def _told(outcome: Outcome, *, show_it: bool, dry_run: bool) -> dict[str, Any]:
     from reconciliation import gather, tables, wording
+    from reconciliation.headline import headline
 
     with database.connect(settings(), database.READER) as connection:
         report = gather.report(connection, settings(), outcome.business_date)
     if show_it:
-        typer.echo(f"{outcome.business_date}  {outcome.verdict}: {report.headline}")
+        typer.echo(f"{outcome.business_date}  {outcome.verdict}: {headline(report)}")
         typer.echo(tables.columns(tables.figure_rows(report)))
         if outcome.corrected.waiting:
             typer.echo(f"corrections wait for approval: {outcome.corrected.reason}")
@@ -174,12 +175,13 @@ def explain(
 
 def _show_explanation(report: Report, order: str) -> None:
     from reconciliation import tables
+    from reconciliation.headline import headline
 
     if order and not report.events:
         typer.echo(f"Both layers treat order {order} alike on {report.business_date}, or neither has it there.")
         return
     if not order:
-        typer.echo(report.headline)
+        typer.echo(headline(report))
         typer.echo(tables.columns(tables.cause_rows(report)) if report.causes else "No event differs.")
     for event in report.events:
         typer.echo("\n" + tables.event_line(event, report.currency))

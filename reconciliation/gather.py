@@ -8,11 +8,12 @@ from typing import Any
 
 import psycopg
 
-from reconciliation import sides, store
+from reconciliation import certificate, sides, store
 from reconciliation.compare import Status, Verdict
 from reconciliation.explain import Cause
 from reconciliation.report import (
     CauseTotal,
+    Certified,
     Corrections,
     DayInTrend,
     DifferingEvent,
@@ -28,7 +29,7 @@ from tandem.errors import TandemError
 from tandem.settings import Settings
 
 TOP_EVENTS = 12
-TREND_DAYS = 14
+TREND_DAYS = 30
 TREND_METRIC = "revenue_cents"
 
 
@@ -66,11 +67,9 @@ def report(connection: psycopg.Connection[Any], settings: Settings, business_dat
         cells_differing=found.cells_differing,
         speed_hash=found.speed_hash,
         batch_hash=found.batch_hash,
+        certificate=_certified(connection, found.reconciliation_id),
         corrections=Corrections(*counts),
-        gates=tuple(
-            Gate(name, level, success, observed)
-            for _, name, level, success, observed in connection.execute(queries.gate_results, where)
-        ),
+        gates=_gates(connection, where),
         run=Run(*run) if run else None,
         serving=Serving(*serving) if serving else Serving("missing", None, None, "neither layer has this date"),
         trend=_trend(connection, business_date),
@@ -132,6 +131,25 @@ def _causes(connection: psycopg.Connection[Any], where: dict[str, Any]) -> tuple
     for cause, measure, amount in connection.execute(queries.cause_totals, where):
         amounts.setdefault(cause, {})[measure] = amount
     return tuple(CauseTotal(cause, events.get(cause, 0), amounts[cause]) for cause in Cause if cause.value in amounts)
+
+
+def _certified(connection: psycopg.Connection[Any], reconciliation_id: int) -> Certified | None:
+    document = certificate.newest(connection, reconciliation_id)
+    if document is None:
+        return None
+    after, corrections = document["after"], document["corrections"]
+    count = len(corrections["before"]) + len(corrections["since"])
+    return Certified(document["sha256"], after["speed_sha256"], after["batch_sha256"], count)
+
+
+def _gates(connection: psycopg.Connection[Any], where: dict[str, Any]) -> tuple[Gate, ...]:
+    """The checks of the run that was compared; where none is published, those of the newest run that had any."""
+    if where["run_id"]:
+        query = database.queries("reconciliation").gate_results
+    else:
+        query = database.queries("reports").newest_gate_results
+    rows = connection.execute(query, where).fetchall()
+    return tuple(Gate(name, level, success, observed) for _, name, level, success, observed in rows)
 
 
 def _trend(connection: psycopg.Connection[Any], business_date: date) -> tuple[DayInTrend, ...]:

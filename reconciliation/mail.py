@@ -57,7 +57,7 @@ def send_report(settings: Settings, business_date: date) -> Delivery:
     with database.connect(settings, database.RECONCILIATION) as connection:
         report = gather.report(connection, settings, business_date)
         kept = _keep(connection, report)
-        pictures = _chart(report.trend)
+        pictures = render.pictures(report)
         _queue(
             connection, compose(settings, report.subject, render.text(report), render.html(report), pictures), [kept]
         )
@@ -137,7 +137,7 @@ def _keep(connection: psycopg.Connection[Any], report: Report) -> int:
 
 
 def _chart(trend: tuple[DayInTrend, ...]) -> dict[str, bytes]:
-    return {render.CHART_ID: chart.trend_png(trend, render.limit_percent())} if trend else {}
+    return {render.TREND_ID: chart.trend_png(trend, render.limit_percent())} if trend else {}
 
 
 def compose(settings: Settings, subject: str, text: str, html: str, pictures: dict[str, bytes]) -> EmailMessage:
@@ -152,7 +152,14 @@ def compose(settings: Settings, subject: str, text: str, html: str, pictures: di
     message.add_alternative(html, subtype="html")
     page = cast("list[EmailMessage]", message.get_payload())[1]
     for content_id, picture in pictures.items():
-        page.add_related(picture, "image", "png", cid=f"<{content_id}>", filename="trend.png", disposition="inline")
+        page.add_related(
+            picture,
+            "image",
+            "png",
+            cid=f"<{content_id}>",
+            filename=f"{content_id.partition('@')[0]}.png",
+            disposition="inline",
+        )
     return message
 
 

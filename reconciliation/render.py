@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
@@ -14,13 +15,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from reconciliation import chart, tables, wording
+from reconciliation.headline import headline
 from reconciliation.report import Report, State
 from tandem.amounts import show, show_change
 from tandem.kpis import KPIS, Unit
 
 _TEMPLATES = Path(__file__).parent / "templates"
-CHART_ID = "trend@tandem"
-"""Content-ID of the chart in a mail."""
+TREND_ID, WATERFALL_ID = "trend@tandem", "causes@tandem"
+"""Content-IDs of the pictures in a mail."""
 
 _TONES = {
     State.AGREES: "good",
@@ -28,19 +30,32 @@ _TONES = {
     State.WAITS: "bad",
     State.DIFFERS: "bad",
     State.NOT_COMPARED: "none",
+    State.NOT_PUBLISHED: "bad",
 }
 
 
-def html(report: Report, *, chart_source: str = f"cid:{CHART_ID}") -> str:
-    """The report as an HTML mail whose chart is at ``chart_source``; '' leaves the chart out."""
-    context = {**_context(report), "chart": chart_source if report.trend else ""}
-    return inlined(_of(report, "html").render(context))
+def pictures(report: Report) -> dict[str, bytes]:
+    """The PNGs of a report by Content-ID; one that would show nothing is not there."""
+    steps = chart.waterfall(report)
+    drawn = {WATERFALL_ID: chart.waterfall_png(steps, report.currency)} if steps else {}
+    return drawn | ({TREND_ID: chart.trend_png(report.trend, limit_percent())} if report.trend else {})
+
+
+def html(report: Report, *, sources: Mapping[str, str] | None = None) -> str:
+    """The report as an HTML mail. ``sources``: where the pictures are, by Content-ID; without it, inside the mail."""
+    if sources is None:
+        sources = {name: f"cid:{name}" for name in (TREND_ID, WATERFALL_ID)}
+    shown = {
+        "trend_picture": sources.get(TREND_ID, "") if report.trend else "",
+        "waterfall_picture": sources.get(WATERFALL_ID, "") if chart.waterfall(report) else "",
+    }
+    return inlined(_of(report, "html").render({**_context(report), **shown}))
 
 
 def standalone(report: Report) -> str:
     """The report as one HTML file that loads nothing."""
-    data = base64.b64encode(chart.trend_png(report.trend, limit_percent())).decode("ascii") if report.trend else ""
-    return html(report, chart_source=f"data:image/png;base64,{data}")
+    data = {name: base64.b64encode(png).decode("ascii") for name, png in pictures(report).items()}
+    return html(report, sources={name: f"data:image/png;base64,{inside}" for name, inside in data.items()})
 
 
 def text(report: Report) -> str:
@@ -51,7 +66,7 @@ def text(report: Report) -> str:
 
 def document(report: Report) -> dict[str, Any]:
     """The report as plain values for JSON, with what is derived from it."""
-    derived = {"state": report.state.value, "subject": report.subject, "headline": report.headline}
+    derived = {"state": report.state.value, "subject": report.subject, "headline": headline(report)}
     steps = [{"text": step.text, "command": step.command} for step in wording.steps(report)]
     plain: dict[str, Any] = msgspec.to_builtins(report)
     return {**derived, "use": wording.which_figure(report), "next_steps": steps, **plain}
@@ -83,6 +98,7 @@ def environment(currency: str, timezone: str, *, escape: bool) -> Environment:
         "moment": lambda instant, day: _moment(instant, zone, day),
         "long_date": long_date,
         "total": tables.total,
+        "headline": headline,
     }
     made.globals |= {"words": wording.CAUSES, "columns": tables.columns}
     made.globals["style"] = Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8"))  # noqa: S704 - our own file
@@ -129,7 +145,8 @@ def _context(report: Report) -> dict[str, Any]:
         "corrected_before": any(figure.counted != figure.speed for figure in report.figures),
         "corrections_in_words": tables.corrections_in_words(report),
         "gates_in_words": tables.gates_in_words(report),
-        "chart_in_words": chart.trend_in_words(report.trend),
+        "trend_in_words": chart.trend_in_words(report.trend),
+        "waterfall_in_words": chart.waterfall_in_words(chart.waterfall(report), report.currency),
         "footer": tables.footer(report),
         "figure_rows": tables.figure_rows(report),
         "cause_rows": tables.cause_rows(report),

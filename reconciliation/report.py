@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from reconciliation.compare import Status, Verdict
 from reconciliation.explain import Cause
-from tandem.amounts import show, show_change
+from tandem.amounts import show_change
 from tandem.kpis import Unit
 
 
@@ -20,6 +20,8 @@ class State(StrEnum):
     WAITS = "waits for approval"
     DIFFERS = "differs"
     NOT_COMPARED = "not compared"
+    NOT_PUBLISHED = "not published"
+    """A check on the night's data failed, so there is no batch figure to compare with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,11 @@ class Figure:
     def difference(self) -> int | None:
         """batch - speed, as compared."""
         return None if self.batch is None or self.speed is None else self.batch - self.speed
+
+    @property
+    def difference_as_counted(self) -> int | None:
+        """batch - speed, without any correction."""
+        return None if self.batch is None or self.counted is None else self.batch - self.counted
 
     @property
     def difference_now(self) -> int | None:
@@ -138,6 +145,16 @@ class Serving:
 
 
 @dataclass(frozen=True, slots=True)
+class Certified:
+    """The newest certificate of the comparison: its own digest, and those of both books with all ``corrections``."""
+
+    sha256: str
+    speed_sha256: str
+    batch_sha256: str
+    corrections: int
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """Something to do next, with the command to copy where there is one."""
 
@@ -166,6 +183,7 @@ class Report:
     cells_differing: int
     speed_hash: str
     batch_hash: str
+    certificate: Certified | None
     corrections: Corrections
     gates: tuple[Gate, ...]
     run: Run | None
@@ -178,13 +196,18 @@ class Report:
     def state(self) -> State:
         """Where the date stands."""
         if self.verdict is Verdict.NOT_COMPARABLE:
-            return State.NOT_COMPARED
+            return State.NOT_PUBLISHED if self.run is None and self.failed_gates else State.NOT_COMPARED
         if self.verdict is Verdict.MATCH:
             return State.AGREES
         if self.corrections.waiting:
             return State.WAITS
         all_applied = self.corrections.sent and self.corrections.applied == self.corrections.sent
         return State.CORRECTED if all_applied and not any(f.difference_now for f in self.figures) else State.DIFFERS
+
+    @property
+    def failed_gates(self) -> tuple[Gate, ...]:
+        """The checks that kept the batch run from being published."""
+        return tuple(gate for gate in self.gates if gate.level == "fail" and not gate.success)
 
     @property
     def worst(self) -> Figure | None:
@@ -222,36 +245,12 @@ class Report:
             State.WAITS: f"is out of tolerance, corrections wait for approval ({self.worst_in_words()})",
             State.DIFFERS: f"is out of tolerance ({self.worst_in_words()})",
             State.NOT_COMPARED: f"could not be compared ({self.reason})",
+            State.NOT_PUBLISHED: f"has no batch figures: {_checks(self.failed_gates)}",
         }
         return f"[Tandem] {self.business_date} {said[self.state]}"
 
-    def worst_in_a_clause(self) -> str:
-        """The KPI that is furthest off, as part of a sentence."""
-        worst = self.worst
-        if worst is None:
-            return "there is no difference"
-        if worst.difference is None:
-            return self.worst_in_words()
-        way = "short of" if worst.difference > 0 else "over in"
-        by = show(abs(worst.difference), worst.unit, self.currency)
-        if worst.percent is not None:
-            by = f"{abs(worst.percent):.2f} %"
-        return f"the stream was {way} {worst.label} by {by}"
 
-    @property
-    def headline(self) -> str:
-        """The report in one sentence."""
-        clause = self.worst_in_a_clause()
-        begun = clause[0].upper() + clause[1:]
-        if self.state is State.NOT_COMPARED:
-            return f"The two layers could not be compared: {self.reason}."
-        if self.state is State.AGREES:
-            if self.worst is None:
-                after = f" after {self.corrections.sent:,} corrections" if self.corrections.sent else ""
-                return f"Stream and batch agree in every figure{after}, to the cent."
-            return f"Stream and batch agree within tolerance; at most, {clause}."
-        if self.state is State.CORRECTED:
-            return f"{begun}; {self.corrections.sent:,} corrections were applied, and now both agree."
-        if self.state is State.WAITS:
-            return f"{begun}; {self.corrections.waiting:,} corrections wait for a person to approve them."
-        return f"{begun}, which is more than the tolerance allows."
+def _checks(failed: tuple[Gate, ...]) -> str:
+    """Failed checks, as in a subject line."""
+    more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
+    return f"a check failed ({failed[0].expectation}{more})" if failed else "a check failed"

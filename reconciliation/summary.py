@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 from reconciliation import chart, render, wording
+from reconciliation.compare import Verdict
 from reconciliation.report import DayInTrend, Report, State
 from tandem.amounts import show
 from tandem.kpis import Unit
@@ -60,7 +61,11 @@ class Summary:
     @property
     def worst(self) -> Report | None:
         """The report of the date that is furthest off."""
-        off = [report for report in self.reports if report.worst is not None and report.state is not State.NOT_COMPARED]
+        off = [
+            report
+            for report in self.reports
+            if report.worst is not None and report.verdict is not Verdict.NOT_COMPARABLE
+        ]
         return max(off, key=lambda report: abs(report.worst.percent or 0) if report.worst else 0, default=None)
 
     @property
@@ -68,7 +73,7 @@ class Summary:
         """The range in a word or two."""
         if self.failures:
             return "not complete"
-        if self.count(State.WAITS, State.DIFFERS, State.NOT_COMPARED):
+        if self.count(State.WAITS, State.DIFFERS, State.NOT_COMPARED, State.NOT_PUBLISHED):
             return "needs a look"
         return "corrected" if self.count(State.CORRECTED) else "agrees"
 
@@ -81,6 +86,7 @@ class Summary:
             (self.count(State.WAITS), "waiting for approval"),
             (self.count(State.DIFFERS), "out of tolerance"),
             (self.count(State.NOT_COMPARED), "not compared"),
+            (self.count(State.NOT_PUBLISHED), "not published"),
             (len(self.failures), "without a result"),
         ]
         parts = ", ".join(f"{count} {what}" for count, what in said if count)
@@ -94,7 +100,7 @@ class Summary:
         return f"[Tandem] {self.span}: {self.headline.split(': ', 1)[1].rstrip('.')}{worst}"
 
 
-def html(summary: Summary, *, chart_source: str = f"cid:{render.CHART_ID}") -> str:
+def html(summary: Summary, *, chart_source: str = f"cid:{render.TREND_ID}") -> str:
     """The summary as an HTML mail whose chart is at ``chart_source``."""
     context = {**_context(summary), "chart": chart_source if summary.reports else ""}
     return render.inlined(_template(summary, "html").render(context))
@@ -135,7 +141,7 @@ def _context(summary: Summary) -> dict[str, Any]:
         "next_steps": wording.steps,
         "line_rows": [["date", "outcome", "revenue", "largest difference", "corrections"], *rows],
         "link": summary.link,
-        "chart_in_words": chart.trend_in_words(trend(summary)),
+        "trend_in_words": chart.trend_in_words(trend(summary)),
     }
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from zoneinfo import ZoneInfo
 
 from reconciliation import wording
 from reconciliation.corrections import Correction
-from reconciliation.report import CauseTotal, DifferingEvent, Figure, Report, State
+from reconciliation.report import CauseTotal, Certified, DifferingEvent, Figure, Report, State
 from tandem.amounts import show, show_change
 from tandem.kpis import Unit
 
@@ -52,12 +53,22 @@ def total(causes: Iterable[CauseTotal], name: str) -> int:
 def tiles(report: Report) -> tuple[Tile, ...]:
     """The three figures on top."""
     currency = report.currency
+    if report.state is State.NOT_PUBLISHED:
+        failed = Tile("Checks failed", f"{len(report.failed_gates)}", f"of {len(report.gates)}")
+        return Tile("Revenue", "–", "not published"), Tile("Orders", "–", "not published"), failed
     revenue, orders = report.figure("revenue_cents"), report.figure("order_count")
     return (
-        Tile("Revenue", show(revenue.batch, Unit.CENTS, currency), "batch layer"),
-        Tile("Orders", show(orders.batch, Unit.COUNT, currency), "batch layer"),
+        Tile("Revenue", show(revenue.batch, Unit.CENTS, currency), _other_side(revenue, currency)),
+        Tile("Orders", show(orders.batch, Unit.COUNT, currency), _other_side(orders, currency)),
         _difference_tile(report),
     )
+
+
+def _other_side(figure: Figure, currency: str) -> str:
+    """What the stream had, below the batch layer's figure."""
+    if figure.counted is None:
+        return "batch layer"
+    return f"the stream counted {show(figure.counted, figure.unit, currency)}"
 
 
 def _difference_tile(report: Report) -> Tile:
@@ -105,8 +116,18 @@ def footer(report: Report) -> tuple[str, ...]:
     if report.cells_compared:
         equal = report.cells_compared - report.cells_differing
         lines.append(f"{equal:,} of {report.cells_compared:,} cells (figure × hour × product or category) were equal.")
-        lines.append(f"Books: stream {report.speed_hash[:16]}, batch {report.batch_hash[:16]}.")
+        lines.append(f"Books as compared: stream {report.speed_hash[:16]}, batch {report.batch_hash[:16]}.")
+    if report.certificate is not None:
+        lines.append(_certified(report.certificate, report.business_date))
     return tuple(lines)
+
+
+def _certified(certificate: Certified, business_date: date) -> str:
+    stream, batch = certificate.speed_sha256[:16], certificate.batch_sha256[:16]
+    books = f"both books are {batch}" if stream == batch else f"stream {stream}, batch {batch}"
+    after = f" after {certificate.corrections:,} corrections" if certificate.corrections else ""
+    check = f"tandem verify --date {business_date}"
+    return f"Certificate {certificate.sha256[:16]}: {books}{after}. To check it: {check}"
 
 
 def figure_rows(report: Report) -> list[list[str]]:

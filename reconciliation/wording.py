@@ -40,6 +40,9 @@ def steps(report: Report) -> tuple[Step, ...]:
 def _steps(report: Report) -> Iterator[Step]:
     date = f"--date {report.business_date}"
     sent, applied = report.corrections.sent, report.corrections.applied
+    if report.state is State.NOT_PUBLISHED:
+        yield Step("Mend the data or the rule that failed; then compute the date again.", f"tandem batch {date}")
+        return
     if report.state is State.NOT_COMPARED:
         text, _, command = report.remedy.rpartition(": ")
         has_command = command.startswith("tandem ")

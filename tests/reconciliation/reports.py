@@ -9,6 +9,7 @@ from reconciliation.compare import Status, Verdict
 from reconciliation.explain import Cause
 from reconciliation.report import (
     CauseTotal,
+    Certified,
     Corrections,
     DayInTrend,
     DifferingEvent,
@@ -98,20 +99,16 @@ EVENTS = (
         7, Cause.DUPLICATE, 5_880, "the batch layer had counted the order before: partition 7, offset 88", "41380075"
     ),
 )
+_CORRECTED_ON = {0: 4.17, 5: 1.94, 22: -1.31}
+_WITHIN = (0.0, 0.31, -0.22, 0.48, 0.12, -0.64, 0.25)
 TREND = tuple(
-    DayInTrend(DAY - timedelta(days=back), counted, now, verdict)
-    for back, counted, now, verdict in (
-        (9, 0.0, 0.0, Verdict.MATCH),
-        (8, 0.31, 0.31, Verdict.MATCH),
-        (7, -0.22, -0.22, Verdict.MATCH),
-        (6, 0.48, 0.48, Verdict.MATCH),
-        (5, 1.94, 0.0, Verdict.MISMATCH),
-        (4, 0.12, 0.12, Verdict.MATCH),
-        (3, 0.0, 0.0, Verdict.MATCH),
-        (2, -0.64, -0.64, Verdict.MATCH),
-        (1, 0.25, 0.25, Verdict.MATCH),
-        (0, 4.17, 0.0, Verdict.MISMATCH),
+    DayInTrend(
+        DAY - timedelta(days=back),
+        _CORRECTED_ON.get(back, _WITHIN[back % 7]),
+        0.0 if back in _CORRECTED_ON else _WITHIN[back % 7],
+        Verdict.MISMATCH if back in _CORRECTED_ON else Verdict.MATCH,
     )
+    for back in reversed(range(30))
 )
 NIGHT = datetime(2017, 12, 24, 2, 4, 31, tzinfo=UTC)
 
@@ -132,6 +129,7 @@ CORRECTED = Report(
     cells_differing=214,
     speed_hash="3b1f" * 16,
     batch_hash="9e07" * 16,
+    certificate=Certified("77aa" * 16, "9e07" * 16, "9e07" * 16, 214),
     corrections=Corrections(sent=214, applied=214, waiting=0, reversed=0),
     gates=(
         Gate("every order has a customer", "fail", success=True, observed=""),
@@ -161,6 +159,7 @@ WAITING = replace(
         CauseTotal(Cause.MISSING_IN_BATCH, 2, {"order_count": -2, "revenue_cents": -9_100}),
         CauseTotal(Cause.UNEXPLAINED, 0, {"revenue_cents": 119_100}),
     ),
+    certificate=Certified("51c2" * 16, "3b1f" * 16, "9e07" * 16, 0),
     corrections=Corrections(sent=0, applied=0, waiting=214, reversed=0),
     gates=(Gate("order ids are unique", "fail", success=False, observed="2 repeated"), *CORRECTED.gates[:1]),
 )
@@ -180,6 +179,7 @@ WITHIN = replace(
     events=EVENTS[2:3],
     events_total=1,
     cells_differing=9,
+    certificate=Certified("0d4e" * 16, "3b1f" * 16, "9e07" * 16, 0),
     corrections=Corrections(0, 0, 0, 0),
     trend=TREND[:-1],
 )
@@ -193,6 +193,7 @@ EQUAL = replace(
     events_total=0,
     cells_differing=0,
     speed_hash=WITHIN.batch_hash,
+    certificate=Certified("e8b1" * 16, "9e07" * 16, "9e07" * 16, 0),
 )
 NOT_COMPARED = replace(
     EQUAL,
@@ -204,6 +205,21 @@ NOT_COMPARED = replace(
         for f in EQUAL.figures
     ),
     cells_compared=0,
+    certificate=None,
+)
+NOT_PUBLISHED = replace(
+    NOT_COMPARED,
+    reason="no batch run of 2017-12-23 is published",
+    remedy="run the date in Airflow, or: tandem batch --date 2017-12-23",
+    figures=tuple(replace(f, batch=None, allowed=None) for f in NOT_COMPARED.figures),
+    gates=(
+        Gate("order ids are unique", "fail", success=False, observed="2 of 606 rows, first at partition:offset 3:1201"),
+        *CORRECTED.gates[:1],
+    ),
+    run=None,
+    serving=Serving("failed", None, None, "the gates failed: order ids are unique"),
+    speed_hash="",
+    batch_hash="",
 )
 HOSTILE = replace(
     CORRECTED,
@@ -224,6 +240,7 @@ EVERY = {
     "within": WITHIN,
     "equal": EQUAL,
     "not_compared": NOT_COMPARED,
+    "not_published": NOT_PUBLISHED,
     "hostile": HOSTILE,
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -86,7 +87,7 @@ def parts(message: EmailMessage) -> dict[str, object]:
     return {part.get_content_type(): part.get_content() for part in message.walk() if not part.is_multipart()}
 
 
-def test_the_report_arrives_as_text_and_html_with_its_chart_inside(post):
+def test_the_report_arrives_as_text_and_html_with_its_pictures_inside(post):
     post.server.start()
     reconcile_date(post.settings, OUTSIDE)
     Applier(post.settings).apply()
@@ -96,13 +97,14 @@ def test_the_report_arrives_as_text_and_html_with_its_chart_inside(post):
     assert message["Subject"] == "[Tandem] 2017-12-23 was out of tolerance, corrected (order count +9.09 %)"
     assert message.get_content_type() == "multipart/alternative"
     found = parts(message)
-    assert list(found) == ["text/plain", "text/html", "image/png"]
+    assert list(found) == ["text/plain", "text/html", "image/png"]  # of the pictures the last
     assert "the largest difference" not in found["text/plain"]
     assert HOSTILE in found["text/plain"]
     assert "<script>" not in found["text/html"]
-    assert f'src="cid:{render.CHART_ID}"' in found["text/html"]
-    (picture,) = [part for part in message.walk() if part.get_content_type() == "image/png"]
-    assert picture["Content-ID"] == f"<{render.CHART_ID}>"
+    pictures = [part for part in message.walk() if part.get_content_type() == "image/png"]
+    shown = {f"<{source}>" for source in re.findall(r'src="cid:([^"]+)"', found["text/html"])}
+    assert {part["Content-ID"] for part in pictures} == shown == {f"<{render.WATERFALL_ID}>", f"<{render.TREND_ID}>"}
+    assert [part.get_filename() for part in pictures] == ["causes.png", "trend.png"]
     assert len(message.as_bytes()) < 150_000
     assert execute(post.settings, "SELECT count(*) FROM reconciliation.reports WHERE mailed_at IS NOT NULL") == [(1,)]
 

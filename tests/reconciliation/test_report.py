@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from reconciliation import chart, notice, render, summary, wording
+from reconciliation.headline import headline
 from reconciliation.report import Corrections, Report, Serving, State
 from reconciliation.summary import Failure, Summary
 from tests.reconciliation.books import DAY
@@ -23,7 +24,7 @@ from tests.reconciliation.reports import (
     EVERY,
     HOSTILE,
     NOT_COMPARED,
-    TREND,
+    NOT_PUBLISHED,
     WAITING,
     WITHIN,
     figure,
@@ -80,6 +81,11 @@ def test_the_rendered_report_is_the_golden_file(name):
             NOT_COMPARED,
             State.NOT_COMPARED,
             "[Tandem] 2017-12-23 could not be compared (the speed layer was 1,204 records behind Kafka)",
+        ),
+        (
+            NOT_PUBLISHED,
+            State.NOT_PUBLISHED,
+            "[Tandem] 2017-12-23 has no batch figures: a check failed (order ids are unique)",
         ),
     ],
 )
@@ -180,15 +186,92 @@ def test_the_standalone_page_loads_nothing_and_is_small(report):
 
 
 def test_the_chart_is_told_to_who_cannot_see_it():
-    (told,) = reader(render.html(CORRECTED)).alternatives
-    assert told.startswith("Difference of revenue in percent of batch: 2017-12-14 +0.00 %")
-    assert told.endswith("2017-12-23 +4.17 %, corrected to +0.00 %")
+    causes, trend = reader(render.html(CORRECTED)).alternatives
+    assert causes == "Revenue: stream $23,953.27, late +$1,100.00, duplicate -$58.80, batch $24,994.47"
+    assert trend.startswith("Difference of revenue in percent of batch: 2017-11-24 +0.31 %")
+    assert trend.endswith("2017-12-23 +4.17 %, corrected to +0.00 %")
 
 
-def test_the_chart_is_a_small_png():
-    drawn = chart.trend_png(TREND, 1.0)
-    assert drawn.startswith(b"\x89PNG")
-    assert len(drawn) < 25_000
+@pytest.mark.parametrize("report", EVERY.values(), ids=EVERY)
+def test_the_pictures_are_small_pngs(report):
+    drawn = render.pictures(report)
+    assert render.TREND_ID in drawn
+    assert all(png.startswith(b"\x89PNG") for png in drawn.values())
+    assert sum(map(len, drawn.values())) < 25_000
+
+
+@pytest.mark.parametrize("report", [CORRECTED, WAITING, WITHIN, HOSTILE])
+def test_the_steps_of_the_waterfall_lead_from_the_stream_to_the_batch_figure(report):
+    (_, start), *causes, (_, end) = chart.waterfall(report)
+    revenue = report.figure("revenue_cents")
+    assert (start, end) == (revenue.counted, revenue.batch)
+    assert start + sum(amount for _, amount in causes) == end
+
+
+def test_there_is_no_waterfall_where_nothing_differs_or_a_side_is_missing():
+    assert [chart.waterfall(report) for report in (EQUAL, NOT_COMPARED, NOT_PUBLISHED)] == [(), (), ()]
+    assert render.WATERFALL_ID not in render.pictures(EQUAL)
+
+
+@pytest.mark.parametrize(
+    ("report", "said"),
+    [
+        (EQUAL, "Stream and batch agree in every figure, to the cent."),
+        (
+            WITHIN,
+            (
+                "Stream and batch agree within tolerance: the stream was $82.50 of revenue (0.33 %) short:"
+                " 1 order that came late (+$82.50)."
+            ),
+        ),
+        (
+            CORRECTED,
+            (
+                "The stream was $1,041.20 of revenue (4.17 %) short: 3 orders that came late (+$1,100.00),"
+                " 1 order sent twice (-$58.80). This was corrected (214 cells), and now both agree to the cent."
+            ),
+        ),
+        (
+            WAITING,
+            (
+                "The stream was $1,041.20 of revenue (4.17 %) short: what nothing explains (+$1,191.00),"
+                " 2 orders that the batch layer never got (-$91.00), 1 order sent twice (-$58.80)."
+                " Nothing was corrected yet: 214 corrections wait for a person to approve them."
+            ),
+        ),
+        (
+            NOT_COMPARED,
+            "The two layers could not be compared: the speed layer was 1,204 records behind Kafka.",
+        ),
+        (
+            NOT_PUBLISHED,
+            (
+                "There are no batch figures: the check 'order ids are unique' failed (2 of 606 rows, first at"
+                " partition:offset 3:1201), so nothing was published."
+            ),
+        ),
+    ],
+)
+def test_one_sentence_says_what_happened_to_which_orders_how_much_and_what_was_done(report, said):
+    assert headline(report) == said
+
+
+def test_a_sentence_about_a_figure_that_was_corrected_before_names_no_causes_of_what_was_counted():
+    half = replace(CORRECTED.figure("revenue_cents"), speed=2_450_000)
+    again = replace(CORRECTED, figures=(half,), corrections=Corrections(214, 200, 0, 0))
+    assert headline(again) == (
+        "The stream was $494.47 of revenue (1.98 %) short. Corrections are on their way: 200 of 214 are applied."
+    )
+
+
+def test_the_small_print_names_the_certificate_and_how_to_check_it():
+    text = render.text(CORRECTED)
+    assert (
+        "Certificate 77aa77aa77aa77aa: both books are 9e079e079e079e07 after 214 corrections."
+        " To check it: tandem verify --date 2017-12-23"
+    ) in text
+    assert "stream 3b1f3b1f3b1f3b1f, batch 9e079e079e079e07. To check" in render.text(WAITING)
+    assert "Certificate" not in render.text(NOT_COMPARED)
 
 
 def test_the_json_holds_the_whole_value_and_what_is_derived_from_it():

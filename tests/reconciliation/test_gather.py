@@ -1,0 +1,75 @@
+"""What a report takes from the database where there is little to take."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from reconciliation import gather, reconcile
+from reconciliation.report import Certified, Report, State
+from tandem import database
+from tandem.settings import Settings
+from tests.reconciliation.books import DAY, execute, insert
+from tests.reconciliation.decisions import Record
+from tests.reconciliation.scene import RUN, stage
+
+pytestmark = pytest.mark.integration
+ORDERS = [Record(n, order_id=f"o{n}") for n in range(3)]
+
+
+def reported(shop: Settings) -> Report:
+    reconcile.run(shop, DAY, apply_timeout=timedelta(0))
+    with database.connect(shop, database.READER) as connection:
+        return gather.report(connection, shop, DAY)
+
+
+def check(shop: Settings, run_id: str, expectation: str, minute: int, *, success: bool, rows: str = "[]") -> None:
+    found = {"suite": "order_facts", "expectation": expectation, "level": "fail", "success": success}
+    at = f"2017-12-24 02:{minute:02d}:00+00"
+    insert(
+        shop,
+        "batch.gate_results",
+        run_id=run_id,
+        business_date=DAY,
+        observed="2 rows",
+        failing_rows=rows,
+        checked_at=at,
+        **found,
+    )
+
+
+def test_a_date_whose_run_failed_its_checks_names_them_and_the_first_rows(
+    topic_prefix: Settings, clean_database: Settings
+) -> None:
+    shop = topic_prefix
+    stage(shop, ORDERS, gates=False, publish=False)
+    run = {"kind": "manual", "code_version": "test", "rule_version": "1"}
+    insert(shop, "batch.runs", run_id="earlier", business_date=DAY, **run)
+    check(shop, "earlier", "every order has a customer", 1, success=False)
+    check(shop, RUN, "order ids are unique", 5, success=False, rows='[{"partition": 3, "offset": 1201}]')
+    check(shop, RUN, "every order has a customer", 5, success=True)
+    found = reported(shop)
+    assert found.state is State.NOT_PUBLISHED
+    assert [(gate.expectation, gate.observed) for gate in found.failed_gates] == [
+        ("order ids are unique", "2 rows, first at partition:offset 3:1201")
+    ]
+    assert found.certificate is None
+
+
+def test_a_date_without_a_run_was_not_compared_rather_than_stopped_by_a_check(
+    topic_prefix: Settings, clean_database: Settings
+) -> None:
+    stage(topic_prefix, ORDERS, gates=False, publish=False)
+    found = reported(topic_prefix)
+    assert (found.state, found.gates) == (State.NOT_COMPARED, ())
+
+
+def test_the_report_prints_the_newest_certificate(topic_prefix: Settings, clean_database: Settings) -> None:
+    late = Record(20, speed="late", order_id="late", customer="bob", cents=700)
+    stage(topic_prefix, [*ORDERS, late])
+    printed = reported(topic_prefix).certificate
+    ((found,),) = execute(topic_prefix, "SELECT certificate FROM reconciliation.certificates")
+    after, since = found["after"], found["corrections"]["since"]
+    assert printed == Certified(found["sha256"], after["speed_sha256"], after["batch_sha256"], len(since))
+    assert since
