@@ -8,10 +8,11 @@ from typing import Any
 
 import psycopg
 
-from reconciliation import certificate, sides, store
+from reconciliation import bias, certificate, sides, store
 from reconciliation.compare import Status, Verdict
 from reconciliation.explain import Cause
 from reconciliation.report import (
+    Bias,
     CauseTotal,
     Certified,
     Corrections,
@@ -73,6 +74,7 @@ def report(connection: psycopg.Connection[Any], settings: Settings, business_dat
         run=Run(*run) if run else None,
         serving=Serving(*serving) if serving else Serving("missing", None, None, "neither layer has this date"),
         trend=_trend(connection, business_date),
+        bias=_bias(connection, business_date),
         link=link(settings),
     )
 
@@ -159,3 +161,11 @@ def _trend(connection: psycopg.Connection[Any], business_date: date) -> tuple[Da
         DayInTrend(day, 100 * (batch - counted) / batch, 100 * (batch - counted - corrected) / batch, Verdict(verdict))
         for day, batch, counted, corrected, verdict in rows
     )
+
+
+def _bias(connection: psycopg.Connection[Any], business_date: date) -> tuple[Bias, ...]:
+    where = {"business_date": business_date, "days": bias.DAYS, "metrics": list(bias.WATCHED)}
+    errors: dict[str, list[tuple[date, float]]] = {}
+    for name, day, percent in connection.execute(database.queries("reports").signed_errors, where):
+        errors.setdefault(name, []).append((day, percent))
+    return bias.alarms(errors)

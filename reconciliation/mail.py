@@ -27,6 +27,8 @@ from tandem.settings import Settings
 _POLICY = policy.SMTP.clone(max_line_length=900, refold_source="none")
 _TIMEOUT_S = 10
 _ATTEMPTS = 3
+_BIAS = "bias:"
+"""Begins the names of notices of a bias."""
 
 _log = structlog.get_logger(__name__)
 
@@ -61,6 +63,7 @@ def send_report(settings: Settings, business_date: date) -> Delivery:
         _queue(
             connection, compose(settings, report.subject, render.text(report), render.html(report), pictures), [kept]
         )
+        _queue_new_bias(connection, settings, report)
     return send_pending(settings)
 
 
@@ -92,6 +95,8 @@ def _send_summary(settings: Settings, failures: dict[date, str]) -> Delivery:
         pictures = _chart(summary.trend(whole))
         page = summary.html(whole) if pictures else summary.html(whole, chart_source="")
         _queue(connection, compose(settings, whole.subject, summary.text(whole), page, pictures), kept)
+        if reports:
+            _queue_new_bias(connection, settings, reports[-1])
     return send_pending(settings)
 
 
@@ -124,6 +129,24 @@ def _notify(settings: Settings, told: Notice) -> Delivery:
         _log.exception("mail lost", subject=told.subject)
         return Delivery(0, 0, str(error))
     return Delivery(1, 0)
+
+
+def _queue_new_bias(connection: psycopg.Connection[Any], settings: Settings, report: Report) -> None:
+    """Mail once of each bias that has begun; one that is over is forgotten, so that it is told again if it comes back.
+
+    A date that is not the last says nothing of today.
+    """
+    queries = database.queries("reports")
+    row = connection.execute(queries.is_newest_compared, {"business_date": report.business_date}).fetchone()
+    if not row or not row[0]:
+        return
+    raised = {f"{_BIAS}{one.name}:{one.kind}:{'short' if one.short else 'over'}": one for one in report.bias}
+    connection.execute(queries.forget_other_notices, {"prefix": _BIAS, "notices": list(raised)})
+    new = {notice for (notice,) in connection.execute(queries.new_notices, {"notices": list(raised)})}
+    if new:
+        begun = [one for key, one in raised.items() if key in new]
+        told = notice.biased(begun, report.business_date, link=report.link)
+        _queue(connection, compose(settings, told.subject, notice.text(told), notice.html(told), {}), [])
 
 
 def _keep(connection: psycopg.Connection[Any], report: Report) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from reconciliation import render
-from reconciliation.report import Step
+from reconciliation import bias, render
+from reconciliation.report import Bias, BiasKind, Step
 
 _ERROR_LINES, _ERROR_CHARACTERS = 30, 4_000
 
@@ -53,6 +54,21 @@ def overdue(business_date: date, *, still_running: bool, link: str = "") -> Noti
         headline=f"The batch figures of {business_date} should have been published by now. {why}"
         " Until they are, readers get the stream's figures, flagged overdue.",
         steps=(look, wait) if still_running else (look, again),
+        link=link,
+    )
+
+
+def biased(found: Sequence[Bias], business_date: date, *, link: str = "") -> Notice:
+    """Figures have begun to err to one side. ``business_date``: the last date of those that were looked at."""
+    first, more = found[0], f", and {len(found) - 1} more" if len(found) > 1 else ""
+    how = "date after date" if first.kind is BiasKind.ONE_SIDE else "by more and more"
+    return Notice(
+        kind="bias",
+        title=render.long_date(business_date),
+        subject=f"[Tandem] up to {business_date} the stream is {bias.side_of(first)} {how}{more}",
+        headline=" ".join([*map(bias.in_words, found), bias.odds(min(found, key=lambda one: one.p_value))])
+        + " Each date may be within its tolerance all the same. This is mailed once.",
+        steps=(Step("See which cause adds to one side.", f"tandem explain --date {business_date}"),),
         link=link,
     )
 

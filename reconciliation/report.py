@@ -99,6 +99,34 @@ class DayInTrend:
     verdict: Verdict
 
 
+class BiasKind(StrEnum):
+    """How a figure is biased."""
+
+    ONE_SIDE = "one side"
+    """It errs to the same side, date after date."""
+    TRENDING = "trending"
+    """It errs by more and more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bias:
+    """A figure that errs to one side (``short`` or over) over ``dates``, though each may pass; reconciliation.bias.
+
+    ``agreeing``: how many dates err to that side, or by more than the date before. ``percent``: the median error, or by
+    how much it grows a date. ``p_value``: the chance of that without bias.
+    """
+
+    name: str
+    label: str
+    kind: BiasKind
+    short: bool
+    since: date
+    dates: int
+    agreeing: int
+    percent: float
+    p_value: float
+
+
 @dataclass(frozen=True, slots=True)
 class Gate:
     """One expectation about the batch run's data."""
@@ -189,6 +217,7 @@ class Report:
     run: Run | None
     serving: Serving
     trend: tuple[DayInTrend, ...]
+    bias: tuple[Bias, ...]
     link: str
     """Where the date's runs are shown."""
 

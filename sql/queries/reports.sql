@@ -8,3 +8,24 @@ FROM batch.gate_results
 WHERE business_date = %(business_date)s AND run_id = (
     SELECT run_id FROM batch.gate_results WHERE business_date = %(business_date)s ORDER BY checked_at DESC LIMIT 1)
 ORDER BY success, level, suite, expectation;
+
+-- name: signed_errors  (of the last dates compared: batch - stream as counted, in percent of batch)
+WITH newest AS (
+    SELECT DISTINCT ON (business_date) business_date, reconciliation_id FROM reconciliation.reconciliations
+    WHERE business_date <= %(business_date)s AND verdict <> 'not_comparable'
+    ORDER BY business_date DESC, reconciliation_id DESC LIMIT %(days)s
+)
+SELECT metric, business_date, 100::float8 * (batch_value - speed_value + corrected) / batch_value
+FROM newest JOIN reconciliation.comparisons USING (reconciliation_id)
+WHERE level = 'day' AND metric = ANY(%(metrics)s) AND batch_value <> 0 AND speed_value IS NOT NULL
+ORDER BY metric, business_date;
+
+-- name: is_newest_compared  (nothing was compared of a later date)
+SELECT NOT EXISTS (SELECT FROM reconciliation.reconciliations
+                   WHERE business_date > %(business_date)s AND verdict <> 'not_comparable');
+
+-- name: new_notices  (remember these; returns those that were not known)
+INSERT INTO reconciliation.notices (notice) SELECT unnest(%(notices)s::text[]) ON CONFLICT DO NOTHING RETURNING notice;
+
+-- name: forget_other_notices  (of a kind: those that are over may be told again)
+DELETE FROM reconciliation.notices WHERE starts_with(notice, %(prefix)s) AND notice <> ALL(%(notices)s::text[]);

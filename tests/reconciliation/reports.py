@@ -8,6 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 from reconciliation.compare import Status, Verdict
 from reconciliation.explain import Cause
 from reconciliation.report import (
+    Bias,
+    BiasKind,
     CauseTotal,
     Certified,
     Corrections,
@@ -149,6 +151,7 @@ CORRECTED = Report(
     ),
     serving=Serving("certified", "batch", 2, ""),
     trend=TREND,
+    bias=(),
     link="http://127.0.0.1:18080/dags/nightly",
 )
 WAITING = replace(
@@ -182,6 +185,10 @@ WITHIN = replace(
     certificate=Certified("0d4e" * 16, "3b1f" * 16, "9e07" * 16, 0),
     corrections=Corrections(0, 0, 0, 0),
     trend=TREND[:-1],
+    bias=(
+        Bias("revenue_cents", "revenue", BiasKind.ONE_SIDE, True, DAY - timedelta(days=28), 15, 15, 0.33, 2**-14),
+        Bias("units", "units", BiasKind.TRENDING, False, DAY - timedelta(days=29), 30, 21, -0.012, 0.0004),
+    ),
 )
 EQUAL = replace(
     WITHIN,
@@ -192,6 +199,7 @@ EQUAL = replace(
     events=(),
     events_total=0,
     cells_differing=0,
+    bias=(),
     speed_hash=WITHIN.batch_hash,
     certificate=Certified("e8b1" * 16, "9e07" * 16, "9e07" * 16, 0),
 )

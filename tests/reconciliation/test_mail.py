@@ -20,7 +20,7 @@ from tandem import cli
 from tandem.errors import TandemError
 from tandem.settings import Settings
 from tests.installations import free_ports
-from tests.reconciliation.books import DAY, execute
+from tests.reconciliation.books import DAY, at, execute, insert
 from tests.reconciliation.decisions import Record
 from tests.reconciliation.scene import Applier, stage
 
@@ -163,6 +163,68 @@ def test_an_overdue_date_is_told_with_what_to_do(post):
     mail.send_overdue(post.settings, DAY, still_running=False)
     assert post.subjects == ["[Tandem] 2017-12-23 is overdue: no batch figures are published"]
     assert "tandem status" in parts(post.box.mails[0])["text/plain"]
+
+
+def compare_earlier_dates(settings: Settings, dates: int) -> None:
+    """Dates before that each passed, with the stream short of revenue by 0.3 %."""
+    for back in range(1, dates + 1):
+        day = DAY - timedelta(days=back)
+        found = {"business_date": day, "run_id": f"r{back}", "verdict": "match", "reason": "", "remedy": ""}
+        insert(settings, "reconciliation.reconciliations", **found, cells_compared=1, cells_differing=0)
+        number = execute(settings, "SELECT max(reconciliation_id) FROM reconciliation.reconciliations")[0][0]
+        values = {"batch_value": 100_000, "speed_value": 99_700, "corrected": 0, "allowed": 1_000}
+        place = {"level": "day", "cube": "", "cell_start": at(0) - timedelta(days=back), "key": ""}
+        insert(
+            settings,
+            "reconciliation.comparisons",
+            reconciliation_id=number,
+            metric="revenue_cents",
+            status="match",
+            decides=True,
+            **place,
+            **values,
+        )
+
+
+def test_a_bias_is_mailed_once_and_again_when_it_comes_back(post):
+    post.server.start()
+    compare_earlier_dates(post.settings, 11)
+    reconcile_date(post.settings, AGREED)
+    said = "[Tandem] up to 2017-12-23 the stream is short of revenue date after date"
+
+    def told() -> bool:
+        post.box.mails.clear()
+        mail.send_report(post.settings, DAY)
+        assert post.subjects[0] == "[Tandem] 2017-12-23 agrees (no difference)"
+        return post.subjects[1:] == [said]
+
+    assert told()
+    text = parts(post.box.mails[1])["text/plain"]
+    assert (
+        "The stream was short of revenue on 11 of the 11 dates that differed since 2017-12-12, by 0.30 % in the median"
+        in text
+    )
+    assert "once in 1,024 dates; all such tests together raise a false alarm on at most 1 % of dates" in text
+    assert [told(), len(post.box.mails)] == [False, 1]
+    every_other = "reconciliation_id IN (2, 4, 6, 8, 10)"
+    over = f"UPDATE reconciliation.comparisons SET speed_value = 200000 - speed_value WHERE {every_other}"
+    execute(post.settings, over)
+    assert [told(), len(post.box.mails)] == [False, 1]
+    execute(post.settings, over)
+    assert told()
+
+
+def test_a_bias_up_to_a_date_that_is_not_the_last_is_shown_and_not_mailed(post):
+    post.server.start()
+    compare_earlier_dates(post.settings, 11)
+    reconcile_date(post.settings, AGREED)
+    later = {"business_date": DAY + timedelta(days=1), "verdict": "match", "reason": "", "remedy": ""}
+    insert(
+        post.settings, "reconciliation.reconciliations", run_id="later", cells_compared=1, cells_differing=0, **later
+    )
+    mail.send_report(post.settings, DAY)
+    assert len(post.box.mails) == 1
+    assert "ERRS TO ONE SIDE" in parts(post.box.mails[0])["text/plain"]
 
 
 def test_no_text_can_add_a_header(post):
