@@ -85,7 +85,7 @@ class LazyGroup(TyperGroup):
         except ValueError as error:
             if not (first := _invalid_setting(error)):
                 raise
-            _complain(f"TANDEM_{str(first['loc'][0]).upper()}: {first['msg']}: correct it or leave it unset")
+            _complain(f"TANDEM_{str(first['loc'][0]).upper()}: {_plain(first['msg'])}: correct it or leave it unset")
         raise typer.Exit(2)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -98,9 +98,14 @@ class LazyGroup(TyperGroup):
 
 
 def _complain_of_usage(error: UsageError, ctx: Any) -> None:
-    said = error.format_message().replace("Value error, ", "").rstrip(".")
+    said = _plain(error.format_message()).rstrip(".")
     if said:  # a group without a command has no message: it has shown its help
         _complain(f"{said[:1].lower()}{said[1:]}: see '{(error.ctx or ctx).command_path} --help'")
+
+
+def _plain(message: str) -> str:
+    """What pydantic says, without the words that it puts before a validator's own."""
+    return message.replace("Value error, ", "")
 
 
 def _invalid_setting(error: ValueError) -> Any:

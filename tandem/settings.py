@@ -6,6 +6,7 @@ import os
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator
@@ -14,6 +15,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from tandem.errors import TandemError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
 class Settings(BaseSettings):
@@ -31,12 +35,12 @@ class Settings(BaseSettings):
     currency: str = "USD"
 
     host: str = "127.0.0.1"
-    postgres_port: int = 15432
-    kafka_port: int = 19092
-    kafka_controller_port: int = 19093
-    airflow_port: int = 18080
-    smtp_port: int = 11025
-    mail_page_port: int = 18025
+    postgres_port: Port = 15432
+    kafka_port: Port = 19092
+    kafka_controller_port: Port = 19093
+    airflow_port: Port = 18080
+    smtp_port: Port = 11025
+    mail_page_port: Port = 18025
 
     postgres_database: str = "tandem"
     kafka_bootstrap: str = ""
@@ -91,7 +95,10 @@ class Settings(BaseSettings):
     @field_validator("business_timezone")
     @classmethod
     def _zone_exists(cls, value: str) -> str:
-        ZoneInfo(value)
+        try:
+            ZoneInfo(value)
+        except (KeyError, OSError, ValueError):
+            raise ValueError(f"'{value}' is no time zone such as Europe/Berlin") from None
         return value
 
     @property

@@ -13,10 +13,11 @@ _NO_DATA = {"lock", "logs", "run"}
 def reset(settings: Settings) -> None:
     """Stop and delete an earlier demo, and mark the folder as the demo's.
 
-    Raises TandemError where the folder holds data that no demo wrote.
+    Raises TandemError where the folder holds data that no demo wrote, or cannot be written.
     """
     folder = settings.state_dir
-    held = {path.name for path in folder.iterdir()} - _NO_DATA if folder.exists() else set()
+    services.ensure_folder(settings)
+    held = {path.name for path in folder.iterdir()} - _NO_DATA
     if held and _MARK not in held:
         raise TandemError(
             f"{folder} holds data of your own, and the demo begins with an empty folder",
@@ -24,9 +25,8 @@ def reset(settings: Settings) -> None:
             "or delete your data by 'tandem down --delete-data'",
         )
     stop(settings)
-    if folder.exists():
-        services.delete_data(settings)
-    folder.mkdir(parents=True)
+    services.delete_data(settings)
+    services.ensure_folder(settings)
     (folder / _MARK).touch()
 
 

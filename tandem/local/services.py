@@ -66,10 +66,23 @@ def check_room(settings: Settings, services: Iterable[Service]) -> None:
         )
 
 
+def ensure_folder(settings: Settings) -> None:
+    """Make the state folder where there is none. Raises TandemError where it cannot be written."""
+    try:
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+        (settings.state_dir / "lock").touch()
+    except OSError as error:
+        remedy = "set TANDEM_STATE_DIR to a folder that you may write"
+        raise TandemError(f"cannot write {settings.state_dir}: {error.strerror}", remedy) from error
+
+
 @contextmanager
 def exclusive(settings: Settings) -> Iterator[None]:
-    """Let one ``up`` or ``down`` at a time work on an installation; the lock falls with the process."""
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    """Let one ``up`` or ``down`` at a time work on an installation; the lock falls with the process.
+
+    Raises TandemError where the state folder cannot be written.
+    """
+    ensure_folder(settings)
     with (settings.state_dir / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

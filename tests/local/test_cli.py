@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from tandem import __version__
 from tandem.cli import COMMANDS, app
 from tandem.errors import TandemError
-from tandem.settings import PROJECT_ROOT
+from tandem.settings import PROJECT_ROOT, settings
 
 runner = CliRunner()
 
@@ -32,19 +32,40 @@ def test_an_error_with_a_remedy_is_one_line_on_stderr_and_status_2(failing):
     assert result.stderr == "tandem: the broker is gone: run 'tandem up kafka'\n"
 
 
-def test_a_setting_that_is_not_valid_is_named_in_one_line():
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TANDEM_KAFKA_PORT", "many"),
+        ("TANDEM_KAFKA_PORT", "65536"),
+        ("TANDEM_BUSINESS_TIMEZONE", "Europe/Atlantis"),
+        ("TANDEM_BUSINESS_TIMEZONE", "../etc"),
+    ],
+)
+def test_a_setting_that_is_not_valid_is_named_in_one_line(name: str, value: str):
     code = "from tandem.cli import app; app(['status'], prog_name='tandem')"
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={"TANDEM_KAFKA_PORT": "many", "PATH": ""},
+        env={name: value, "PATH": ""},
         cwd=PROJECT_ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr.startswith("tandem: TANDEM_KAFKA_PORT: ")
+    assert done.stderr.startswith(f"tandem: {name}: ")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_a_state_folder_that_cannot_be_written_is_named_in_one_line(command: str, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TANDEM_STATE_DIR", str(tmp_path / "file" / "state"))
+    settings.cache_clear()
+    result = runner.invoke(app, [command])
+    settings.cache_clear()
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"tandem: cannot write {tmp_path / 'file' / 'state'}: ")
+    assert result.stderr.count("\n") == 1
 
 
 def test_the_overview_loads_no_layer_and_no_engine():
