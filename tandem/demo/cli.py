@@ -132,6 +132,7 @@ def show_places(own: Settings) -> None:
     lines = (
         f"mails     {mail.page_address(own)}",
         f"Airflow   {airflow.address(own)}  user {airflow.USER}, password in {password}",
+        "commands  source .venv/bin/activate puts tandem on your path",
         f"report    tandem report --date {DAYS[-1]}",
         f"causes    tandem explain --date {DAYS[-1]}",
         f"figures   tandem kpi --date {DAYS[-1]} --layer batch --json",
