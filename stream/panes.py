@@ -14,12 +14,14 @@ from stream.operators import Batch, Emitted
 from stream.tables import Merge, Table, merging
 from stream.types import Rules
 from tandem.kpis import CUBES, UNIQUE_CUSTOMERS, Cube, measures_of
+from tandem.pending import PACKS
 
 
 def _pane_table(cube: Cube) -> Table:
     keys = ("pane_start", *([cube.key] if cube.key else []), "partition")
     measures = merging(Merge.ADD, *(measure.name for measure in measures_of(cube)))
-    return Table(cube.pane_table, keys, (("business_date", Merge.KEEP), *measures))
+    values = (("business_date", Merge.KEEP), *measures)
+    return Table(cube.pane_table, keys, values, packs=PACKS.get(cube.pane_table, ()))
 
 
 PANES = {cube.name: _pane_table(cube) for cube in CUBES}
@@ -27,6 +29,7 @@ CUSTOMER_DAYS = Table(
     "customer_days",
     ("business_date", UNIQUE_CUSTOMERS.column, "partition"),
     merging(Merge.ADD, "order_count", "revenue_cents"),
+    packs=PACKS["customer_days"],
 )
 OUTCOMES = Table("outcomes", ("pane_start", "partition", "decision", "reason"), merging(Merge.ADD, "events"))
 
