@@ -14,6 +14,166 @@ CREATE SCHEMA speed;
 
 COMMENT ON SCHEMA speed IS 'What the stream has counted, within a second. Written by tandem_speed only.';
 
+CREATE FUNCTION serving.category_series(one text DEFAULT NULL::text, until timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(window_start timestamp with time zone, category text, order_count bigint, revenue_cents bigint, smallest_cents bigint, largest_cents bigint, avg_order_value_cents bigint)
+    LANGUAGE sql STABLE
+    AS $_$
+    WITH edge AS (
+        SELECT coalesce($2, (SELECT max(watermark) + interval '1 microsecond' FROM speed.partitions)) AS until
+    ), windows AS (
+        SELECT date_bin('5 minutes', pane_start, timestamptz '2000-01-01 00:00:00+00') AS window_start,
+               category AS key, sum(order_count)::bigint AS order_count, sum(revenue_cents)::bigint AS revenue_cents, min(smallest_cents) AS smallest_cents, max(largest_cents) AS largest_cents
+        FROM speed.category_minutes, edge
+        WHERE pane_start >= date_bin('5 minutes', edge.until - interval '24 hours', timestamptz '2000-01-01 00:00:00+00')
+              AND pane_start < edge.until AND ($1 IS NULL OR category = $1)
+        GROUP BY 1, 2
+    )
+    SELECT window_start, key, order_count, revenue_cents, smallest_cents, largest_cents, (2 * revenue_cents + order_count) / (2 * nullif(order_count, 0))
+    FROM windows ORDER BY window_start, key
+$_$;
+
+CREATE FUNCTION serving.payment_method_series(one text DEFAULT NULL::text, until timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(window_start timestamp with time zone, payment_method text, order_count bigint, revenue_cents bigint, smallest_cents bigint, largest_cents bigint, avg_order_value_cents bigint)
+    LANGUAGE sql STABLE
+    AS $_$
+    WITH edge AS (
+        SELECT coalesce($2, (SELECT max(watermark) + interval '1 microsecond' FROM speed.partitions)) AS until
+    ), windows AS (
+        SELECT date_bin('5 minutes', pane_start, timestamptz '2000-01-01 00:00:00+00') AS window_start,
+               payment_method AS key, sum(order_count)::bigint AS order_count, sum(revenue_cents)::bigint AS revenue_cents, min(smallest_cents) AS smallest_cents, max(largest_cents) AS largest_cents
+        FROM speed.payment_method_minutes, edge
+        WHERE pane_start >= date_bin('5 minutes', edge.until - interval '24 hours', timestamptz '2000-01-01 00:00:00+00')
+              AND pane_start < edge.until AND ($1 IS NULL OR payment_method = $1)
+        GROUP BY 1, 2
+    )
+    SELECT window_start, key, order_count, revenue_cents, smallest_cents, largest_cents, (2 * revenue_cents + order_count) / (2 * nullif(order_count, 0))
+    FROM windows ORDER BY window_start, key
+$_$;
+
+CREATE FUNCTION serving.region_series(one text DEFAULT NULL::text, until timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(window_start timestamp with time zone, region text, order_count bigint, revenue_cents bigint, smallest_cents bigint, largest_cents bigint, avg_order_value_cents bigint)
+    LANGUAGE sql STABLE
+    AS $_$
+    WITH edge AS (
+        SELECT coalesce($2, (SELECT max(watermark) + interval '1 microsecond' FROM speed.partitions)) AS until
+    ), windows AS (
+        SELECT date_bin('5 minutes', pane_start, timestamptz '2000-01-01 00:00:00+00') AS window_start,
+               region AS key, sum(order_count)::bigint AS order_count, sum(revenue_cents)::bigint AS revenue_cents, min(smallest_cents) AS smallest_cents, max(largest_cents) AS largest_cents
+        FROM speed.region_minutes, edge
+        WHERE pane_start >= date_bin('5 minutes', edge.until - interval '24 hours', timestamptz '2000-01-01 00:00:00+00')
+              AND pane_start < edge.until AND ($1 IS NULL OR region = $1)
+        GROUP BY 1, 2
+    )
+    SELECT window_start, key, order_count, revenue_cents, smallest_cents, largest_cents, (2 * revenue_cents + order_count) / (2 * nullif(order_count, 0))
+    FROM windows ORDER BY window_start, key
+$_$;
+
+CREATE FUNCTION serving.sketch_hash(sketch bytea, place integer) RETURNS bigint
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    AS $$
+    SELECT get_byte(sketch, place + 0)::bigint << 0 | get_byte(sketch, place + 1)::bigint << 8 | get_byte(sketch, place + 2)::bigint << 16 | get_byte(sketch, place + 3)::bigint << 24 | get_byte(sketch, place + 4)::bigint << 32 | get_byte(sketch, place + 5)::bigint << 40 | get_byte(sketch, place + 6)::bigint << 48 | get_byte(sketch, place + 7)::bigint << 56
+$$;
+
+CREATE FUNCTION serving.sketches_estimate(sketches bytea[]) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    WITH parts AS (
+        SELECT sketch, get_byte(sketch, 0) & 63 AS words FROM unnest(sketches) AS sketch WHERE length(sketch) > 8
+    ), threshold AS (
+        SELECT min(serving.sketch_hash(sketch, 16)) FILTER (WHERE words = 3) AS theta FROM parts
+    ), hashes AS (
+        SELECT DISTINCT substring(sketch FROM 8 * place + 1 FOR 8) AS hash
+        FROM parts, generate_series(words, length(sketch) / 8 - 1) AS place
+    )
+    SELECT CASE WHEN theta IS NULL THEN (SELECT count(*) FROM hashes)
+                ELSE ((SELECT count(*) FROM hashes WHERE serving.sketch_hash(hash, 0) < theta)
+                      * (9223372036854775807.0 / theta))::bigint END
+    FROM threshold
+$$;
+
+CREATE FUNCTION serving.top_categories(since timestamp with time zone, until timestamp with time zone, top integer DEFAULT 10) RETURNS TABLE(cell_start timestamp with time zone, rank bigint, category text, order_count bigint, revenue_cents bigint, smallest_cents bigint, largest_cents bigint, avg_order_value_cents bigint, customers bigint, products bigint)
+    LANGUAGE sql STABLE
+    AS $_$
+    WITH cells AS (
+        SELECT date_trunc('hour', pane_start, 'UTC') AS cell_start, category AS key
+, sum(order_count)::bigint AS order_count, sum(revenue_cents)::bigint AS revenue_cents, min(smallest_cents) AS smallest_cents, max(largest_cents) AS largest_cents
+        FROM speed.category_minutes
+        WHERE pane_start >= $1 AND pane_start < $2
+        GROUP BY 1, 2
+    ), ranked AS (
+        SELECT *, row_number() OVER (PARTITION BY cell_start ORDER BY revenue_cents DESC, key) AS rank FROM cells
+    )
+    SELECT cell_start, rank, key, order_count, revenue_cents, smallest_cents, largest_cents, (2 * revenue_cents + order_count) / (2 * nullif(order_count, 0))
+, (
+               SELECT serving.sketches_estimate(array_agg(s.sketch)) FROM speed.sketches AS s
+               WHERE s.rollup = 'category_minutes' AND s.cell_start = ranked.cell_start AND s.key = ranked.key
+                     AND s.counted = 'customers'), (
+               SELECT serving.sketches_estimate(array_agg(s.sketch)) FROM speed.sketches AS s
+               WHERE s.rollup = 'category_minutes' AND s.cell_start = ranked.cell_start AND s.key = ranked.key
+                     AND s.counted = 'products')
+    FROM ranked WHERE rank <= $3 ORDER BY cell_start, rank
+$_$;
+
+CREATE FUNCTION serving.top_payment_methods(since timestamp with time zone, until timestamp with time zone, top integer DEFAULT 10) RETURNS TABLE(cell_start timestamp with time zone, rank bigint, payment_method text, order_count bigint, revenue_cents bigint, smallest_cents bigint, largest_cents bigint, avg_order_value_cents bigint, customers bigint, products bigint)
+    LANGUAGE sql STABLE
+    AS $_$
+    WITH cells AS (
+        SELECT date_trunc('hour', pane_start, 'UTC') AS cell_start, payment_method AS key
+, sum(order_count)::bigint AS order_count, sum(revenue_cents)::bigint AS revenue_cents, min(smallest_cents) AS smallest_cents, max(largest_cents) AS largest_cents
+        FROM speed.payment_method_minutes
+        WHERE pane_start >= $1 AND pane_start < $2
+        GROUP BY 1, 2
+    ), ranked AS (
+        SELECT *, row_number() OVER (PARTITION BY cell_start ORDER BY revenue_cents DESC, key) AS rank FROM cells
+    )
+    SELECT cell_start, rank, key, order_count, revenue_cents, smallest_cents, largest_cents, (2 * revenue_cents + order_count) / (2 * nullif(order_count, 0))
+, (
+               SELECT serving.sketches_estimate(array_agg(s.sketch)) FROM speed.sketches AS s
+               WHERE s.rollup = 'payment_method_minutes' AND s.cell_start = ranked.cell_start AND s.key = ranked.key
+                     AND s.counted = 'customers'), (
+               SELECT serving.sketches_estimate(array_agg(s.sketch)) FROM speed.sketches AS s
+               WHERE s.rollup = 'payment_method_minutes' AND s.cell_start = ranked.cell_start AND s.key = ranked.key
+                     AND s.counted = 'products')
+    FROM ranked WHERE rank <= $3 ORDER BY cell_start, rank
+$_$;
+
+CREATE FUNCTION serving.top_products(since timestamp with time zone, until timestamp with time zone, top integer DEFAULT 10) RETURNS TABLE(cell_start timestamp with time zone, rank bigint, product_id text, revenue_cents bigint, order_count bigint, units bigint, cancelled_revenue_cents bigint, cancelled_units bigint, amended_revenue_cents bigint, amended_units bigint, avg_order_value_cents bigint)
+    LANGUAGE sql STABLE
+    AS $_$
+    WITH cells AS (
+        SELECT date_trunc('hour', pane_start, 'UTC') AS cell_start, product_id AS key
+, sum(revenue_cents)::bigint AS revenue_cents, sum(order_count)::bigint AS order_count, sum(units)::bigint AS units, sum(cancelled_revenue_cents)::bigint AS cancelled_revenue_cents, sum(cancelled_units)::bigint AS cancelled_units, sum(amended_revenue_cents)::bigint AS amended_revenue_cents, sum(amended_units)::bigint AS amended_units
+        FROM speed.product_hours
+        WHERE pane_start >= $1 AND pane_start < $2
+        GROUP BY 1, 2
+    ), ranked AS (
+        SELECT *, row_number() OVER (PARTITION BY cell_start ORDER BY revenue_cents DESC, key) AS rank FROM cells
+    )
+    SELECT cell_start, rank, key, revenue_cents, order_count, units, cancelled_revenue_cents, cancelled_units, amended_revenue_cents, amended_units, (2 * revenue_cents + order_count) / (2 * nullif(order_count, 0))
+
+    FROM ranked WHERE rank <= $3 ORDER BY cell_start, rank
+$_$;
+
+CREATE FUNCTION serving.top_regions(since timestamp with time zone, until timestamp with time zone, top integer DEFAULT 10) RETURNS TABLE(cell_start timestamp with time zone, rank bigint, region text, order_count bigint, revenue_cents bigint, smallest_cents bigint, largest_cents bigint, avg_order_value_cents bigint, customers bigint, products bigint)
+    LANGUAGE sql STABLE
+    AS $_$
+    WITH cells AS (
+        SELECT date_trunc('hour', pane_start, 'UTC') AS cell_start, region AS key
+, sum(order_count)::bigint AS order_count, sum(revenue_cents)::bigint AS revenue_cents, min(smallest_cents) AS smallest_cents, max(largest_cents) AS largest_cents
+        FROM speed.region_minutes
+        WHERE pane_start >= $1 AND pane_start < $2
+        GROUP BY 1, 2
+    ), ranked AS (
+        SELECT *, row_number() OVER (PARTITION BY cell_start ORDER BY revenue_cents DESC, key) AS rank FROM cells
+    )
+    SELECT cell_start, rank, key, order_count, revenue_cents, smallest_cents, largest_cents, (2 * revenue_cents + order_count) / (2 * nullif(order_count, 0))
+, (
+               SELECT serving.sketches_estimate(array_agg(s.sketch)) FROM speed.sketches AS s
+               WHERE s.rollup = 'region_minutes' AND s.cell_start = ranked.cell_start AND s.key = ranked.key
+                     AND s.counted = 'customers'), (
+               SELECT serving.sketches_estimate(array_agg(s.sketch)) FROM speed.sketches AS s
+               WHERE s.rollup = 'region_minutes' AND s.cell_start = ranked.cell_start AND s.key = ranked.key
+                     AND s.counted = 'products')
+    FROM ranked WHERE rank <= $3 ORDER BY cell_start, rank
+$_$;
+
 CREATE TABLE batch.category_hours (
     run_id text NOT NULL,
     business_date date NOT NULL,
@@ -533,32 +693,6 @@ CREATE TABLE speed.customer_days (
     revenue_cents bigint NOT NULL
 );
 
-CREATE TABLE speed.customer_days_pending (
-    business_date date NOT NULL,
-    customer_id text[],
-    order_count bigint[],
-    revenue_cents bigint[]
-);
-ALTER TABLE ONLY speed.customer_days_pending ALTER COLUMN customer_id SET STORAGE EXTERNAL;
-ALTER TABLE ONLY speed.customer_days_pending ALTER COLUMN order_count SET STORAGE EXTERNAL;
-ALTER TABLE ONLY speed.customer_days_pending ALTER COLUMN revenue_cents SET STORAGE EXTERNAL;
-
-CREATE VIEW speed.customer_days_all AS
- SELECT customer_days.business_date,
-    customer_days.customer_id,
-    customer_days.partition,
-    customer_days.order_count,
-    customer_days.revenue_cents
-   FROM speed.customer_days
-UNION ALL
- SELECT held.business_date,
-    one.customer_id,
-    '-1'::integer AS partition,
-    COALESCE(one.order_count, (0)::bigint) AS order_count,
-    COALESCE(one.revenue_cents, (0)::bigint) AS revenue_cents
-   FROM speed.customer_days_pending held,
-    LATERAL UNNEST(held.customer_id, held.order_count, held.revenue_cents) one(customer_id, order_count, revenue_cents);
-
 CREATE TABLE speed.partitions (
     topic text NOT NULL,
     partition integer NOT NULL,
@@ -584,7 +718,7 @@ CREATE VIEW serving.speed_daily AS
      LEFT JOIN LATERAL ( SELECT (count(DISTINCT c.customer_id) + (COALESCE(( SELECT sum(a.delta) AS sum
                    FROM speed.adjustments a
                   WHERE ((a.business_date = measured.business_date) AND (a.cube = 'distinct'::text) AND (a.measure = 'unique_customers'::text))), (0)::numeric))::bigint) AS unique_customers
-           FROM speed.customer_days_all c
+           FROM speed.customer_days c
           WHERE (c.business_date = measured.business_date)) counted ON (true))
      CROSS JOIN ( SELECT max(partitions.updated_at) AS as_of
            FROM speed.partitions) progress);
@@ -713,6 +847,34 @@ CREATE VIEW serving.history AS
      JOIN batch.runs r USING (run_id))
      LEFT JOIN batch.daily_metrics d ON (((v.view = 'daily_metrics'::text) AND (d.run_id = v.run_id) AND (d.business_date = v.business_date))));
 
+CREATE TABLE speed.categories_entries (
+    cell_start timestamp with time zone NOT NULL,
+    category text NOT NULL,
+    partition integer NOT NULL,
+    entry text NOT NULL,
+    revenue_cents bigint DEFAULT 0 NOT NULL,
+    order_count bigint DEFAULT 0 NOT NULL,
+    units bigint DEFAULT 0 NOT NULL,
+    cancelled_revenue_cents bigint DEFAULT 0 NOT NULL,
+    cancelled_units bigint DEFAULT 0 NOT NULL,
+    amended_revenue_cents bigint DEFAULT 0 NOT NULL,
+    amended_units bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT categories_entries_entry_check CHECK ((entry = ANY (ARRAY['after_final'::text, 'late'::text])))
+);
+
+CREATE TABLE speed.categories_finals (
+    cell_start timestamp with time zone NOT NULL,
+    category text NOT NULL,
+    finalised_at timestamp with time zone DEFAULT now() NOT NULL,
+    revenue_cents bigint DEFAULT 0 NOT NULL,
+    order_count bigint DEFAULT 0 NOT NULL,
+    units bigint DEFAULT 0 NOT NULL,
+    cancelled_revenue_cents bigint DEFAULT 0 NOT NULL,
+    cancelled_units bigint DEFAULT 0 NOT NULL,
+    amended_revenue_cents bigint DEFAULT 0 NOT NULL,
+    amended_units bigint DEFAULT 0 NOT NULL
+);
+
 CREATE TABLE speed.category_hours (
     business_date date NOT NULL,
     pane_start timestamp with time zone NOT NULL,
@@ -726,6 +888,283 @@ CREATE TABLE speed.category_hours (
     amended_revenue_cents bigint DEFAULT 0 NOT NULL,
     amended_units bigint DEFAULT 0 NOT NULL
 );
+
+CREATE TABLE speed.finality (
+    only_row boolean DEFAULT true NOT NULL,
+    up_to timestamp with time zone NOT NULL,
+    previously timestamp with time zone,
+    closed_before timestamp with time zone NOT NULL,
+    CONSTRAINT finality_only_row_check CHECK (only_row)
+);
+
+CREATE TABLE speed.orders_entries (
+    cell_start timestamp with time zone NOT NULL,
+    partition integer NOT NULL,
+    entry text NOT NULL,
+    revenue_cents bigint DEFAULT 0 NOT NULL,
+    order_count bigint DEFAULT 0 NOT NULL,
+    units bigint DEFAULT 0 NOT NULL,
+    cancelled_revenue_cents bigint DEFAULT 0 NOT NULL,
+    amended_revenue_cents bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT orders_entries_entry_check CHECK ((entry = ANY (ARRAY['after_final'::text, 'late'::text])))
+);
+
+CREATE TABLE speed.orders_finals (
+    cell_start timestamp with time zone NOT NULL,
+    finalised_at timestamp with time zone DEFAULT now() NOT NULL,
+    revenue_cents bigint DEFAULT 0 NOT NULL,
+    order_count bigint DEFAULT 0 NOT NULL,
+    units bigint DEFAULT 0 NOT NULL,
+    cancelled_revenue_cents bigint DEFAULT 0 NOT NULL,
+    amended_revenue_cents bigint DEFAULT 0 NOT NULL
+);
+
+CREATE VIEW serving.hourly_trend AS
+ WITH parts AS (
+         SELECT 'orders'::text AS cube,
+            date_trunc('hour'::text, order_minutes.pane_start, 'UTC'::text) AS cell_start,
+            ''::text AS category,
+            'counted'::text AS part,
+            order_minutes.revenue_cents,
+            order_minutes.order_count,
+            order_minutes.units,
+            order_minutes.cancelled_revenue_cents,
+            order_minutes.amended_revenue_cents
+           FROM speed.order_minutes
+        UNION ALL
+         SELECT 'orders'::text,
+            orders_entries.cell_start,
+            ''::text AS text,
+            orders_entries.entry,
+            orders_entries.revenue_cents,
+            orders_entries.order_count,
+            orders_entries.units,
+            orders_entries.cancelled_revenue_cents,
+            orders_entries.amended_revenue_cents
+           FROM speed.orders_entries
+        UNION ALL
+         SELECT adjustments.cube,
+            adjustments.cell_start,
+            adjustments.key,
+            'corrected'::text,
+                CASE
+                    WHEN (adjustments.measure = 'revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'order_count'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'units'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'cancelled_revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'amended_revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case"
+           FROM speed.adjustments
+          WHERE (adjustments.cube = 'orders'::text)
+        UNION ALL
+         SELECT 'categories'::text AS cube,
+            date_trunc('hour'::text, category_hours.pane_start, 'UTC'::text) AS cell_start,
+            category_hours.category,
+            'counted'::text AS part,
+            category_hours.revenue_cents,
+            category_hours.order_count,
+            category_hours.units,
+            category_hours.cancelled_revenue_cents,
+            category_hours.amended_revenue_cents
+           FROM speed.category_hours
+        UNION ALL
+         SELECT 'categories'::text,
+            categories_entries.cell_start,
+            categories_entries.category,
+            categories_entries.entry,
+            categories_entries.revenue_cents,
+            categories_entries.order_count,
+            categories_entries.units,
+            categories_entries.cancelled_revenue_cents,
+            categories_entries.amended_revenue_cents
+           FROM speed.categories_entries
+        UNION ALL
+         SELECT adjustments.cube,
+            adjustments.cell_start,
+            adjustments.key,
+            'corrected'::text,
+                CASE
+                    WHEN (adjustments.measure = 'revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'order_count'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'units'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'cancelled_revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'amended_revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case"
+           FROM speed.adjustments
+          WHERE (adjustments.cube = 'categories'::text)
+        ), hours AS (
+         SELECT parts.cube,
+            parts.cell_start,
+            parts.category,
+            ((COALESCE(sum(parts.revenue_cents) FILTER (WHERE (parts.part = 'counted'::text)), (0)::numeric) - COALESCE(sum(parts.revenue_cents) FILTER (WHERE (parts.part = 'after_final'::text)), (0)::numeric)))::bigint AS revenue_cents,
+            (COALESCE(sum(parts.revenue_cents) FILTER (WHERE (parts.part = 'after_final'::text)), (0)::numeric))::bigint AS revenue_cents_after_final,
+            (COALESCE(sum(parts.revenue_cents) FILTER (WHERE (parts.part = 'late'::text)), (0)::numeric))::bigint AS revenue_cents_late,
+            (COALESCE(sum(parts.revenue_cents) FILTER (WHERE (parts.part = 'corrected'::text)), (0)::numeric))::bigint AS revenue_cents_corrected,
+            ((COALESCE(sum(parts.order_count) FILTER (WHERE (parts.part = 'counted'::text)), (0)::numeric) - COALESCE(sum(parts.order_count) FILTER (WHERE (parts.part = 'after_final'::text)), (0)::numeric)))::bigint AS order_count,
+            (COALESCE(sum(parts.order_count) FILTER (WHERE (parts.part = 'after_final'::text)), (0)::numeric))::bigint AS order_count_after_final,
+            (COALESCE(sum(parts.order_count) FILTER (WHERE (parts.part = 'late'::text)), (0)::numeric))::bigint AS order_count_late,
+            (COALESCE(sum(parts.order_count) FILTER (WHERE (parts.part = 'corrected'::text)), (0)::numeric))::bigint AS order_count_corrected,
+            ((COALESCE(sum(parts.units) FILTER (WHERE (parts.part = 'counted'::text)), (0)::numeric) - COALESCE(sum(parts.units) FILTER (WHERE (parts.part = 'after_final'::text)), (0)::numeric)))::bigint AS units,
+            (COALESCE(sum(parts.units) FILTER (WHERE (parts.part = 'after_final'::text)), (0)::numeric))::bigint AS units_after_final,
+            (COALESCE(sum(parts.units) FILTER (WHERE (parts.part = 'late'::text)), (0)::numeric))::bigint AS units_late,
+            (COALESCE(sum(parts.units) FILTER (WHERE (parts.part = 'corrected'::text)), (0)::numeric))::bigint AS units_corrected,
+            ((COALESCE(sum(parts.cancelled_revenue_cents) FILTER (WHERE (parts.part = 'counted'::text)), (0)::numeric) - COALESCE(sum(parts.cancelled_revenue_cents) FILTER (WHERE (parts.part = 'after_final'::text)), (0)::numeric)))::bigint AS cancelled_revenue_cents,
+            (COALESCE(sum(parts.cancelled_revenue_cents) FILTER (WHERE (parts.part = 'after_final'::text)), (0)::numeric))::bigint AS cancelled_revenue_cents_after_final,
+            (COALESCE(sum(parts.cancelled_revenue_cents) FILTER (WHERE (parts.part = 'late'::text)), (0)::numeric))::bigint AS cancelled_revenue_cents_late,
+            (COALESCE(sum(parts.cancelled_revenue_cents) FILTER (WHERE (parts.part = 'corrected'::text)), (0)::numeric))::bigint AS cancelled_revenue_cents_corrected,
+            ((COALESCE(sum(parts.amended_revenue_cents) FILTER (WHERE (parts.part = 'counted'::text)), (0)::numeric) - COALESCE(sum(parts.amended_revenue_cents) FILTER (WHERE (parts.part = 'after_final'::text)), (0)::numeric)))::bigint AS amended_revenue_cents,
+            (COALESCE(sum(parts.amended_revenue_cents) FILTER (WHERE (parts.part = 'after_final'::text)), (0)::numeric))::bigint AS amended_revenue_cents_after_final,
+            (COALESCE(sum(parts.amended_revenue_cents) FILTER (WHERE (parts.part = 'late'::text)), (0)::numeric))::bigint AS amended_revenue_cents_late,
+            (COALESCE(sum(parts.amended_revenue_cents) FILTER (WHERE (parts.part = 'corrected'::text)), (0)::numeric))::bigint AS amended_revenue_cents_corrected
+           FROM parts
+          GROUP BY parts.cube, parts.cell_start, parts.category
+        ), finals AS (
+         SELECT 'orders'::text AS cube,
+            orders_finals.cell_start,
+            ''::text AS category,
+            orders_finals.finalised_at,
+            orders_finals.revenue_cents,
+            orders_finals.order_count,
+            orders_finals.units,
+            orders_finals.cancelled_revenue_cents,
+            orders_finals.amended_revenue_cents
+           FROM speed.orders_finals
+        UNION ALL
+         SELECT 'categories'::text AS cube,
+            categories_finals.cell_start,
+            categories_finals.category,
+            categories_finals.finalised_at,
+            categories_finals.revenue_cents,
+            categories_finals.order_count,
+            categories_finals.units,
+            categories_finals.cancelled_revenue_cents,
+            categories_finals.amended_revenue_cents
+           FROM speed.categories_finals
+        )
+ SELECT ((hours.cell_start AT TIME ZONE 'UTC'::text))::date AS business_date,
+    hours.cell_start,
+    hours.category,
+        CASE
+            WHEN (hours.cell_start < finality.closed_before) THEN 'final'::text
+            ELSE 'early'::text
+        END AS status,
+    finals.finalised_at,
+        CASE
+            WHEN (hours.cell_start < finality.closed_before) THEN COALESCE(finals.revenue_cents, (0)::bigint)
+            ELSE hours.revenue_cents
+        END AS revenue_cents,
+        CASE
+            WHEN (hours.cell_start < finality.closed_before) THEN COALESCE(finals.order_count, (0)::bigint)
+            ELSE hours.order_count
+        END AS order_count,
+        CASE
+            WHEN (hours.cell_start < finality.closed_before) THEN COALESCE(finals.units, (0)::bigint)
+            ELSE hours.units
+        END AS units,
+        CASE
+            WHEN (hours.cell_start < finality.closed_before) THEN COALESCE(finals.cancelled_revenue_cents, (0)::bigint)
+            ELSE hours.cancelled_revenue_cents
+        END AS cancelled_revenue_cents,
+        CASE
+            WHEN (hours.cell_start < finality.closed_before) THEN COALESCE(finals.amended_revenue_cents, (0)::bigint)
+            ELSE hours.amended_revenue_cents
+        END AS amended_revenue_cents,
+    hours.revenue_cents_after_final,
+    hours.order_count_after_final,
+    hours.units_after_final,
+    hours.cancelled_revenue_cents_after_final,
+    hours.amended_revenue_cents_after_final,
+    hours.revenue_cents_late,
+    hours.order_count_late,
+    hours.units_late,
+    hours.cancelled_revenue_cents_late,
+    hours.amended_revenue_cents_late,
+    hours.revenue_cents_corrected,
+    hours.order_count_corrected,
+    hours.units_corrected,
+    hours.cancelled_revenue_cents_corrected,
+    hours.amended_revenue_cents_corrected
+   FROM ((hours
+     LEFT JOIN finals USING (cube, cell_start, category))
+     LEFT JOIN speed.finality ON (true));
+
+CREATE VIEW serving.product_rankings AS
+ SELECT v.version,
+    v.published_at AS as_of,
+    r.run_id,
+    r.business_date,
+    r.scope,
+    r.scope_key,
+    r.measure,
+    r.product_id,
+    r.category,
+    r.value,
+    r.rank,
+    r.previous_rank,
+    r.rank_change,
+    r.movement,
+    r.share,
+    r.cumulative_share
+   FROM (batch.versions v
+     JOIN batch.product_rankings r USING (run_id, business_date))
+  WHERE ((v.view = 'product_rankings'::text) AND (v.superseded_at IS NULL));
+
+CREATE VIEW serving.revenue_windows AS
+ SELECT window_start.window_start,
+    (window_start.window_start + '00:05:00'::interval) AS window_end,
+    (sum(order_minutes.revenue_cents))::bigint AS revenue_cents,
+    (sum(order_minutes.order_count))::bigint AS order_count,
+    (((2 * (sum(order_minutes.revenue_cents))::bigint) + (sum(order_minutes.order_count))::bigint) / (2 * NULLIF((sum(order_minutes.order_count))::bigint, 0))) AS avg_order_value_cents
+   FROM speed.order_minutes,
+    LATERAL generate_series((order_minutes.pane_start - '00:04:00'::interval), order_minutes.pane_start, '00:01:00'::interval) window_start(window_start)
+  GROUP BY window_start.window_start;
+
+CREATE VIEW serving.rfm AS
+ SELECT v.version,
+    v.published_at AS as_of,
+    r.run_id,
+    r.business_date,
+    r.customer_id,
+    r.recency_days,
+    r.frequency,
+    r.monetary_cents,
+    r.recency_score,
+    r.frequency_score,
+    r.monetary_score,
+    r.grid,
+    r.grid_version,
+    r.segment,
+    r.previous_segment,
+    r.flags
+   FROM (batch.versions v
+     JOIN batch.rfm r USING (run_id, business_date))
+  WHERE ((v.view = 'rfm'::text) AND (v.superseded_at IS NULL));
 
 CREATE VIEW serving.speed_category_hours AS
  SELECT business_date,
@@ -827,111 +1266,6 @@ CREATE VIEW serving.speed_category_hours AS
           WHERE (adjustments.cube = 'categories'::text)) panes(business_date, cell_start, category, revenue_cents, revenue_cents_adjusted, order_count, order_count_adjusted, units, units_adjusted, cancelled_revenue_cents, cancelled_revenue_cents_adjusted, cancelled_units, cancelled_units_adjusted, amended_revenue_cents, amended_revenue_cents_adjusted, amended_units, amended_units_adjusted)
   GROUP BY business_date, cell_start, category;
 
-CREATE TABLE speed.outcomes (
-    pane_start timestamp with time zone,
-    partition integer NOT NULL,
-    decision text NOT NULL,
-    reason text NOT NULL,
-    events bigint NOT NULL,
-    CONSTRAINT outcomes_decision_check CHECK ((decision = ANY (ARRAY['ignored'::text, 'quarantined'::text, 'duplicate'::text, 'late'::text, 'counted'::text])))
-);
-
-CREATE VIEW serving.hourly_trend AS
- WITH passed AS (
-         SELECT COALESCE(min(partitions.watermark) FILTER (WHERE (partitions.updated_at > (now() - '00:00:30'::interval))), max(partitions.watermark)) AS watermark
-           FROM speed.partitions
-          WHERE (partitions.watermark IS NOT NULL)
-        ), hours AS (
-         SELECT speed_order_hours.business_date,
-            speed_order_hours.cell_start,
-            ''::text AS category,
-            speed_order_hours.order_count,
-            speed_order_hours.revenue_cents,
-            speed_order_hours.units
-           FROM serving.speed_order_hours
-        UNION ALL
-         SELECT speed_category_hours.business_date,
-            speed_category_hours.cell_start,
-            speed_category_hours.category,
-            speed_category_hours.order_count,
-            speed_category_hours.revenue_cents,
-            speed_category_hours.units
-           FROM serving.speed_category_hours
-        ), seen AS (
-         SELECT date_trunc('hour'::text, outcomes.pane_start, 'UTC'::text) AS cell_start,
-            sum(outcomes.events) FILTER (WHERE (outcomes.decision = 'counted'::text)) AS on_time,
-            sum(outcomes.events) FILTER (WHERE (outcomes.decision = 'late'::text)) AS late
-           FROM speed.outcomes
-          GROUP BY (date_trunc('hour'::text, outcomes.pane_start, 'UTC'::text))
-        )
- SELECT hours.business_date,
-    hours.cell_start,
-    hours.category,
-    hours.order_count,
-    hours.revenue_cents,
-    hours.units,
-    (COALESCE(seen.on_time, (0)::numeric))::bigint AS on_time_events,
-    (COALESCE(seen.late, (0)::numeric))::bigint AS late_events,
-        CASE
-            WHEN (passed.watermark >= ((hours.cell_start + '01:00:00'::interval) + '00:00:05'::interval)) THEN 'final'::text
-            ELSE 'early'::text
-        END AS status
-   FROM ((hours
-     LEFT JOIN seen USING (cell_start))
-     LEFT JOIN passed ON (true));
-
-CREATE VIEW serving.product_rankings AS
- SELECT v.version,
-    v.published_at AS as_of,
-    r.run_id,
-    r.business_date,
-    r.scope,
-    r.scope_key,
-    r.measure,
-    r.product_id,
-    r.category,
-    r.value,
-    r.rank,
-    r.previous_rank,
-    r.rank_change,
-    r.movement,
-    r.share,
-    r.cumulative_share
-   FROM (batch.versions v
-     JOIN batch.product_rankings r USING (run_id, business_date))
-  WHERE ((v.view = 'product_rankings'::text) AND (v.superseded_at IS NULL));
-
-CREATE VIEW serving.revenue_windows AS
- SELECT window_start.window_start,
-    (window_start.window_start + '00:05:00'::interval) AS window_end,
-    (sum(order_minutes.revenue_cents))::bigint AS revenue_cents,
-    (sum(order_minutes.order_count))::bigint AS order_count,
-    (((2 * (sum(order_minutes.revenue_cents))::bigint) + (sum(order_minutes.order_count))::bigint) / (2 * NULLIF((sum(order_minutes.order_count))::bigint, 0))) AS avg_order_value_cents
-   FROM speed.order_minutes,
-    LATERAL generate_series((order_minutes.pane_start - '00:04:00'::interval), order_minutes.pane_start, '00:01:00'::interval) window_start(window_start)
-  GROUP BY window_start.window_start;
-
-CREATE VIEW serving.rfm AS
- SELECT v.version,
-    v.published_at AS as_of,
-    r.run_id,
-    r.business_date,
-    r.customer_id,
-    r.recency_days,
-    r.frequency,
-    r.monetary_cents,
-    r.recency_score,
-    r.frequency_score,
-    r.monetary_score,
-    r.grid,
-    r.grid_version,
-    r.segment,
-    r.previous_segment,
-    r.flags
-   FROM (batch.versions v
-     JOIN batch.rfm r USING (run_id, business_date))
-  WHERE ((v.view = 'rfm'::text) AND (v.superseded_at IS NULL));
-
 CREATE TABLE speed.product_hours (
     business_date date NOT NULL,
     pane_start timestamp with time zone NOT NULL,
@@ -945,55 +1279,6 @@ CREATE TABLE speed.product_hours (
     amended_revenue_cents bigint DEFAULT 0 NOT NULL,
     amended_units bigint DEFAULT 0 NOT NULL
 );
-
-CREATE TABLE speed.product_hours_pending (
-    business_date date NOT NULL,
-    pane_start timestamp with time zone NOT NULL,
-    product_id text[],
-    revenue_cents bigint[],
-    order_count bigint[],
-    units bigint[],
-    cancelled_revenue_cents bigint[],
-    cancelled_units bigint[],
-    amended_revenue_cents bigint[],
-    amended_units bigint[]
-);
-ALTER TABLE ONLY speed.product_hours_pending ALTER COLUMN product_id SET STORAGE EXTERNAL;
-ALTER TABLE ONLY speed.product_hours_pending ALTER COLUMN revenue_cents SET STORAGE EXTERNAL;
-ALTER TABLE ONLY speed.product_hours_pending ALTER COLUMN order_count SET STORAGE EXTERNAL;
-ALTER TABLE ONLY speed.product_hours_pending ALTER COLUMN units SET STORAGE EXTERNAL;
-ALTER TABLE ONLY speed.product_hours_pending ALTER COLUMN cancelled_revenue_cents SET STORAGE EXTERNAL;
-ALTER TABLE ONLY speed.product_hours_pending ALTER COLUMN cancelled_units SET STORAGE EXTERNAL;
-ALTER TABLE ONLY speed.product_hours_pending ALTER COLUMN amended_revenue_cents SET STORAGE EXTERNAL;
-ALTER TABLE ONLY speed.product_hours_pending ALTER COLUMN amended_units SET STORAGE EXTERNAL;
-
-CREATE VIEW speed.product_hours_all AS
- SELECT product_hours.business_date,
-    product_hours.pane_start,
-    product_hours.product_id,
-    product_hours.partition,
-    product_hours.revenue_cents,
-    product_hours.order_count,
-    product_hours.units,
-    product_hours.cancelled_revenue_cents,
-    product_hours.cancelled_units,
-    product_hours.amended_revenue_cents,
-    product_hours.amended_units
-   FROM speed.product_hours
-UNION ALL
- SELECT held.business_date,
-    held.pane_start,
-    one.product_id,
-    '-1'::integer AS partition,
-    COALESCE(one.revenue_cents, (0)::bigint) AS revenue_cents,
-    COALESCE(one.order_count, (0)::bigint) AS order_count,
-    COALESCE(one.units, (0)::bigint) AS units,
-    COALESCE(one.cancelled_revenue_cents, (0)::bigint) AS cancelled_revenue_cents,
-    COALESCE(one.cancelled_units, (0)::bigint) AS cancelled_units,
-    COALESCE(one.amended_revenue_cents, (0)::bigint) AS amended_revenue_cents,
-    COALESCE(one.amended_units, (0)::bigint) AS amended_units
-   FROM speed.product_hours_pending held,
-    LATERAL UNNEST(held.product_id, held.revenue_cents, held.order_count, held.units, held.cancelled_revenue_cents, held.cancelled_units, held.amended_revenue_cents, held.amended_units) one(product_id, revenue_cents, order_count, units, cancelled_revenue_cents, cancelled_units, amended_revenue_cents, amended_units);
 
 CREATE VIEW serving.speed_product_hours AS
  SELECT business_date,
@@ -1013,24 +1298,24 @@ CREATE VIEW serving.speed_product_hours AS
     (sum(amended_revenue_cents_adjusted))::bigint AS amended_revenue_cents_adjusted,
     (sum(amended_units))::bigint AS amended_units,
     (sum(amended_units_adjusted))::bigint AS amended_units_adjusted
-   FROM ( SELECT product_hours_all.business_date,
-            date_trunc('hour'::text, product_hours_all.pane_start, 'UTC'::text) AS cell_start,
-            product_hours_all.product_id AS key,
-            product_hours_all.revenue_cents,
+   FROM ( SELECT product_hours.business_date,
+            date_trunc('hour'::text, product_hours.pane_start, 'UTC'::text) AS cell_start,
+            product_hours.product_id AS key,
+            product_hours.revenue_cents,
             (0)::bigint AS revenue_cents_adjusted,
-            product_hours_all.order_count,
+            product_hours.order_count,
             (0)::bigint AS order_count_adjusted,
-            product_hours_all.units,
+            product_hours.units,
             (0)::bigint AS units_adjusted,
-            product_hours_all.cancelled_revenue_cents,
+            product_hours.cancelled_revenue_cents,
             (0)::bigint AS cancelled_revenue_cents_adjusted,
-            product_hours_all.cancelled_units,
+            product_hours.cancelled_units,
             (0)::bigint AS cancelled_units_adjusted,
-            product_hours_all.amended_revenue_cents,
+            product_hours.amended_revenue_cents,
             (0)::bigint AS amended_revenue_cents_adjusted,
-            product_hours_all.amended_units,
+            product_hours.amended_units,
             (0)::bigint AS amended_units_adjusted
-           FROM speed.product_hours_all
+           FROM speed.product_hours
         UNION ALL
          SELECT adjustments.business_date,
             adjustments.cell_start,
@@ -1095,6 +1380,15 @@ CREATE VIEW serving.speed_product_hours AS
           WHERE (adjustments.cube = 'products'::text)) panes(business_date, cell_start, product_id, revenue_cents, revenue_cents_adjusted, order_count, order_count_adjusted, units, units_adjusted, cancelled_revenue_cents, cancelled_revenue_cents_adjusted, cancelled_units, cancelled_units_adjusted, amended_revenue_cents, amended_revenue_cents_adjusted, amended_units, amended_units_adjusted)
   GROUP BY business_date, cell_start, product_id;
 
+CREATE TABLE speed.outcomes (
+    pane_start timestamp with time zone,
+    partition integer NOT NULL,
+    decision text NOT NULL,
+    reason text NOT NULL,
+    events bigint NOT NULL,
+    CONSTRAINT outcomes_decision_check CHECK ((decision = ANY (ARRAY['ignored'::text, 'quarantined'::text, 'duplicate'::text, 'late'::text, 'counted'::text])))
+);
+
 CREATE VIEW serving.stream_outcomes AS
  SELECT ((pane_start AT TIME ZONE 'UTC'::text))::date AS business_date,
     decision,
@@ -1102,6 +1396,23 @@ CREATE VIEW serving.stream_outcomes AS
     (sum(events))::bigint AS events
    FROM speed.outcomes
   GROUP BY (((pane_start AT TIME ZONE 'UTC'::text))::date), decision, reason;
+
+CREATE TABLE speed.category_minutes (
+    business_date date NOT NULL,
+    pane_start timestamp with time zone NOT NULL,
+    category text NOT NULL,
+    partition integer NOT NULL,
+    order_count bigint DEFAULT 0 NOT NULL,
+    revenue_cents bigint DEFAULT 0 NOT NULL,
+    smallest_cents bigint,
+    largest_cents bigint
+);
+
+CREATE TABLE speed.idle_marks (
+    partition integer NOT NULL,
+    next_offset bigint NOT NULL,
+    up_to timestamp with time zone
+);
 
 CREATE TABLE speed.journal (
     topic text NOT NULL,
@@ -1140,6 +1451,17 @@ ALTER TABLE speed.outbox ALTER COLUMN message_id ADD GENERATED ALWAYS AS IDENTIT
     CACHE 1
 );
 
+CREATE TABLE speed.payment_method_minutes (
+    business_date date NOT NULL,
+    pane_start timestamp with time zone NOT NULL,
+    payment_method text NOT NULL,
+    partition integer NOT NULL,
+    order_count bigint DEFAULT 0 NOT NULL,
+    revenue_cents bigint DEFAULT 0 NOT NULL,
+    smallest_cents bigint,
+    largest_cents bigint
+);
+
 CREATE TABLE speed.quarantine (
     topic text NOT NULL,
     partition integer NOT NULL,
@@ -1156,6 +1478,28 @@ CREATE TABLE speed.quarantine (
     business_date date,
     quarantined_at timestamp with time zone DEFAULT now() NOT NULL
 );
+
+CREATE TABLE speed.region_minutes (
+    business_date date NOT NULL,
+    pane_start timestamp with time zone NOT NULL,
+    region text NOT NULL,
+    partition integer NOT NULL,
+    order_count bigint DEFAULT 0 NOT NULL,
+    revenue_cents bigint DEFAULT 0 NOT NULL,
+    smallest_cents bigint,
+    largest_cents bigint
+);
+
+CREATE TABLE speed.sketches (
+    partition integer NOT NULL,
+    cell_start timestamp with time zone NOT NULL,
+    rollup text NOT NULL,
+    key text NOT NULL,
+    counted text NOT NULL,
+    first_offset bigint NOT NULL,
+    sketch bytea NOT NULL
+);
+ALTER TABLE ONLY speed.sketches ALTER COLUMN sketch SET STORAGE EXTERNAL;
 
 ALTER TABLE ONLY batch.category_hours
     ADD CONSTRAINT category_hours_pkey PRIMARY KEY (run_id, cell_start, category);
@@ -1250,17 +1594,38 @@ ALTER TABLE ONLY reconciliation.reports
 ALTER TABLE ONLY speed.adjustments
     ADD CONSTRAINT adjustments_pkey PRIMARY KEY (correction_id);
 
+ALTER TABLE ONLY speed.categories_entries
+    ADD CONSTRAINT categories_entries_pkey PRIMARY KEY (cell_start, category, partition, entry);
+
+ALTER TABLE ONLY speed.categories_finals
+    ADD CONSTRAINT categories_finals_pkey PRIMARY KEY (cell_start, category);
+
 ALTER TABLE ONLY speed.category_hours
     ADD CONSTRAINT category_hours_pkey PRIMARY KEY (pane_start, category, partition);
 
+ALTER TABLE ONLY speed.category_minutes
+    ADD CONSTRAINT category_minutes_pkey PRIMARY KEY (pane_start, category, partition);
+
 ALTER TABLE ONLY speed.customer_days
     ADD CONSTRAINT customer_days_pkey PRIMARY KEY (business_date, customer_id, partition);
+
+ALTER TABLE ONLY speed.finality
+    ADD CONSTRAINT finality_pkey PRIMARY KEY (only_row);
+
+ALTER TABLE ONLY speed.idle_marks
+    ADD CONSTRAINT idle_marks_pkey PRIMARY KEY (partition, next_offset);
 
 ALTER TABLE ONLY speed.journal
     ADD CONSTRAINT journal_pkey PRIMARY KEY (topic, partition, first_offset);
 
 ALTER TABLE ONLY speed.order_minutes
     ADD CONSTRAINT order_minutes_pkey PRIMARY KEY (pane_start, partition);
+
+ALTER TABLE ONLY speed.orders_entries
+    ADD CONSTRAINT orders_entries_pkey PRIMARY KEY (cell_start, partition, entry);
+
+ALTER TABLE ONLY speed.orders_finals
+    ADD CONSTRAINT orders_finals_pkey PRIMARY KEY (cell_start);
 
 ALTER TABLE ONLY speed.outbox
     ADD CONSTRAINT outbox_dedupe_id_key UNIQUE (dedupe_id);
@@ -1274,11 +1639,20 @@ ALTER TABLE ONLY speed.outcomes
 ALTER TABLE ONLY speed.partitions
     ADD CONSTRAINT partitions_pkey PRIMARY KEY (topic, partition);
 
+ALTER TABLE ONLY speed.payment_method_minutes
+    ADD CONSTRAINT payment_method_minutes_pkey PRIMARY KEY (pane_start, payment_method, partition);
+
 ALTER TABLE ONLY speed.product_hours
     ADD CONSTRAINT product_hours_pkey PRIMARY KEY (pane_start, product_id, partition);
 
 ALTER TABLE ONLY speed.quarantine
     ADD CONSTRAINT quarantine_pkey PRIMARY KEY (topic, partition, "offset");
+
+ALTER TABLE ONLY speed.region_minutes
+    ADD CONSTRAINT region_minutes_pkey PRIMARY KEY (pane_start, region, partition);
+
+ALTER TABLE ONLY speed.sketches
+    ADD CONSTRAINT sketches_pkey PRIMARY KEY (partition, cell_start, rollup, key, counted, first_offset);
 
 CREATE UNIQUE INDEX one_current_version ON batch.versions USING btree (view, business_date) WHERE (superseded_at IS NULL);
 
@@ -1292,13 +1666,21 @@ CREATE INDEX adjustments_by_date ON speed.adjustments USING btree (business_date
 
 CREATE INDEX category_hours_by_date ON speed.category_hours USING btree (business_date);
 
+CREATE INDEX category_minutes_by_date ON speed.category_minutes USING btree (business_date);
+
 CREATE INDEX journal_by_date ON speed.journal USING btree (min_business_date, max_business_date);
 
 CREATE INDEX order_minutes_by_date ON speed.order_minutes USING btree (business_date);
 
+CREATE INDEX payment_method_minutes_by_date ON speed.payment_method_minutes USING btree (business_date);
+
 CREATE INDEX product_hours_by_date ON speed.product_hours USING btree (business_date);
 
 CREATE INDEX quarantine_by_date ON speed.quarantine USING btree (business_date);
+
+CREATE INDEX region_minutes_by_date ON speed.region_minutes USING btree (business_date);
+
+CREATE INDEX sketches_by_cell ON speed.sketches USING btree (rollup, cell_start);
 
 ALTER TABLE ONLY batch.staged
     ADD CONSTRAINT staged_run_id_fkey FOREIGN KEY (run_id) REFERENCES batch.runs(run_id);
@@ -1497,14 +1879,6 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.customer_days TO tandem_speed;
 GRANT SELECT ON TABLE speed.customer_days TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.customer_days TO tandem_reader;
 
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.customer_days_pending TO tandem_speed;
-GRANT SELECT ON TABLE speed.customer_days_pending TO tandem_reconciliation;
-GRANT SELECT ON TABLE speed.customer_days_pending TO tandem_reader;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.customer_days_all TO tandem_speed;
-GRANT SELECT ON TABLE speed.customer_days_all TO tandem_reconciliation;
-GRANT SELECT ON TABLE speed.customer_days_all TO tandem_reader;
-
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.partitions TO tandem_speed;
 GRANT SELECT ON TABLE speed.partitions TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.partitions TO tandem_reader;
@@ -1518,16 +1892,29 @@ GRANT SELECT ON TABLE serving.daily TO tandem_reader;
 GRANT SELECT ON TABLE serving.history TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.history TO tandem_reader;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.categories_entries TO tandem_speed;
+GRANT SELECT ON TABLE speed.categories_entries TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.categories_entries TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.categories_finals TO tandem_speed;
+GRANT SELECT ON TABLE speed.categories_finals TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.categories_finals TO tandem_reader;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.category_hours TO tandem_speed;
 GRANT SELECT ON TABLE speed.category_hours TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.category_hours TO tandem_reader;
 
-GRANT SELECT ON TABLE serving.speed_category_hours TO tandem_reconciliation;
-GRANT SELECT ON TABLE serving.speed_category_hours TO tandem_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.finality TO tandem_speed;
+GRANT SELECT ON TABLE speed.finality TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.finality TO tandem_reader;
 
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.outcomes TO tandem_speed;
-GRANT SELECT ON TABLE speed.outcomes TO tandem_reconciliation;
-GRANT SELECT ON TABLE speed.outcomes TO tandem_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.orders_entries TO tandem_speed;
+GRANT SELECT ON TABLE speed.orders_entries TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.orders_entries TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.orders_finals TO tandem_speed;
+GRANT SELECT ON TABLE speed.orders_finals TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.orders_finals TO tandem_reader;
 
 GRANT SELECT ON TABLE serving.hourly_trend TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.hourly_trend TO tandem_reader;
@@ -1541,23 +1928,30 @@ GRANT SELECT ON TABLE serving.revenue_windows TO tandem_reader;
 GRANT SELECT ON TABLE serving.rfm TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.rfm TO tandem_reader;
 
+GRANT SELECT ON TABLE serving.speed_category_hours TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.speed_category_hours TO tandem_reader;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.product_hours TO tandem_speed;
 GRANT SELECT ON TABLE speed.product_hours TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.product_hours TO tandem_reader;
 
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.product_hours_pending TO tandem_speed;
-GRANT SELECT ON TABLE speed.product_hours_pending TO tandem_reconciliation;
-GRANT SELECT ON TABLE speed.product_hours_pending TO tandem_reader;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.product_hours_all TO tandem_speed;
-GRANT SELECT ON TABLE speed.product_hours_all TO tandem_reconciliation;
-GRANT SELECT ON TABLE speed.product_hours_all TO tandem_reader;
-
 GRANT SELECT ON TABLE serving.speed_product_hours TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.speed_product_hours TO tandem_reader;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.outcomes TO tandem_speed;
+GRANT SELECT ON TABLE speed.outcomes TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.outcomes TO tandem_reader;
+
 GRANT SELECT ON TABLE serving.stream_outcomes TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.stream_outcomes TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.category_minutes TO tandem_speed;
+GRANT SELECT ON TABLE speed.category_minutes TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.category_minutes TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.idle_marks TO tandem_speed;
+GRANT SELECT ON TABLE speed.idle_marks TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.idle_marks TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.journal TO tandem_speed;
 GRANT SELECT ON TABLE speed.journal TO tandem_reconciliation;
@@ -1569,6 +1963,18 @@ GRANT SELECT ON TABLE speed.outbox TO tandem_reader;
 
 GRANT USAGE ON SEQUENCE speed.outbox_message_id_seq TO tandem_speed;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.payment_method_minutes TO tandem_speed;
+GRANT SELECT ON TABLE speed.payment_method_minutes TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.payment_method_minutes TO tandem_reader;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.quarantine TO tandem_speed;
 GRANT SELECT ON TABLE speed.quarantine TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.quarantine TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.region_minutes TO tandem_speed;
+GRANT SELECT ON TABLE speed.region_minutes TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.region_minutes TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.sketches TO tandem_speed;
+GRANT SELECT ON TABLE speed.sketches TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.sketches TO tandem_reader;

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from stream.types import EPOCH
-from tandem.kpis import UNIQUE_CUSTOMERS, Aggregate, Cube, Measure, measures_of
+from tandem.kpis import UNIQUE_CUSTOMERS, Aggregate, Cube, Measure
+from tandem.rollups import measures_of
 
 _UTC = pl.Datetime("us", "UTC")
 
@@ -44,8 +45,8 @@ def lines_of(events: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
     return lines.join(own, on="row", how="inner")
 
 
-def cells(rows: pl.DataFrame, cube: Cube, zone: ZoneInfo) -> pl.DataFrame:
-    """Deltas of a cube. ``rows``: the counted events, or their lines."""
+def cells(rows: pl.DataFrame, cube: Cube, zone: ZoneInfo, pane: str | None = None) -> pl.DataFrame:
+    """Deltas of a cube, in its own panes unless others are given. ``rows``: the events, or their lines."""
     measures = measures_of(cube)
     time = pl.col("event_time")
     keys = ["business_date", "pane_start", *([cube.key] if cube.key else []), "partition"]
@@ -53,7 +54,7 @@ def cells(rows: pl.DataFrame, cube: Cube, zone: ZoneInfo) -> pl.DataFrame:
         rows.filter(pl.col("event_type").is_in({str(m.event_type) for m in measures}))
         .with_columns(
             business_date(time, zone).alias("business_date"),
-            pane_start(time, cube.pane, zone).alias("pane_start"),
+            pane_start(time, pane or cube.pane, zone).alias("pane_start"),
             _stands_for_event(cube).alias("stands_for_event"),
         )
         .group_by(keys)
@@ -69,9 +70,16 @@ def _stands_for_event(cube: Cube) -> pl.Expr:
 @cache
 def _total(measure: Measure) -> pl.Expr:
     matches = pl.col("event_type") == measure.event_type
-    if measure.aggregate is Aggregate.EVENTS:
-        return (matches & pl.col("stands_for_event")).sum().cast(pl.Int64).alias(measure.name)
-    return pl.when(matches).then(pl.sql_expr(measure.value)).otherwise(0).sum().cast(pl.Int64).alias(measure.name)
+    match measure.aggregate:
+        case Aggregate.EVENTS:
+            total = (matches & pl.col("stands_for_event")).sum()
+        case Aggregate.SUM:
+            total = pl.when(matches).then(pl.sql_expr(measure.value)).otherwise(0).sum()
+        case Aggregate.MIN:
+            total = pl.when(matches).then(pl.sql_expr(measure.value)).min()
+        case Aggregate.MAX:
+            total = pl.when(matches).then(pl.sql_expr(measure.value)).max()
+    return total.cast(pl.Int64).alias(measure.name)
 
 
 def customer_days(events: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:

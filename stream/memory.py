@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from stream.dedupe import PartitionState
+from stream.marks import MarksState, marks
 from stream.registry import OPERATORS
 from stream.restore import restore as restore_ids
 from stream.types import Rules
@@ -17,17 +18,19 @@ from stream.types import Rules
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Of one partition. ``states``: by the name of the operator."""
+    """Of one partition. ``states``: by the name of the operator; ``marks``: of when it was idle."""
 
     ids: PartitionState = field(default_factory=PartitionState)
     states: Mapping[str, Any] = field(default_factory=lambda: {of.name: of.empty() for of in OPERATORS})
+    marks: MarksState = field(default_factory=MarksState)
 
 
 def restore(
     reader: psycopg.Connection[Any], topic: str, partition: int, watermark: datetime | None, rules: Rules
 ) -> Memory:
     """The memory of a partition whose accepted events reach up to ``watermark``; None where there are none."""
+    of_idleness = marks(reader, partition)
     if watermark is None:
-        return Memory()
+        return Memory(marks=of_idleness)
     ids = restore_ids(reader, topic, partition, watermark, rules.dedupe_horizon)
-    return Memory(ids, {of.name: of.restore(reader, partition, watermark, rules) for of in OPERATORS})
+    return Memory(ids, {of.name: of.restore(reader, partition, watermark, rules) for of in OPERATORS}, of_idleness)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import polars as pl
 import psycopg
 
+from stream.marks import MarksState
 from stream.tables import Table
 from stream.types import Rules
 
@@ -25,13 +26,17 @@ class Batch:
     ``events``: the counted ones, EVENT_COLUMNS but for the items, and ``row``. ``lines``: their items, LINE_COLUMNS and
     the ``row`` of their event. ``decided``: every record, with ``decision``, ``reasons`` and ``watermark`` (of its
     partition before it). ``watermarks_us``: of each partition in this micro-batch, after it; stream.dedupe.NO_WATERMARK
-    before the first counted event.
+    before the first counted event. ``late``, ``late_lines``: like ``events`` and ``lines``, of what came too late.
+    ``marks``: what was written down of each partition while it was idle.
     """
 
     events: pl.DataFrame
     lines: pl.DataFrame
     decided: pl.DataFrame
     watermarks_us: Mapping[int, int]
+    late: pl.DataFrame
+    late_lines: pl.DataFrame
+    marks: Mapping[int, MarksState]
 
 
 @dataclass(frozen=True, slots=True)

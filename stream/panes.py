@@ -13,23 +13,33 @@ from stream import fold
 from stream.operators import Batch, Emitted
 from stream.tables import Merge, Table, merging
 from stream.types import Rules
-from tandem.kpis import CUBES, UNIQUE_CUSTOMERS, Cube, measures_of
-from tandem.pending import PACKS
+from tandem.kpis import CUBES, UNIQUE_CUSTOMERS, Aggregate, Cube
+from tandem.rollups import measures_of
+
+_MERGES = {
+    Aggregate.SUM: Merge.ADD,
+    Aggregate.EVENTS: Merge.ADD,
+    Aggregate.MIN: Merge.LEAST,
+    Aggregate.MAX: Merge.GREATEST,
+}
 
 
-def _pane_table(cube: Cube) -> Table:
+def measure_columns(cube: Cube) -> tuple[tuple[str, Merge], ...]:
+    """The columns of a cube's measures, and how they merge."""
+    return tuple((measure.name, _MERGES[measure.aggregate]) for measure in measures_of(cube))
+
+
+def pane_table(cube: Cube) -> Table:
+    """Where a cube's cells are."""
     keys = ("pane_start", *([cube.key] if cube.key else []), "partition")
-    measures = merging(Merge.ADD, *(measure.name for measure in measures_of(cube)))
-    values = (("business_date", Merge.KEEP), *measures)
-    return Table(cube.pane_table, keys, values, packs=PACKS.get(cube.pane_table, ()))
+    return Table(cube.pane_table, keys, (("business_date", Merge.KEEP), *measure_columns(cube)))
 
 
-PANES = {cube.name: _pane_table(cube) for cube in CUBES}
+PANES = {cube.name: pane_table(cube) for cube in CUBES}
 CUSTOMER_DAYS = Table(
     "customer_days",
     ("business_date", UNIQUE_CUSTOMERS.column, "partition"),
     merging(Merge.ADD, "order_count", "revenue_cents"),
-    packs=PACKS["customer_days"],
 )
 OUTCOMES = Table("outcomes", ("pane_start", "partition", "decision", "reason"), merging(Merge.ADD, "events"))
 

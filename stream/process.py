@@ -54,10 +54,18 @@ def process(records: Records, memories: Mapping[int, Memory], rules: Rules) -> M
     decoded = decode(records, rules.currency)
     states = {partition: memory.ids for partition, memory in memories.items()}
     decided = _decide(validate(decoded.events), states, rules).with_row_index("row")
-    counted = decided.filter(pl.col("decision") == Decision.COUNTED)
+    counted, late = (decided.filter(pl.col("decision") == of) for of in (Decision.COUNTED, Decision.LATE))
     present = {partition: memories[partition] for partition, _, _ in _runs(decided["partition"])}
     watermarks_us = {partition: memory.ids.watermark_us for partition, memory in present.items()}
-    batch = Batch(counted, fold.lines_of(counted, decoded.lines), decided, watermarks_us)
+    batch = Batch(
+        events=counted,
+        lines=fold.lines_of(counted, decoded.lines),
+        decided=decided,
+        watermarks_us=watermarks_us,
+        late=late,
+        late_lines=fold.lines_of(late, decoded.lines),
+        marks={partition: memory.marks for partition, memory in present.items()},
+    )
     emitted = together(
         of.fold(batch, {partition: memory.states[of.name] for partition, memory in present.items()}, rules)
         for of in OPERATORS

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from stream.hours import Hours
 from stream.operators import Operator
 from stream.panes import Panes
+from stream.rollups import Rollups
 
-OPERATORS: tuple[Operator, ...] = (Panes(),)
+OPERATORS: tuple[Operator, ...] = (Panes(), Hours(), Rollups())

@@ -14,14 +14,15 @@ import polars as pl
 import structlog
 
 from stream import corrections, quarantine, sink, tables
+from stream.finals import may_close_an_hour
 from stream.memory import Memory, restore
 from stream.operators import Emitted
 from stream.outbox import Relay
 from stream.process import MicroBatch, process
-from stream.settle import Settler
 from stream.source import Polled, Position, Source
 from stream.stats import StatsState
 from stream.types import Rules
+from stream.upkeep import Upkeep
 from tandem import database
 from tandem.checks import RULE_VERSION
 from tandem.settings import Settings
@@ -51,15 +52,14 @@ class Session:
         self._connection = sink.connect(settings)
         # Apart from the commits: what operators look up must not wait for a transaction, nor be part of one.
         self._reader = database.connect(settings, database.SPEED, autocommit=True, options="-c TimeZone=UTC")
-        self._settler = Settler(settings)
         self._relay = Relay(settings)
+        self._upkeep = Upkeep(self._connection, self._rules, settings.idle_after)
         self._source = Source(settings, self._granted, self._taken)
 
-    def close(self, *, settled: bool = False) -> None:
-        """Leave the group and let go of everything, with nothing pending where ``settled``."""
+    def close(self) -> None:
+        """Leave the group and let go of everything."""
         try:
             self._source.close()
-            self._settler.close(settled=settled)
         finally:
             self._reader.close()
             self._connection.close()
@@ -74,11 +74,19 @@ class Session:
         polled = self._source.poll(self._settings.micro_batch_max_events, linger_s)
         batch = self._process(polled)
         refused = self._commit(polled, batch)
+        self._keep_up(polled)
         if refused or time.monotonic() - self._relayed_at >= _RELAY_EVERY_S:
             self._relay.send(self._connection)
             self._relayed_at = time.monotonic()
-        self._settler.note(len(polled.orders), backlog=len(polled.orders) == self._settings.micro_batch_max_events)
         return len(polled.orders) + len(polled.corrections)
+
+    def _keep_up(self, polled: Polled) -> None:
+        now_s = time.monotonic()
+        self._upkeep.idle.note(
+            {held: end for (topic, held), end in polled.ends.items() if topic == ORDER_EVENTS}, now_s
+        )
+        if not self._upkeep.run({held: of for (topic, held), of in self._held.items() if topic == ORDER_EVENTS}, now_s):
+            raise sink.Fenced("a partition belongs to another worker")
 
     def _process(self, polled: Polled) -> MicroBatch | None:
         memories = {held: state.memory for (topic, held), state in self._held.items() if topic == ORDER_EVENTS}
@@ -99,7 +107,8 @@ class Session:
             tables.QUARANTINE: [record.row() for record in refused],
         }
         messages = pl.concat([quarantine.messages(refused), emitted.messages])
-        sink.commit(self._connection, sink.Writes(moves, {**emitted.frames, tables.OUTBOX: messages}, rows))
+        closes = self._rules if batch and _may_close_an_hour(batch, self._rules) else None
+        sink.commit(self._connection, sink.Writes(moves, {**emitted.frames, tables.OUTBOX: messages}, rows, closes))
         for move in moves:
             self._held[move.topic, move.partition].next_offset = move.new_offset
         self._note(batch, len(adjustments))
@@ -167,7 +176,15 @@ class Session:
     def _taken(self, positions: list[Position]) -> None:
         for position in positions:
             self._held.pop(position, None)
+            if position[0] == ORDER_EVENTS:
+                self._upkeep.forget(position[1])
         _log.info("partitions_taken", worker=self._worker, partitions=[f"{t}:{p}" for t, p in positions])
+
+
+def _may_close_an_hour(batch: MicroBatch, rules: Rules) -> bool:
+    return any(
+        may_close_an_hour(segment.watermark_before, segment.watermark_after, rules) for segment in batch.segments
+    )
 
 
 def _journal_rows(moves: list[sink.Move], batch: MicroBatch | None) -> list[tuple[Any, ...]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import stamina
@@ -53,11 +53,14 @@ def _is_moving(error: Exception) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """What one call brought. ``reached``: the offset each partition was read up to, markers and aborts included."""
+    """What one call brought. ``reached``: the offset each partition was read up to, markers and aborts included;
+    ``ends``: of those that were read to their end.
+    """
 
     orders: Records
     corrections: Records
     reached: dict[Position, int]
+    ends: Mapping[Position, int] = field(default_factory=dict)
 
 
 class Source:
@@ -122,7 +125,7 @@ class Source:
         topic = self._settings.topic(ORDER_EVENTS)
         orders = [message for message in good if message.topic() == topic]
         others = [message for message in good if message.topic() != topic] if len(orders) < len(good) else []
-        polled = Polled(_records(orders), _records(others), reached)
+        polled = Polled(_records(orders), _records(others), reached, dict(reached))
         for name, records in ((ORDER_EVENTS, polled.orders), (CORRECTIONS, polled.corrections)):
             for partition, offset in dict(zip(records.partitions, records.offsets, strict=True)).items():
                 reached[name, partition] = max(reached.get((name, partition), 0), offset + 1)

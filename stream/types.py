@@ -22,11 +22,19 @@ class Rules:
     currency: str
     allowed_lateness: timedelta
     dedupe_horizon: timedelta
+    watermark_delay: timedelta = timedelta(seconds=5)
+    """How far behind the watermark an hour must end to be final."""
 
     @classmethod
     def of(cls, settings: Settings) -> Rules:
         """The rules of an installation."""
-        return cls(settings.zone, settings.currency, settings.allowed_lateness, settings.dedupe_horizon)
+        return cls(
+            settings.zone,
+            settings.currency,
+            settings.allowed_lateness,
+            settings.dedupe_horizon,
+            settings.watermark_delay,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,13 @@ from tandem.events import EventType
 
 
 class Aggregate(StrEnum):
-    """How rows become a cell. Both are additive over panes, partitions and hours."""
+    """How rows become a cell, and cells of panes, partitions and hours one cell. SUM and EVENTS are added up."""
 
     SUM = "sum"
     EVENTS = "events"
     """Number of events with at least one matching row in the cell; an order with two lines of a product counts once."""
+    MIN = "min"
+    MAX = "max"
 
 
 class Unit(StrEnum):
@@ -41,12 +43,15 @@ class Cube:
     pane_table: str
     pane: str
     """Truncation unit of the speed layer's panes: ``minute`` or ``hour``."""
-    hour_table: str
+    hour_table: str = ""
+    """Empty where only the speed layer keeps the cube (tandem.rollups)."""
+    has_finals: bool = False
+    """Whether the speed layer makes its hours final, once (capability S6)."""
 
 
-ORDERS = Cube("orders", "events", None, "order_minutes", "minute", "order_hours")
+ORDERS = Cube("orders", "events", None, "order_minutes", "minute", "order_hours", has_finals=True)
 PRODUCTS = Cube("products", "lines", "product_id", "product_hours", "hour", "product_hours")
-CATEGORIES = Cube("categories", "lines", "category", "category_hours", "hour", "category_hours")
+CATEGORIES = Cube("categories", "lines", "category", "category_hours", "hour", "category_hours", has_finals=True)
 CUBES: tuple[Cube, ...] = (ORDERS, PRODUCTS, CATEGORIES)
 
 

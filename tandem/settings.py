@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     allowed_lateness: timedelta = timedelta(hours=1)
     dedupe_horizon: timedelta = timedelta(hours=24)
     watermark_delay: timedelta = timedelta(seconds=5)
+    """An hour is final once the watermark is so far past its end."""
+    idle_after: timedelta = timedelta(seconds=30)
+    """A partition that was read to its end and brought nothing for so long holds no hour back."""
     order_repeat_lookback_days: int = 7
 
     micro_batch_max_events: int = 20_000

@@ -64,6 +64,11 @@ def with_faults(records: Iterator[rig.Outgoing], seed: int) -> Iterator[rig.Outg
 
 
 TABLES = ("order_minutes", "product_hours", "category_hours", "customer_days", "outcomes")
+OTHERS = (
+    *("journal", "partitions", "quarantine", "outbox", "sketches", "idle_marks", "finality"),
+    *("category_minutes", "payment_method_minutes", "region_minutes"),
+    *(f"{cube}_{what}" for cube in ("orders", "categories") for what in ("entries", "finals")),
+)
 
 
 def dump(settings: Settings) -> dict[str, list[dict[str, Any]]]:
@@ -75,7 +80,7 @@ def dump(settings: Settings) -> dict[str, list[dict[str, Any]]]:
 
 def forget_everything(settings: Settings) -> None:
     with database.connect(settings, database.SPEED) as speed:
-        for table in (*TABLES, "journal", "partitions", "quarantine", "outbox"):
+        for table in (*TABLES, *OTHERS):
             speed.execute(f"DELETE FROM speed.{table}")
 
 

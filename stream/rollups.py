@@ -1,0 +1,88 @@
+"""rollups: cells of a minute by category, payment method and region, and sketches of an hour. No memory.
+
+A micro-batch adds a row per cell to the sketches instead of changing one, because Postgres cannot merge them; they are
+merged when they are read, and for good once nothing can come to the cell any more (stream.compact).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+import psycopg
+
+from stream import fold
+from stream.murmur import theta_hashes
+from stream.operators import Batch, Emitted
+from stream.panes import pane_table
+from stream.sketches import sketched
+from stream.tables import Merge, Table, Write, merging
+from stream.types import Rules
+from tandem.rollups import ROLLUPS, SKETCHES, UNKNOWN
+
+PANES = {rollup.name: pane_table(rollup) for rollup in ROLLUPS}
+SKETCH_ROWS = Table(
+    "sketches",
+    ("partition", "cell_start", "rollup", "key", "counted", "first_offset"),
+    merging(Merge.KEEP, "sketch"),
+    Write.APPEND,
+)
+_OF_EVENTS = sorted({rollup.key for rollup in ROLLUPS if rollup.key and rollup.rows == "events"})
+
+
+class Rollups:
+    """The operator of ``tandem.rollups``."""
+
+    name = "rollups"
+    tables = (*PANES.values(), SKETCH_ROWS)
+
+    def empty(self) -> None:
+        """Nothing is remembered."""
+
+    def restore(self, reader: psycopg.Connection[Any], partition: int, watermark: datetime, rules: Rules) -> None:
+        """Nothing is remembered."""
+
+    def fold(self, batch: Batch, states: Mapping[int, Any], rules: Rules) -> Emitted:
+        """What to merge into the minutes, and sketches to add."""
+        events = batch.events.with_columns(pl.col(_OF_EVENTS).fill_null(UNKNOWN))
+        rows = {"events": events, "lines": batch.lines}
+        minutes = {PANES[rollup.name]: fold.cells(rows[rollup.rows], rollup, rules.zone) for rollup in ROLLUPS}
+        return Emitted({**minutes, SKETCH_ROWS: _sketches(events, batch.lines, rules)})
+
+
+def _sketches(events: pl.DataFrame, lines: pl.DataFrame, rules: Rules) -> pl.DataFrame:
+    """Rows of SKETCH_ROWS: one per hour, key, partition and declared sketch."""
+    events = events.filter(pl.col("event_type").is_in({str(sketch.event_type) for sketch in SKETCHES}))
+    placed = events.select(
+        "row",
+        "partition",
+        "event_type",
+        fold.pane_start(pl.col("event_time"), "hour", rules.zone).alias("cell_start"),
+        pl.col("offset").min().over("partition").alias("first_offset"),
+        *_OF_EVENTS,
+        *(_hashes(events, sketch.column) for sketch in SKETCHES if sketch.rows == "events"),
+    )
+    of_lines = [name for name in lines.columns if name not in placed.columns]
+    hashes = [_hashes(lines, sketch.column) for sketch in SKETCHES if sketch.rows == "lines"]
+    on_lines = lines.select("row", *of_lines, *hashes).join(placed, on="row", how="inner")
+    frames = []
+    for rollup in ROLLUPS:
+        for sketch in SKETCHES:
+            rows = placed if (rollup.rows, sketch.rows) == ("events", "events") else on_lines
+            key = str(rollup.key)
+            keys = ["partition", "cell_start", key, "first_offset"]
+            cells = sketched(rows.filter(pl.col("event_type") == sketch.event_type), keys, f"{sketch.column}_hash")
+            frames.append(
+                cells.rename({key: "key"})
+                .with_columns(rollup=pl.lit(rollup.name), counted=pl.lit(sketch.name))
+                .select(SKETCH_ROWS.columns)
+            )
+    return pl.concat(frames)
+
+
+def _hashes(rows: pl.DataFrame, column: str) -> pl.Series:
+    known = rows[column].is_not_null()
+    hashes = pl.Series(theta_hashes(rows[column].fill_null("")), dtype=pl.UInt64)
+    return pl.select(pl.when(known).then(hashes)).to_series().alias(f"{column}_hash")

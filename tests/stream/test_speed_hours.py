@@ -1,0 +1,162 @@
+"""Hours become final once, on real Kafka and Postgres: by the watermarks, and where partitions are idle."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from random import Random
+from threading import Event, Thread
+from typing import Any
+
+import orders
+import payload_oracle as oracle
+import pytest
+import speed_rig as rig
+
+from stream.worker import Worker
+from tandem.settings import Settings
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("clean_database")]
+
+START = datetime(2017, 12, 22, 9, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+PARTITIONS = range(12)
+
+
+def sale(number: int, moment: datetime, partition: int) -> rig.Outgoing:
+    item = orders.line(f"p{number % 9}", 100 + number, category=("DELI", "GROCERY")[number % 2])
+    return rig.Outgoing(orders.encode(orders.order(f"e{partition}-{number}", moment, item)), None, partition)
+
+
+def disorderly(hours: int, seed: int) -> list[rig.Outgoing]:
+    """Sales on every partition, most of them in order, some within the lateness and some beyond it."""
+    random = Random(seed)
+    minutes = sorted(random.uniform(0, 60 * hours) for _ in range(40 * hours))
+    return [
+        sale(number, START + timedelta(minutes=max(0, at - random.choice([0, 0, 0, 20, 55, 90]))), partition)
+        for partition in PARTITIONS
+        for number, at in enumerate(minutes)
+    ]
+
+
+def on_time(settings: Settings) -> tuple[dict[tuple[datetime, str], Counter[str]], datetime]:
+    """What every hour had when its partition passed it, summed; and when the last of them is."""
+    clerks = {partition: rig.Clerk() for partition in PARTITIONS}
+    found: dict[tuple[datetime, str], Counter[str]] = {}
+    for record in rig.visible(settings):
+        event = oracle.read(record.value)
+        clerk = clerks[record.partition]
+        before = clerk.watermark
+        assert event.event_time is not None
+        hour = event.event_time.replace(minute=0, second=0, microsecond=0)
+        passed = before is not None and before >= hour + HOUR + timedelta(seconds=5)
+        if clerk.decide(str(event.texts["event_id"]), event.event_time) == "counted" and not passed:
+            for category in ("", event.items[0].category):
+                cell = found.setdefault((hour, category), Counter())
+                cell.update(revenue_cents=event.total_cents, order_count=1, units=1)
+    marks = [clerk.watermark for clerk in clerks.values() if clerk.watermark]
+    assert len(marks) == len(PARTITIONS)
+    last = min(marks) - timedelta(seconds=5)
+    return found, last.replace(minute=0, second=0, microsecond=0)
+
+
+def finals(settings: Settings) -> dict[tuple[datetime, str], dict[str, Any]]:
+    rows = rig.query(settings, "SELECT '' AS category, * FROM speed.orders_finals")
+    rows += rig.query(settings, "SELECT * FROM speed.categories_finals")
+    return {(row.pop("cell_start"), row.pop("category")): row for row in rows}
+
+
+def trend(settings: Settings) -> dict[tuple[datetime, str], dict[str, Any]]:
+    found = rig.query(settings, "SELECT * FROM serving.hourly_trend")
+    return {(row["cell_start"], row["category"]): row for row in found}
+
+
+def test_a_fast_replay_makes_past_hours_final_once_and_they_never_change(topic_prefix: Settings) -> None:
+    records = disorderly(hours=8, seed=7)
+    half = [records[n] for n in range(len(records)) if n % 320 < 150]
+    rest = [records[n] for n in range(len(records)) if n % 320 >= 150]
+    rig.produce(topic_prefix, half)
+    small = topic_prefix.model_copy(update={"micro_batch_max_events": 37})
+    rig.run_to_end(small)
+    first = finals(topic_prefix)
+    assert first
+    rig.produce(topic_prefix, rest)
+    rig.run_to_end(topic_prefix)
+    found = finals(topic_prefix)
+    assert {cell: found[cell] for cell in first} == first, "not even the time of writing changes"
+    wanted, closed = on_time(topic_prefix)
+    plain = {
+        cell: {name: row[name] for name in ("revenue_cents", "order_count", "units")} for cell, row in found.items()
+    }
+    assert plain == {cell: dict(row) for cell, row in wanted.items() if cell[0] < closed}
+    shown = trend(topic_prefix)
+    assert {cell for cell, row in shown.items() if row["status"] == "final"} == {c for c in shown if c[0] < closed}
+    books = rig.cells(topic_prefix, "order_minutes")
+    for hour in {cell[0] for cell in found}:
+        row = shown[hour, ""]
+        counted = sum(cell["revenue_cents"] for (_, at), cell in books.items() if hour <= at < hour + HOUR)
+        assert row["revenue_cents"] + row["revenue_cents_after_final"] == counted
+    assert sum(row["order_count_after_final"] for row in shown.values()) > 0
+    assert sum(row["order_count_late"] for row in shown.values()) > 0
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[None]:
+    stop = Event()
+    worker = Thread(target=Worker(settings, stop).run)
+    worker.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        worker.join(30)
+    assert not worker.is_alive()
+
+
+def test_an_idle_partition_holds_no_hour_back_and_loses_nothing_when_it_wakes(topic_prefix: Settings) -> None:
+    impatient = topic_prefix.model_copy(update={"idle_after": timedelta(seconds=1)})
+    rig.produce(topic_prefix, [sale(n, START + timedelta(minutes=20 * n), 0) for n in range(7)])  # until 11:00
+    with running(impatient):
+        rig.wait_for(lambda: (START, "") in finals(topic_prefix), "nine o'clock to be final", 60)
+    before = finals(topic_prefix)
+    assert {hour.hour for hour, _ in before} == {9}, "at 11:00 sharp ten is not past by the delay"
+    # The fourth partition speaks for the first time: by its own watermark nothing of it is late.
+    rig.produce(topic_prefix, [sale(90, START + timedelta(minutes=1), 4), sale(91, START + timedelta(minutes=100), 4)])
+    rig.run_to_end(topic_prefix)
+    assert finals(topic_prefix) == before
+    row = trend(topic_prefix)[START, ""]
+    assert (row["status"], row["order_count"], row["order_count_after_final"]) == ("final", 3, 1)
+    assert row["revenue_cents_after_final"] == 190
+    assert trend(topic_prefix)[START + HOUR, ""]["order_count"] == 4
+    rig.assert_books_are_exact(topic_prefix)
+
+
+def test_a_partition_that_is_behind_is_not_idle(topic_prefix: Settings) -> None:
+    impatient = topic_prefix.model_copy(update={"idle_after": timedelta(seconds=1), "micro_batch_max_events": 3})
+    records = [sale(n, START + timedelta(minutes=n), partition) for partition in PARTITIONS for n in range(130)]
+    rig.produce(topic_prefix, records)
+    with running(impatient):
+        rig.wait_for(lambda: rig.is_caught_up(topic_prefix), "everything to be counted", 200)
+        rig.wait_for(lambda: (START + HOUR, "") in finals(topic_prefix), "ten o'clock to be final", 60)
+    assert {row["order_count"] for (_, category), row in finals(topic_prefix).items() if not category} == {60 * 12}
+    assert rig.query(topic_prefix, "SELECT * FROM speed.orders_entries") == []
+
+
+def test_a_partition_that_is_added_later_cannot_change_what_is_final(topic_prefix: Settings) -> None:
+    from confluent_kafka.admin import AdminClient, NewPartitions
+
+    rig.produce(topic_prefix, [sale(n, START + timedelta(hours=n), p) for p in PARTITIONS for n in range(3)])
+    rig.run_to_end(topic_prefix)
+    before = finals(topic_prefix)
+    assert {hour.hour for hour, _ in before} == {9}
+    admin = AdminClient({"bootstrap.servers": topic_prefix.brokers})
+    name = topic_prefix.topic("order-events")
+    for answer in admin.create_partitions([NewPartitions(name, 13)]).values():
+        answer.result(30)
+    rig.wait_for(lambda: len(admin.list_topics(name, timeout=10).topics[name].partitions) == 13, "the partition", 30)
+    rig.produce(topic_prefix, [sale(50, START + timedelta(minutes=5), 12)])
+    rig.run_to_end(topic_prefix)
+    assert finals(topic_prefix) == before
+    assert trend(topic_prefix)[START, ""]["order_count_after_final"] == 1

@@ -1,0 +1,138 @@
+"""What can be asked of the roll-ups in SQL, against lists sorted by hand."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+import datasketches
+import orders
+import pytest
+import speed_rig as rig
+
+from stream import sink
+from stream.compact import compact
+from stream.sketches import LOG_SIZE
+from tandem import database
+from tandem.settings import Settings
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("clean_database")]
+
+START = datetime(2017, 12, 22, 9, tzinfo=UTC)
+RANDOM = Random(13)
+SALES = [
+    (
+        START + timedelta(seconds=30 * number),
+        RANDOM.choice(["card", "cash", None]),
+        f"c{RANDOM.randrange(40)}",
+        [(f"p{RANDOM.randrange(30)}", f"k{RANDOM.randrange(14):02d}", RANDOM.randrange(1, 900)) for _ in range(3)],
+    )
+    for number in range(360)
+]
+"""Time, payment method, customer, and product, category and cents of three lines: three hours."""
+
+
+@pytest.fixture
+def sold(topic_prefix: Settings) -> Settings:
+    records = []
+    for number, (moment, method, customer, lines) in enumerate(SALES):
+        items = [orders.line(product, cents, category=category) for product, category, cents in lines]
+        more = {"payment_method": method} if method else {}
+        payload = orders.order(f"e{number}", moment, *items, customer=customer, **more)
+        records.append(rig.Outgoing(orders.encode(payload), None, number % 3))
+    rig.produce(topic_prefix, records)
+    rig.run_to_end(topic_prefix.model_copy(update={"micro_batch_max_events": 50}))
+    return topic_prefix
+
+
+def test_the_top_categories_of_every_hour_by_revenue_with_their_average_and_distinct_counts(sold: Settings) -> None:
+    money: dict[tuple[datetime, str], list[tuple[int, int]]] = defaultdict(list)
+    customers, products = defaultdict(set), defaultdict(set)
+    for number, (moment, _, customer, lines) in enumerate(SALES):
+        for product, category, cents in lines:
+            cell = (moment.replace(minute=0, second=0), category)
+            money[cell].append((number, cents))
+            customers[cell].add(customer)
+            products[cell].add(product)
+    wanted = []
+    for hour in sorted({hour for hour, _ in money}):
+        sums = {category: sum(c for _, c in rows) for (at, category), rows in money.items() if at == hour}
+        for rank, category in enumerate(sorted(sums, key=lambda k: (-sums[k], k))[:10], 1):
+            cents = [c for _, c in money[hour, category]]
+            count = len({number for number, _ in money[hour, category]})
+            wanted.append(
+                {
+                    "cell_start": hour,
+                    "rank": rank,
+                    "category": category,
+                    "order_count": count,
+                    "revenue_cents": sum(cents),
+                    "smallest_cents": min(cents),
+                    "largest_cents": max(cents),
+                    "avg_order_value_cents": (2 * sum(cents) + count) // (2 * count),
+                    "customers": len(customers[hour, category]),
+                    "products": len(products[hour, category]),
+                }
+            )
+    ask = "SELECT * FROM serving.top_categories(%(since)s, %(until)s)"
+    assert rig.query(sold, ask, since=START, until=START + timedelta(days=1)) == wanted
+
+
+def test_the_top_products_and_payment_methods_can_be_asked_for_by_number(sold: Settings) -> None:
+    ask = "SELECT * FROM serving.top_products(%(since)s, %(until)s, 2)"
+    found = rig.query(sold, ask, since=START, until=START + timedelta(hours=1))
+    sums: dict[str, int] = defaultdict(int)
+    for moment, _, _, lines in SALES:
+        for product, _, cents in lines:
+            sums[product] += cents if moment < START + timedelta(hours=1) else 0
+    best = sorted(sums, key=lambda product: (-sums[product], product))[:2]
+    assert [(row["product_id"], row["revenue_cents"]) for row in found] == [(name, sums[name]) for name in best]
+    ask = "SELECT DISTINCT payment_method FROM serving.top_payment_methods(%(since)s, %(until)s)"
+    methods = rig.query(sold, ask, since=START, until=START + timedelta(days=1))
+    assert {row["payment_method"] for row in methods} == {"card", "cash", "unknown"}
+
+
+def test_a_series_has_five_minutes_a_row_and_the_last_24_hours(sold: Settings) -> None:
+    wanted: dict[datetime, list[int]] = defaultdict(list)
+    for moment, method, _, lines in SALES:
+        if method == "card":
+            wanted[moment - (moment - START) % timedelta(minutes=5)].append(sum(cents for _, _, cents in lines))
+    found = rig.query(sold, "SELECT * FROM serving.payment_method_series('card')")
+    assert {r["window_start"]: (r["order_count"], r["revenue_cents"], r["smallest_cents"]) for r in found} == {
+        start: (len(cents), sum(cents), min(cents)) for start, cents in wanted.items()
+    }
+    later = rig.query(sold, "SELECT * FROM serving.region_series(NULL, %(until)s)", until=START + timedelta(hours=26))
+    assert min(row["window_start"] for row in later) == START + timedelta(hours=2)
+    assert {row["region"] for row in later} == {"unknown"}
+
+
+def test_merging_the_rows_of_a_cell_changes_no_answer(sold: Settings) -> None:
+    ask = "SELECT * FROM serving.top_categories('-infinity', 'infinity', 99)"
+    before = rig.query(sold, ask)
+    cell = "(partition, cell_start, rollup, key, counted)"
+    count = f"SELECT count(*) AS rows, count(DISTINCT {cell}) AS cells FROM speed.sketches"
+    assert rig.query(sold, count)[0]["rows"] > rig.query(sold, count)[0]["cells"]
+    with sink.connect(sold) as connection:
+        for partition in range(3):
+            compact(connection, partition, None, START + timedelta(hours=9))
+    [after] = rig.query(sold, count)
+    assert after["rows"] == after["cells"]
+    assert rig.query(sold, ask) == before
+
+
+@pytest.mark.parametrize(("shared", "apart"), [(0, 300), (3_000, 2_000), (20_000, 5_000)])
+def test_sql_estimates_sketches_together_as_near_as_the_library(postgres: Settings, shared: int, apart: int) -> None:
+    parts = []
+    for part in range(3):
+        sketch = datasketches.update_theta_sketch(LOG_SIZE)
+        for number in range(shared):
+            sketch.update(f"shared{number}")
+        for number in range(apart):
+            sketch.update(f"{part}:{number}")
+        parts.append(sketch.compact().serialize())
+    with database.connect(postgres, database.READER) as reader:
+        row = reader.execute("SELECT serving.sketches_estimate(%s)", [[*parts, None]]).fetchone()
+    assert row is not None
+    true = shared + 3 * apart
+    assert row[0] == true if true <= 4_096 else abs(row[0] - true) < 0.06 * true
