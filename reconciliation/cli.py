@@ -1,4 +1,4 @@
-"""``tandem cut``, ``reconcile``, ``explain``, ``report`` and ``kpi``."""
+"""``tandem cut``, ``reconcile``, ``report`` and ``kpi``."""
 
 from __future__ import annotations
 
@@ -141,53 +141,6 @@ def _told(outcome: Outcome, *, show_it: bool, dry_run: bool) -> dict[str, Any]:
     )
     metrics = {figure.name: {name: getattr(figure, name) for name in compared} for figure in report.figures}
     return {**dataclasses.asdict(outcome), "metrics": metrics}
-
-
-def explain(
-    date: _Date,
-    order: Annotated[str, typer.Option(help="Only the events of this order.")] = "",
-    limit: Annotated[int, typer.Option(help="How many events to list; 0 for all.", min=0)] = 50,
-    as_json: _Json = False,
-) -> None:
-    """List what makes up a date's difference: the causes with their sums, and each event that differs.
-
-    Example: `tandem explain --date 2017-12-23`, or `tandem explain --date 2017-12-23 --order 41382910`.
-    """
-    from reconciliation import gather
-
-    with database.connect(settings(), database.READER) as connection:
-        report = gather.report(connection, settings(), business_date.parse(date))
-        number, wanted = report.reconciliation_id, order or None
-        events = gather.differing_events(connection, number, order_id=wanted, limit=limit or None)
-    if as_json:
-        causes = [] if order else report.causes
-        _print_json(
-            {
-                "business_date": date,
-                "reconciliation_id": number,
-                "causes": [dataclasses.asdict(cause) for cause in causes],
-                "events": [dataclasses.asdict(event) for event in events],
-            }
-        )
-        return
-    _show_explanation(dataclasses.replace(report, events=events), order)
-
-
-def _show_explanation(report: Report, order: str) -> None:
-    from reconciliation import tables
-    from reconciliation.headline import headline
-
-    if order and not report.events:
-        typer.echo(f"Both layers treat order {order} alike on {report.business_date}, or neither has it there.")
-        return
-    if not order:
-        typer.echo(headline(report))
-        typer.echo(tables.columns(tables.cause_rows(report)) if report.causes else "No event differs.")
-    for event in report.events:
-        typer.echo("\n" + tables.event_line(event, report.currency))
-    left = report.events_total - len(report.events)
-    if left and not order:
-        typer.echo(f"\n{left} more: tandem explain --date {report.business_date} --limit 0")
 
 
 def report(

@@ -60,7 +60,7 @@ def read(connection: psycopg.Connection[Any], settings: Settings, cut: Cut, run:
     queries = database.queries("reconciliation")
     topic = {"topic": topics.ORDER_EVENTS}
     rows = journal.read(connection, topics.ORDER_EVENTS, cut.business_date, below=cut.offsets)
-    facts = _facts(settings, run, cut.business_date)
+    facts = facts_of(settings, run, cut.business_date)
     only_facts = facts.join(rows, on=_PLACE, how="anti").select(_PLACE)
     only_rows = rows.join(facts, on=_PLACE, how="anti").select(_PLACE)
     rules = {**topic, "rule_version": run.rule_version, "business_date": cut.business_date}
@@ -74,7 +74,8 @@ def read(connection: psycopg.Connection[Any], settings: Settings, cut: Cut, run:
     )
 
 
-def _facts(settings: Settings, run: PublishedRun, *dates: date) -> pl.DataFrame:
+def facts_of(settings: Settings, run: PublishedRun, *dates: date) -> pl.DataFrame:
+    """A run's facts of these dates, in the form of FACTS. Raises TandemError where they are gone."""
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
     try:
@@ -92,7 +93,7 @@ def _facts_at(settings: Settings, run: PublishedRun, day: date, places: pl.DataF
     """Facts of the neighbouring dates at ``places``: an event that the batch layer put on another date."""
     if places.is_empty():
         return FACTS.to_frame()
-    neighbours = _facts(settings, run, day - timedelta(days=1), day + timedelta(days=1))
+    neighbours = facts_of(settings, run, day - timedelta(days=1), day + timedelta(days=1))
     return neighbours.join(places, on=_PLACE, how="semi")
 
 

@@ -44,7 +44,6 @@ def report(connection: psycopg.Connection[Any], settings: Settings, business_dat
         "reconciliation_id": found.reconciliation_id,
         "business_date": business_date,
         "run_id": found.run_id,
-        "order_id": None,
         "limit": TOP_EVENTS,
     }
     counts = connection.execute(queries.correction_counts, where).fetchone() or (0, 0, 0, 0)
@@ -89,11 +88,10 @@ def differing_events(
     connection: psycopg.Connection[Any],
     reconciliation_id: int,
     *,
-    order_id: str | None = None,
     limit: int | None = None,
 ) -> tuple[DifferingEvent, ...]:
-    """The events of a comparison on which the layers differ, the largest first; of one order where it is named."""
-    where = {"reconciliation_id": reconciliation_id, "order_id": order_id, "limit": limit}
+    """The events of a comparison on which the layers differ, the largest first."""
+    where = {"reconciliation_id": reconciliation_id, "limit": limit}
     rows = connection.execute(database.queries("reconciliation").differing_events, where).fetchall()
     return tuple(replace(event, cause=Cause(event.cause)) for event in (DifferingEvent(*row) for row in rows))
 

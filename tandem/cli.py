@@ -59,7 +59,9 @@ COMMANDS = {
     "cut": Lazy("reconciliation.cli:cut", "Fix the offsets at which both layers are compared", _BOOKS),
     "reconcile": Lazy("reconciliation.cli:reconcile", "Compare the layers for a date, and correct", _BOOKS),
     "corrections": Lazy("reconciliation.corrections_cli:corrections", "List, approve and reverse corrections", _BOOKS),
-    "explain": Lazy("reconciliation.cli:explain", "List what makes up a date's difference", _BOOKS),
+    "explain": Lazy(
+        "reconciliation.explain_cli:explain", "List what makes up a difference, or tell an order's story", _BOOKS
+    ),
     "certificate": Lazy("reconciliation.certificate_cli:certificate", "Print the certificate of a date", _BOOKS),
     "verify": Lazy("reconciliation.certificate_cli:verify", "Work a certificate out again from the books", _BOOKS),
     "report": Lazy("reconciliation.cli:report", "Write the report that is mailed", _BOOKS),

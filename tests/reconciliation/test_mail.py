@@ -253,9 +253,7 @@ def test_the_commands_tell_a_mismatch_its_causes_and_its_report(post, tmp_path):
     explained = json.loads(invoke("explain", "--date", str(DAY), "--json").stdout)
     assert [cause["cause"] for cause in explained["causes"]] == ["late"]
     assert [event["order_id"] for event in explained["events"]] == [HOSTILE]
-    one = invoke("explain", "--date", str(DAY), "--order", HOSTILE)
-    assert "late: +$7.00" in one.stdout
-    assert "alike" in invoke("explain", "--date", str(DAY), "--order", "o1").stdout
+    assert "late: +$7.00" in invoke("explain", "--date", str(DAY)).stdout
     for name in ("report.html", "report.txt", "report.json"):
         assert invoke("report", "--date", str(DAY), "--out", str(tmp_path / name)).exit_code == 0
     assert json.loads((tmp_path / "report.json").read_text())["verdict"] == "mismatch"

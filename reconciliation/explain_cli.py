@@ -1,0 +1,81 @@
+"""``tandem explain``: what makes up a date's difference, or one order's whole story."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from tandem import business_date, database
+from tandem.errors import TandemError
+from tandem.settings import settings
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from reconciliation.report import Report
+
+
+def explain(
+    date: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="The business date.")] = "",
+    order: Annotated[str, typer.Option(help="Tell this order's whole story; of one date where --date is given.")] = "",
+    limit: Annotated[int, typer.Option(help="How many events to list; 0 for all.", min=0)] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+) -> None:
+    """List what makes up a date's difference, its causes and each event that differs; or tell one order's whole story.
+
+    Example: `tandem explain --date 2017-12-23`, or `tandem explain --order 41382910`.
+    """
+    if not date and not order:
+        raise TandemError("which date, or which order?", "give --date YYYY-MM-DD, or --order ID")
+    day = business_date.parse(date) if date else None
+    if order:
+        _tell(order, day, as_json=as_json)
+    elif day is not None:
+        _explain(day, limit, as_json=as_json)
+
+
+def _tell(order: str, day: dt.date | None, *, as_json: bool) -> None:
+    from reconciliation import story, telling
+
+    with database.connect(settings(), database.READER) as connection:
+        found = story.of_order(connection, settings(), order, day)
+    if as_json:
+        typer.echo(json.dumps(msgspec.to_builtins(found), indent=2))
+        return
+    for line in telling.lines(found, settings().currency, settings().zone):
+        typer.echo(line)
+
+
+def _explain(day: dt.date, limit: int, *, as_json: bool) -> None:
+    from reconciliation import gather
+
+    with database.connect(settings(), database.READER) as connection:
+        report = gather.report(connection, settings(), day)
+        events = gather.differing_events(connection, report.reconciliation_id, limit=limit or None)
+    if as_json:
+        document = {
+            "business_date": str(day),
+            "reconciliation_id": report.reconciliation_id,
+            "causes": [dataclasses.asdict(cause) for cause in report.causes],
+            "events": [dataclasses.asdict(event) for event in events],
+        }
+        typer.echo(json.dumps(document, indent=2, default=str))
+        return
+    _show(dataclasses.replace(report, events=events))
+
+
+def _show(report: Report) -> None:
+    from reconciliation import tables
+    from reconciliation.headline import headline
+
+    typer.echo(headline(report))
+    typer.echo(tables.columns(tables.cause_rows(report)) if report.causes else "No event differs.")
+    for event in report.events:
+        typer.echo("\n" + tables.event_line(event, report.currency))
+    left = report.events_total - len(report.events)
+    if left:
+        typer.echo(f"\n{left} more: tandem explain --date {report.business_date} --limit 0")
