@@ -6,6 +6,7 @@ import os
 import sys
 from datetime import date
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -44,6 +45,15 @@ def demo() -> None:
     only if everything that it claims held. Example: `tandem demo`.
     """
     own, progress = settings(), Progress()
+    try:
+        perform(own, progress)
+    except KeyboardInterrupt:
+        typer.echo("tandem: stopped; 'make demo' begins anew, 'make down' ends what runs", err=True)
+        raise typer.Exit(130) from None
+
+
+def perform(own: Settings, progress: Progress) -> None:
+    """From an empty folder to the last claim. Raises TandemError where a step fails or a claim did not hold."""
     folder.reset(own)
     up()
     before = replay(own, progress)
