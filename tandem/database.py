@@ -37,7 +37,9 @@ def connect(settings: Settings, role: str, **options: Any) -> psycopg.Connection
         return psycopg.connect(**settings.conninfo(role), connect_timeout=10, **options)  # type: ignore[arg-type]
     except psycopg.OperationalError as error:
         address = f"{settings.host}:{settings.postgres_port}"
-        reason = str(error).strip().splitlines()[-1]
+        # What follows the last "failed:" of the last line that is no indented question.
+        said = [line for line in str(error).strip().splitlines() if not line.startswith("\t")][-1]
+        reason = " ".join(said.rpartition(" failed: ")[2].split())
         raise TandemError(f"cannot reach Postgres at {address} ({reason})", "run 'tandem up'") from error
 
 

@@ -14,6 +14,7 @@ import typer
 from tandem.errors import TandemError
 from tandem.local import process
 from tandem.local.airflow import USER, airflow_command, airflow_env
+from tandem.local.ports import answers
 from tandem.local.service import Service
 from tandem.local.services import SERVICES, check_room, delete_data, exclusive, select, select_with_dependents
 from tandem.settings import PROJECT_ROOT, Settings, settings
@@ -90,6 +91,9 @@ def _airflow(context: typer.Context) -> None:
 
     Example: `tandem airflow backfill create --dag-id nightly --from-date 2017-12-21 --to-date 2017-12-24`.
     """
+    own = settings()
+    if not answers(own.host, own.postgres_port):
+        raise TandemError("Airflow's database does not run", "run 'tandem up'")
     command = [*airflow_command(), *context.args]
     sys.stdout.flush()
     os.execve(command[0], command, {**os.environ, **airflow_env()})  # noqa: S606 - a list, no shell

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from installations import free_ports
 from typer.testing import CliRunner
 
 from tandem import __version__
@@ -54,6 +55,23 @@ def test_a_setting_that_is_not_valid_is_named_in_one_line(name: str, value: str)
     assert done.returncode == 2
     assert done.stderr.startswith(f"tandem: {name}: ")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ("airflow dags list", "Airflow's database does not run: run 'tandem up'"),
+        ("kpi --date 2017-12-23", "cannot reach Postgres at 127.0.0.1:{} (Connection refused): run 'tandem up'"),
+    ],
+)
+def test_what_does_not_run_is_said_in_one_line(asked: str, answer: str, tmp_path, monkeypatch):
+    (port,) = free_ports(1)
+    for name, value in {"STATE_DIR": tmp_path, "POSTGRES_PORT": port, "SECRET_TANDEM_READER": "x"}.items():
+        monkeypatch.setenv(f"TANDEM_{name}", str(value))
+    settings.cache_clear()
+    result = runner.invoke(app, asked.split())
+    settings.cache_clear()
+    assert (result.exit_code, result.stderr) == (2, f"tandem: {answer.format(port)}\n")
 
 
 @pytest.mark.parametrize("command", ["up", "demo"])
