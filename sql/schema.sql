@@ -140,7 +140,7 @@ CREATE FUNCTION serving.top_products(since timestamp with time zone, until times
     WITH cells AS (
         SELECT date_trunc('hour', pane_start, 'UTC') AS cell_start, product_id AS key
 , sum(revenue_cents)::bigint AS revenue_cents, sum(order_count)::bigint AS order_count, sum(units)::bigint AS units, sum(cancelled_revenue_cents)::bigint AS cancelled_revenue_cents, sum(cancelled_units)::bigint AS cancelled_units, sum(amended_revenue_cents)::bigint AS amended_revenue_cents, sum(amended_units)::bigint AS amended_units
-        FROM speed.product_hours
+        FROM speed.product_hours_all
         WHERE pane_start >= $1 AND pane_start < $2
         GROUP BY 1, 2
     ), ranked AS (
@@ -693,6 +693,32 @@ CREATE TABLE speed.customer_days (
     revenue_cents bigint NOT NULL
 );
 
+CREATE TABLE speed.customer_days_pending (
+    business_date date NOT NULL,
+    customer_id text[],
+    order_count bigint[],
+    revenue_cents bigint[]
+);
+ALTER TABLE ONLY speed.customer_days_pending ALTER COLUMN customer_id SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.customer_days_pending ALTER COLUMN order_count SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.customer_days_pending ALTER COLUMN revenue_cents SET STORAGE EXTERNAL;
+
+CREATE VIEW speed.customer_days_all AS
+ SELECT customer_days.business_date,
+    customer_days.customer_id,
+    customer_days.partition,
+    customer_days.order_count,
+    customer_days.revenue_cents
+   FROM speed.customer_days
+UNION ALL
+ SELECT held.business_date,
+    one.customer_id,
+    '-1'::integer AS partition,
+    COALESCE(one.order_count, (0)::bigint) AS order_count,
+    COALESCE(one.revenue_cents, (0)::bigint) AS revenue_cents
+   FROM speed.customer_days_pending held,
+    LATERAL UNNEST(held.customer_id, held.order_count, held.revenue_cents) one(customer_id, order_count, revenue_cents);
+
 CREATE TABLE speed.partitions (
     topic text NOT NULL,
     partition integer NOT NULL,
@@ -718,7 +744,7 @@ CREATE VIEW serving.speed_daily AS
      LEFT JOIN LATERAL ( SELECT (count(DISTINCT c.customer_id) + (COALESCE(( SELECT sum(a.delta) AS sum
                    FROM speed.adjustments a
                   WHERE ((a.business_date = measured.business_date) AND (a.cube = 'distinct'::text) AND (a.measure = 'unique_customers'::text))), (0)::numeric))::bigint) AS unique_customers
-           FROM speed.customer_days c
+           FROM speed.customer_days_all c
           WHERE (c.business_date = measured.business_date)) counted ON (true))
      CROSS JOIN ( SELECT max(partitions.updated_at) AS as_of
            FROM speed.partitions) progress);
@@ -1280,6 +1306,55 @@ CREATE TABLE speed.product_hours (
     amended_units bigint DEFAULT 0 NOT NULL
 );
 
+CREATE TABLE speed.product_hours_pending (
+    business_date date NOT NULL,
+    pane_start timestamp with time zone NOT NULL,
+    product_id text[],
+    revenue_cents bigint[],
+    order_count bigint[],
+    units bigint[],
+    cancelled_revenue_cents bigint[],
+    cancelled_units bigint[],
+    amended_revenue_cents bigint[],
+    amended_units bigint[]
+);
+ALTER TABLE ONLY speed.product_hours_pending ALTER COLUMN product_id SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.product_hours_pending ALTER COLUMN revenue_cents SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.product_hours_pending ALTER COLUMN order_count SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.product_hours_pending ALTER COLUMN units SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.product_hours_pending ALTER COLUMN cancelled_revenue_cents SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.product_hours_pending ALTER COLUMN cancelled_units SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.product_hours_pending ALTER COLUMN amended_revenue_cents SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.product_hours_pending ALTER COLUMN amended_units SET STORAGE EXTERNAL;
+
+CREATE VIEW speed.product_hours_all AS
+ SELECT product_hours.business_date,
+    product_hours.pane_start,
+    product_hours.product_id,
+    product_hours.partition,
+    product_hours.revenue_cents,
+    product_hours.order_count,
+    product_hours.units,
+    product_hours.cancelled_revenue_cents,
+    product_hours.cancelled_units,
+    product_hours.amended_revenue_cents,
+    product_hours.amended_units
+   FROM speed.product_hours
+UNION ALL
+ SELECT held.business_date,
+    held.pane_start,
+    one.product_id,
+    '-1'::integer AS partition,
+    COALESCE(one.revenue_cents, (0)::bigint) AS revenue_cents,
+    COALESCE(one.order_count, (0)::bigint) AS order_count,
+    COALESCE(one.units, (0)::bigint) AS units,
+    COALESCE(one.cancelled_revenue_cents, (0)::bigint) AS cancelled_revenue_cents,
+    COALESCE(one.cancelled_units, (0)::bigint) AS cancelled_units,
+    COALESCE(one.amended_revenue_cents, (0)::bigint) AS amended_revenue_cents,
+    COALESCE(one.amended_units, (0)::bigint) AS amended_units
+   FROM speed.product_hours_pending held,
+    LATERAL UNNEST(held.product_id, held.revenue_cents, held.order_count, held.units, held.cancelled_revenue_cents, held.cancelled_units, held.amended_revenue_cents, held.amended_units) one(product_id, revenue_cents, order_count, units, cancelled_revenue_cents, cancelled_units, amended_revenue_cents, amended_units);
+
 CREATE VIEW serving.speed_product_hours AS
  SELECT business_date,
     cell_start,
@@ -1298,24 +1373,24 @@ CREATE VIEW serving.speed_product_hours AS
     (sum(amended_revenue_cents_adjusted))::bigint AS amended_revenue_cents_adjusted,
     (sum(amended_units))::bigint AS amended_units,
     (sum(amended_units_adjusted))::bigint AS amended_units_adjusted
-   FROM ( SELECT product_hours.business_date,
-            date_trunc('hour'::text, product_hours.pane_start, 'UTC'::text) AS cell_start,
-            product_hours.product_id AS key,
-            product_hours.revenue_cents,
+   FROM ( SELECT product_hours_all.business_date,
+            date_trunc('hour'::text, product_hours_all.pane_start, 'UTC'::text) AS cell_start,
+            product_hours_all.product_id AS key,
+            product_hours_all.revenue_cents,
             (0)::bigint AS revenue_cents_adjusted,
-            product_hours.order_count,
+            product_hours_all.order_count,
             (0)::bigint AS order_count_adjusted,
-            product_hours.units,
+            product_hours_all.units,
             (0)::bigint AS units_adjusted,
-            product_hours.cancelled_revenue_cents,
+            product_hours_all.cancelled_revenue_cents,
             (0)::bigint AS cancelled_revenue_cents_adjusted,
-            product_hours.cancelled_units,
+            product_hours_all.cancelled_units,
             (0)::bigint AS cancelled_units_adjusted,
-            product_hours.amended_revenue_cents,
+            product_hours_all.amended_revenue_cents,
             (0)::bigint AS amended_revenue_cents_adjusted,
-            product_hours.amended_units,
+            product_hours_all.amended_units,
             (0)::bigint AS amended_units_adjusted
-           FROM speed.product_hours
+           FROM speed.product_hours_all
         UNION ALL
          SELECT adjustments.business_date,
             adjustments.cell_start,
@@ -1879,6 +1954,14 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.customer_days TO tandem_speed;
 GRANT SELECT ON TABLE speed.customer_days TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.customer_days TO tandem_reader;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.customer_days_pending TO tandem_speed;
+GRANT SELECT ON TABLE speed.customer_days_pending TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.customer_days_pending TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.customer_days_all TO tandem_speed;
+GRANT SELECT ON TABLE speed.customer_days_all TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.customer_days_all TO tandem_reader;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.partitions TO tandem_speed;
 GRANT SELECT ON TABLE speed.partitions TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.partitions TO tandem_reader;
@@ -1934,6 +2017,14 @@ GRANT SELECT ON TABLE serving.speed_category_hours TO tandem_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.product_hours TO tandem_speed;
 GRANT SELECT ON TABLE speed.product_hours TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.product_hours TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.product_hours_pending TO tandem_speed;
+GRANT SELECT ON TABLE speed.product_hours_pending TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.product_hours_pending TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.product_hours_all TO tandem_speed;
+GRANT SELECT ON TABLE speed.product_hours_all TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.product_hours_all TO tandem_reader;
 
 GRANT SELECT ON TABLE serving.speed_product_hours TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.speed_product_hours TO tandem_reader;

@@ -14,6 +14,7 @@ from stream.operators import Batch, Emitted
 from stream.tables import Merge, Table, merging
 from stream.types import Rules
 from tandem.kpis import CUBES, UNIQUE_CUSTOMERS, Aggregate, Cube
+from tandem.pending import PACKS
 from tandem.rollups import measures_of
 
 _MERGES = {
@@ -32,7 +33,8 @@ def measure_columns(cube: Cube) -> tuple[tuple[str, Merge], ...]:
 def pane_table(cube: Cube) -> Table:
     """Where a cube's cells are."""
     keys = ("pane_start", *([cube.key] if cube.key else []), "partition")
-    return Table(cube.pane_table, keys, (("business_date", Merge.KEEP), *measure_columns(cube)))
+    values = (("business_date", Merge.KEEP), *measure_columns(cube))
+    return Table(cube.pane_table, keys, values, packs=PACKS.get(cube.pane_table, ()))
 
 
 PANES = {cube.name: pane_table(cube) for cube in CUBES}
@@ -40,6 +42,7 @@ CUSTOMER_DAYS = Table(
     "customer_days",
     ("business_date", UNIQUE_CUSTOMERS.column, "partition"),
     merging(Merge.ADD, "order_count", "revenue_cents"),
+    packs=PACKS["customer_days"],
 )
 OUTCOMES = Table("outcomes", ("pane_start", "partition", "decision", "reason"), merging(Merge.ADD, "events"))
 

@@ -33,8 +33,9 @@ AMOUNTS = ("total_amount", "previous_total_amount")
 ITEM_TEXTS = ("product_id", "category")
 ITEM_NUMBERS = ("quantity", "unit_price", "amount")
 
-_MAYBE_NOT_TEXT = r"^([{\[]|true$|false$|-?[0-9]+[.eE])"
-"""How a text begins that DuckDB may have made of an object, a list, a boolean or a number with a fraction."""
+_MAYBE_NOT_TEXT = r"^([{\[]|true$|false$|-?[0-9]+([.][0-9]+([eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+)$)"
+"""How a text looks that DuckDB may have made of an object, a list, a boolean or a number with a fraction. A number as a
+whole: of random ids in hexadecimal, one in ten begins like one."""
 
 _STRICT = msgspec.json.Decoder(msgspec.Raw)
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)

@@ -19,6 +19,7 @@ from stream.memory import Memory, restore
 from stream.operators import Emitted
 from stream.outbox import Relay
 from stream.process import MicroBatch, process
+from stream.settle import Settler
 from stream.source import Polled, Position, Source
 from stream.stats import StatsState
 from stream.types import Rules
@@ -52,14 +53,16 @@ class Session:
         self._connection = sink.connect(settings)
         # Apart from the commits: what operators look up must not wait for a transaction, nor be part of one.
         self._reader = database.connect(settings, database.SPEED, autocommit=True, options="-c TimeZone=UTC")
+        self._settler = Settler(settings)
         self._relay = Relay(settings)
         self._upkeep = Upkeep(self._connection, self._rules, settings.idle_after)
         self._source = Source(settings, self._granted, self._taken)
 
-    def close(self) -> None:
-        """Leave the group and let go of everything."""
+    def close(self, *, settled: bool = False) -> None:
+        """Leave the group and let go of everything, with nothing pending where ``settled``."""
         try:
             self._source.close()
+            self._settler.close(settled=settled)
         finally:
             self._reader.close()
             self._connection.close()
@@ -78,6 +81,7 @@ class Session:
         if refused or time.monotonic() - self._relayed_at >= _RELAY_EVERY_S:
             self._relay.send(self._connection)
             self._relayed_at = time.monotonic()
+        self._settler.note(len(polled.orders), backlog=len(polled.orders) == self._settings.micro_batch_max_events)
         return len(polled.orders) + len(polled.corrections)
 
     def _keep_up(self, polled: Polled) -> None:

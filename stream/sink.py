@@ -1,8 +1,8 @@
 """sink: one Postgres transaction per micro-batch, offsets included. This is what makes counting exactly-once.
 
-Everything is sent to temporary tables first; then the offsets move, if nobody else has taken a partition over, and the
-rows follow in statements that need nothing more from this process. So a worker that is stopped half-way never holds
-what its successor waits for longer than ``idle_in_transaction_session_timeout``.
+Everything is sent to temporary tables first, or appended packed (stream.pack); then the offsets move, if nobody else
+has taken a partition over, and the rows follow in statements that need nothing more from this process. So a worker that
+is stopped half-way never holds what its successor waits for longer than ``idle_in_transaction_session_timeout``.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from psycopg import sql
 
 from stream import finals
 from stream.encode import as_csv
+from stream.pack import packed
 from stream.registry import OPERATORS
 from stream.tables import OWN, Table
 from stream.types import Rules
@@ -27,8 +28,9 @@ from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
 
 TABLES = (*OWN, *(table for operator in OPERATORS for table in operator.tables))
-_queries = database.queries("speed")
-_statements = database.queries("sink", tables=TABLES)
+queries = database.queries("speed")
+_PENDING = {table.pending for table in TABLES if table.packs}
+statements = database.queries("sink", tables=TABLES)
 
 
 class Fenced(Exception):  # noqa: N818 - it is what happened, and no fault
@@ -73,7 +75,7 @@ def connect(settings: Settings) -> psycopg.Connection[Any]:
     options = f"-c idle_in_transaction_session_timeout={timeout_ms} -c TimeZone=UTC"
     connection = database.connect(settings, database.SPEED, autocommit=True, options=options)
     try:
-        connection.execute(_statements.create_incoming)
+        connection.execute(statements.create_incoming)
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
         connection.close()
         raise TandemError(f"database '{settings.postgres_database}' has no tables yet", "run 'tandem up'") from error
@@ -85,7 +87,7 @@ def claim(connection: psycopg.Connection[Any], topic: str, partition: int, start
     parameters = {"topic": topic, "partition": partition, "start": start, "worker": worker}
     with connection.transaction():
         finals.lock(connection)
-        row = connection.execute(_queries.claim, parameters).fetchone()
+        row = connection.execute(queries.claim, parameters).fetchone()
         assert row is not None  # noqa: S101 - an upsert returns its row
         next_offset, epoch, watermark = row
         if epoch == 1 and topic == ORDER_EVENTS:
@@ -100,8 +102,8 @@ def commit(connection: psycopg.Connection[Any], writes: Writes) -> None:
         _advance(cursor, writes.moves)
         with connection.pipeline():
             for table in TABLES:
-                if table in sent:
-                    cursor.execute(getattr(_statements, f"write_{table.incoming}"))
+                if table in sent and not table.packs:
+                    cursor.execute(getattr(statements, f"write_{table.incoming}"))
             if writes.closes:
                 finals.close_hours(cursor, writes.closes)
 
@@ -111,18 +113,20 @@ def _send(
 ) -> bool:
     """Whether there was anything to send."""
     if frame is not None and frame.height:
-        with cursor.copy(_copy(table, "csv")) as copy:
-            copy.write(as_csv(frame.select(table.columns)))
+        sent = packed(frame, table) if table.packs else frame.select(table.columns)
+        with cursor.copy(_copy(table.pending if table.packs else table.incoming, sent.columns, "csv")) as copy:
+            copy.write(as_csv(sent))
     if rows:
-        with cursor.copy(_copy(table, "text")) as copy:
+        with cursor.copy(_copy(table.incoming, table.columns, "text")) as copy:
             for row in rows:
                 copy.write_row(row)
     return bool(rows) or (frame is not None and frame.height > 0)
 
 
-def _copy(table: Table, form: str) -> sql.Composed:
+def _copy(table: str, columns: Sequence[str], form: str) -> sql.Composed:
+    where = sql.Identifier("speed", table) if table in _PENDING else sql.Identifier(table)
     return sql.SQL("COPY {} ({}) FROM STDIN (FORMAT {})").format(
-        sql.Identifier(table.incoming), sql.SQL(", ").join(map(sql.Identifier, table.columns)), sql.SQL(form)
+        where, sql.SQL(", ").join(map(sql.Identifier, columns)), sql.SQL(form)
     )
 
 
@@ -135,6 +139,6 @@ def _advance(cursor: psycopg.Cursor[Any], moves: Sequence[Move]) -> None:
         "new_offsets": [move.new_offset for move in moves],
         "watermarks": [move.watermark for move in moves],
     }
-    cursor.execute(_queries.advance, parameters)
+    cursor.execute(queries.advance, parameters)
     if cursor.rowcount != len(moves):
         raise Fenced(f"{len(moves) - cursor.rowcount} of {len(moves)} partitions belong to another worker")

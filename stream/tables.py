@@ -42,12 +42,15 @@ class Table:
     ``keys`` are unique in the table: what a row is found by where it is merged or deleted. ``values``: the other
     columns that are written, and how each merges; columns that are not named get their default.
     Two declarations may write one table, one with DELETE. Declared order is the order of writing.
+    ``packs``: columns that many rows of a micro-batch share. Where there are any, rows are appended packed to
+    ``speed.<name>_pending`` and settled later, many micro-batches and all partitions together (tandem.pending).
     """
 
     name: str
     keys: tuple[str, ...]
     values: tuple[tuple[str, Merge], ...] = ()
     write: Write = Write.MERGE
+    packs: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -58,6 +61,16 @@ class Table:
     def incoming(self) -> str:
         """The temporary table that rows are sent to."""
         return f"leaving_{self.name}" if self.write is Write.DELETE else f"incoming_{self.name}"
+
+    @property
+    def pending(self) -> str:
+        """Where packed rows wait to be settled."""
+        return f"{self.name}_pending"
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """The columns that are arrays in a pending row."""
+        return tuple(name for name in self.columns if name not in {*self.packs, "partition"})
 
 
 def merging(how: Merge, *names: str) -> tuple[tuple[str, Merge], ...]:

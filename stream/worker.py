@@ -57,16 +57,16 @@ class Worker:
     def _run_session(self, *, until_caught_up: bool) -> bool:
         """Whether the worker has nothing left to do."""
         session = Session(self._settings, self._name, self.stats)
+        done = False
         try:
-            while not self._stop.is_set():
+            while not done:
                 records = session.step()
                 self._report(session)
-                if until_caught_up and not records and session.is_caught_up():
-                    return True
+                done = self._stop.is_set() or (until_caught_up and not records and session.is_caught_up())
             return True
         finally:
             session.show_progress()
-            session.close()
+            session.close(settled=done)
 
     def _report(self, session: Session) -> None:
         since, events = self._reported

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
-from tandem import kpis, rollups
+from tandem import kpis, pending, rollups
 from tandem.errors import TandemError
 
 if TYPE_CHECKING:
@@ -62,6 +62,9 @@ def render(template: str, **values: object) -> str:
         "sketches": rollups.SKETCHES,
         "top_cubes": (kpis.PRODUCTS, *rollups.ROLLUPS),
         "plurals": rollups.PLURALS,
+        "packs": pending.PACKS,
+        "all_partitions": pending.ALL_PARTITIONS,
+        "readable": pending.readable,
     }
     return environment.get_template(template).render(**declared, **values)
 
@@ -115,6 +118,7 @@ def migrate(settings: Settings) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('tandem.migrate'))")
         connection.exec_driver_sql(render("declared/cubes.sql.jinja"))
+        connection.exec_driver_sql(render("declared/pending.sql.jinja"))
         connection.exec_driver_sql(render("declared/views.sql.jinja", timezone=settings.business_timezone))
         connection.exec_driver_sql(render("declared/rollups.sql.jinja", timezone=settings.business_timezone))
         connection.exec_driver_sql(render("grants.sql.jinja", database=settings.postgres_database))

@@ -1,0 +1,73 @@
+"""settle: pending rows of many micro-batches → the tables that they are for, in the background.
+
+While there is a backlog this waits until much has gathered, because one settling of many micro-batches changes each row
+once; without one it happens every few seconds. Readers do not notice either way.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+
+from stream import sink
+from tandem import database
+from tandem.settings import Settings
+
+_PACKED = tuple(table for table in sink.TABLES if table.packs)
+_EVENTS = 1_000_000
+"""So many events are left pending under load."""
+_EVERY_S = 2.0
+_REST = 4
+"""After settling, this many times its duration is left for other things."""
+
+
+class Settler:
+    """Settles what this worker and others have left pending. One worker does so at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._connection = database.connect(settings, database.SPEED, options="-c TimeZone=UTC")
+        self._thread = ThreadPoolExecutor(1, "settle")
+        self._running: Future[None] | None = None
+        self._pending = 0
+        self._not_before = time.monotonic() + _EVERY_S
+
+    def note(self, events: int, *, backlog: bool) -> None:
+        """So many events were committed. ``backlog``: more are waiting in Kafka. Raises what settling raised."""
+        self._pending += events
+        if self._running and self._running.done():
+            self._running.result()
+            self._running = None
+        due = self._pending >= _EVENTS if backlog else self._pending and time.monotonic() >= self._not_before
+        if due and not self._running:
+            self._pending = 0
+            self._running = self._thread.submit(self._settle)
+
+    def close(self, *, settled: bool) -> None:
+        """Let go, with nothing pending where ``settled``."""
+        self._thread.shutdown()
+        try:
+            if settled:
+                self._settle(wait=True)
+        finally:
+            self._connection.close()
+
+    def _settle(self, *, wait: bool = False) -> None:
+        started = time.monotonic()
+        with self._connection.transaction():
+            if _alone(self._connection, wait=wait):
+                for table in _PACKED:
+                    self._connection.execute(getattr(sink.statements, f"settle_{table.name}"))
+        ended = time.monotonic()
+        self._not_before = ended + max(_EVERY_S, _REST * (ended - started))
+
+
+def _alone(connection: psycopg.Connection[Any], *, wait: bool) -> bool:
+    """Whether nobody else settles now, or from now on until the transaction ends."""
+    if wait:
+        connection.execute(sink.queries.settling)
+        return True
+    row = connection.execute(sink.queries.settling_if_free).fetchone()
+    return row is not None and row[0]
