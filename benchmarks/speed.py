@@ -1,198 +1,124 @@
-"""Events a second of the speed layer, against what reading and decoding alone reach in the same run.
+"""Events a second of the speed layer, against its own ceiling and against its peers, in the same run.
 
-    python -m benchmarks.speed [--events N] [--json]
+    python -m benchmarks.speed [--quick] [--events N] [--only NAME ...] [--chart FILE] [--json]
 
-Real Kafka and a durable Postgres, started for the run in a folder of their own. The full pipeline counts as done when
-everything is committed. Figures are one machine's; the ratio travels.
+Real Kafka with 12 partitions and a durable Postgres, started for the run in a folder of their own; the same orders for
+all (benchmarks/orders.py). Rates leave out start and warm-up, but for Flink SQL's, which has no place to look at in
+between; slow peers read fewer orders. The whole pipeline counts as done when all is committed and settled. Figures are
+one machine's; the ratios travel. The ratio to Kafka Streams is per core: events per second of CPU.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import random
-import shutil
-import socket
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+import logging
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-import msgspec
-from confluent_kafka import Producer
-
-from stream import decode
-from stream.session import Session
-from stream.source import Position, Source
-from stream.stats import StatsState
-from tandem.local import kafka, postgres, process
+from benchmarks import ours
+from benchmarks.chart import draw
+from benchmarks.orders import feed
+from benchmarks.peers import environments, measure
+from benchmarks.place import Rate, installation, machine
+from tandem.logs import configure_logging
 from tandem.settings import Settings
-from tandem.topics import ORDER_EVENTS
 
-START = datetime(2026, 11, 1, tzinfo=UTC)
-CUSTOMERS, PRODUCTS, CATEGORIES, LINES = 50_000, 5_000, 40, 3
-EVENTS_A_MINUTE = 1_000
-
-
-def payloads(events: int) -> Iterator[tuple[bytes, bytes]]:
-    """Key and value of each order: unique ids, event time moving on evenly, few products sold often and many seldom."""
-    rng = random.Random(1)
-    for number in range(events):
-        cents = [rng.randint(99, 9_999) for _ in range(LINES)]
-        products = [int(PRODUCTS * rng.random() ** 3) for _ in range(LINES)]
-        items = [
-            {
-                "product_id": f"p{product}",
-                "category": f"category {product % CATEGORIES}",
-                "quantity": 1,
-                "unit_price": f"{amount / 100:.2f}",
-                "amount": f"{amount / 100:.2f}",
-            }
-            for product, amount in zip(products, cents, strict=True)
-        ]
-        customer = f"c{rng.randrange(CUSTOMERS)}"
-        moment = START + timedelta(minutes=number / EVENTS_A_MINUTE)
-        yield (
-            customer.encode(),
-            msgspec.json.encode(
-                {
-                    "event_id": f"event-{number:012}",
-                    "event_type": "order_created",
-                    "event_time": moment.isoformat().replace("+00:00", "Z"),
-                    "order_id": f"order-{number:012}",
-                    "customer_id": customer,
-                    "total_amount": f"{sum(cents) / 100:.2f}",
-                    "items": items,
-                    "currency": "USD",
-                    "payment_method": "card",
-                    "region": f"store {number % 30}",
-                    "customer_email": f"{customer}@mail.example",
-                }
-            ),
-        )
+TARGETS = {"ceiling": 0.6, "hand_written_consumer": 5, "quix": 6, "flink_sql": 4, "kafka_streams": 2}
+"""What each ratio is to be, at least."""
+PEERS: dict[str, tuple[Callable[[Settings, int], Rate], int, int]] = {
+    "hand_written_consumer": (measure.hand_written, 60_000, 500_000),
+    "quix": (measure.quix, 40_000, 300_000),
+    "flink_sql": (measure.flink_sql, 10**9, 10**9),
+    "kafka_streams": (measure.kafka_streams_in_memory, 200_000, 1_000_000),
+    "kafka_streams_rocksdb": (measure.kafka_streams_rocksdb, 0, 1_000_000),
+}
+"""How each is measured, and over how many orders at most: quick, and in full. 0: not at all."""
+QUICK, FULL = 300_000, 5_000_000
+PACKAGES = ("confluent-kafka", "duckdb", "polars", "pyarrow", "msgspec", "psycopg")
 
 
-def feed(settings: Settings, events: int) -> int:
-    """Put the orders on Kafka; returns their bytes."""
-    producer = Producer(
-        {
-            "bootstrap.servers": settings.brokers,
-            "enable.idempotence": True,
-            "linger.ms": 20,
-            "compression.type": "lz4",
-            "partitioner": "murmur2_random",
-            "queue.buffering.max.messages": 500_000,
-        }
-    )
-    size = 0
-    for number, (key, value) in enumerate(payloads(events)):
-        producer.produce(settings.topic(ORDER_EVENTS), value, key)
-        size += len(value)
-        if number % 10_000 == 0:
-            producer.poll(0)
-    producer.flush()
-    return size
-
-
-def ceiling(settings: Settings, events: int) -> float:
-    """Events a second where everything is read and decoded, and nothing done with it."""
-
-    def from_the_start(positions: list[Position]) -> dict[Position, int]:
-        return dict.fromkeys(positions, 0)
-
-    own = settings.model_copy(update={"consumer_group": "benchmark-ceiling"})
-    source = Source(own, from_the_start, lambda _: None)
-
-    def step() -> int:
-        polled = source.poll(own.micro_batch_max_events, own.micro_batch_linger.total_seconds())
-        decode.decode(polled.orders, own.currency)
-        return len(polled.orders)
-
-    try:
-        return _rate(step, events)
-    finally:
-        source.close()
-
-
-def pipeline(settings: Settings, events: int) -> float:
-    """Events a second of a worker that commits everything."""
-    session = Session(settings, "benchmark", StatsState())
-    try:
-        return _rate(session.step, events)
-    finally:
-        session.close()
-
-
-def _rate(step: Callable[[], int], events: int) -> float:
-    """Joining the group and the first micro-batch, which warms everything up, are not measured."""
-    first = 0
-    while not first:
-        first = step()
-    started, done = time.perf_counter(), first
-    while done < events:
-        done += step()
-    return (done - first) / (time.perf_counter() - started)
-
-
-@contextmanager
-def installation() -> Iterator[Settings]:
-    """Kafka and Postgres of the run's own."""
-    folder = Path(tempfile.mkdtemp(prefix="tandem-benchmark-"))
-    folder.chmod(0o711)  # root lets another user run Postgres, who must get through
-    names = ("postgres_port", "kafka_port", "kafka_controller_port")
-    settings = Settings(state_dir=folder, **dict(zip(names, _free_ports(len(names)), strict=True)))  # type: ignore[arg-type]
-    try:
-        postgres.start(settings)
-        kafka.start(settings)
-        kafka.ensure_topics(settings)
-        yield settings
-    finally:
-        for name in (kafka.NAME, postgres.NAME):
-            process.stop(settings, name)
-        postgres.delete_data(settings)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [opened.getsockname()[1] for opened in sockets]
-    for opened in sockets:
-        opened.close()
-    return ports
-
-
-def measure(events: int) -> dict[str, float]:
+def measure_all(events: int, names: list[str], *, quick: bool) -> dict[str, Any]:
     """The figures of one run."""
+    rates: dict[str, Rate] = {}
+    skipped: dict[str, str] = {}
     with installation() as settings:
+        say(f"feeding {events:,} orders")
         size = feed(settings, events)
-        alone = ceiling(settings, events)
-        full = pipeline(settings, events)
+        say("ceiling")
+        rates["ceiling"] = ours.ceiling(settings, events)
+        say("whole pipeline")
+        rates["tandem"] = ours.pipeline(settings, events)
+        written = ours.rows_written(settings)
+        for name in names:
+            run, few, many = PEERS[name]
+            if wanted := min(events, few if quick else many):
+                say(name)
+                try:
+                    rates[name] = run(settings, wanted)
+                except (environments.NotInstalledError, measure.FailedError) as error:
+                    skipped[name] = str(error)
     return {
+        "ratios": ratios(rates),
+        "targets": TARGETS,
+        "rates": {name: rate.figures() for name, rate in rates.items()},
+        "skipped": skipped,
         "events": events,
         "bytes_per_event": round(size / events),
-        "cpus": os.cpu_count() or 0,
-        "load_before": round(os.getloadavg()[0], 1),
-        "ceiling_events_per_second": round(alone),
-        "events_per_second": round(full),
-        "ratio": round(full / alone, 3),
+        "rows_written_per_event": {name: round(rows / events, 4) for name, rows in sorted(written.items()) if rows},
+        "machine": machine(),
+        "versions": {name: version(name) for name in PACKAGES},
+        "measured_at": datetime.now(UTC).isoformat(timespec="minutes"),
     }
+
+
+def ratios(rates: dict[str, Rate]) -> dict[str, float]:
+    """The speed layer's rate over each other's; for Kafka Streams, both per second of CPU."""
+    mine = rates["tandem"]
+    found = {name: mine.per_second / rate.per_second for name, rate in rates.items() if name != "tandem"}
+    per_core = {name: rates[name].cpu_us / mine.cpu_us for name in found if name.startswith("kafka_streams")}
+    return {name: round(ratio, 3) for name, ratio in (found | per_core).items()}
+
+
+def say(progress: str) -> None:
+    """Progress goes to stderr: the figures may be JSON."""
+    print(f"benchmark: {progress}", file=sys.stderr, flush=True)
+
+
+def show(figures: dict[str, Any]) -> None:
+    """Print the figures for people."""
+    print(f"{'':>24} {'events/s':>10} {'CPU µs/event':>13} {'ratio':>8} {'wanted':>7}")
+    for name, rate in figures["rates"].items():
+        ratio = figures["ratios"].get(name, "")
+        wanted = figures["targets"].get(name, "")
+        print(f"{name:>24} {rate['events_per_second']:>10,} {rate['cpu_us_per_event']:>13} {ratio:>8} {wanted:>7}")
+    for name, reason in figures["skipped"].items():
+        print(f"{name:>24} skipped: {reason}")
+    print(f"rows written per event: {round(sum(figures['rows_written_per_event'].values()), 2)}")
 
 
 def main() -> None:
     """Run it and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--events", type=int, default=300_000, help="how many orders (default: %(default)s)")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK:,} orders, fewer for slow peers: minutes")
+    parser.add_argument("--events", type=int, help=f"how many orders (default: {FULL:,})")
+    parser.add_argument("--only", nargs="*", choices=PEERS, default=list(PEERS), help="peers (default: all)")
+    parser.add_argument("--chart", type=Path, help="draw the rates into this SVG or PNG")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
-    figures = measure(arguments.events)
+    configure_logging(logging.WARNING)
+    events = arguments.events or (QUICK if arguments.quick else FULL)
+    figures = measure_all(events, arguments.only, quick=arguments.quick)
+    if arguments.chart:
+        draw(figures["rates"], arguments.chart)
     if arguments.json:
         print(json.dumps(figures))
     else:
-        for name, value in figures.items():
-            print(f"{name:>28}: {value:,}")
+        show(figures)
 
 
 if __name__ == "__main__":
