@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from reconciliation import bias, certificate, sides, store
+from reconciliation import bias, certificate, lateness, sides, store
 from reconciliation.compare import Status, Verdict
 from reconciliation.explain import Cause
 from reconciliation.report import (
@@ -74,6 +74,7 @@ def report(connection: psycopg.Connection[Any], settings: Settings, business_dat
         serving=Serving(*serving) if serving else Serving("missing", None, None, "neither layer has this date"),
         trend=_trend(connection, business_date),
         bias=_bias(connection, business_date),
+        lateness=lateness.of_dates(connection, settings, business_date),
         link=link(settings),
     )
 

@@ -14,7 +14,7 @@ import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reconciliation import bias, chart, tables, wording
+from reconciliation import bias, chart, lateness, tables, wording
 from reconciliation.headline import headline
 from reconciliation.report import Report, State
 from tandem.amounts import show, show_change
@@ -101,6 +101,7 @@ def environment(currency: str, timezone: str, *, escape: bool) -> Environment:
         "headline": headline,
         "in_words": bias.in_words,
         "odds": bias.odds,
+        "advice": lateness.in_words,
     }
     made.globals |= {"words": wording.CAUSES, "columns": tables.columns}
     made.globals["style"] = Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8"))  # noqa: S704 - our own file

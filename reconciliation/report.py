@@ -128,6 +128,28 @@ class Bias:
 
 
 @dataclass(frozen=True, slots=True)
+class Grace:
+    """What an allowed lateness would have changed over the last dates: how many more (or fewer) ``events`` the stream
+    would have counted, and how much of the difference that removes; below 0 it would have added to it.
+    """
+
+    minutes: int
+    events: int
+    removed_cents: int
+    percent: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lateness:
+    """What other lateness would have made of ``dates``, and which is advised; reconciliation.lateness."""
+
+    dates: int
+    now_minutes: int
+    advised_minutes: int
+    graces: tuple[Grace, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Gate:
     """One expectation about the batch run's data."""
 
@@ -218,6 +240,7 @@ class Report:
     serving: Serving
     trend: tuple[DayInTrend, ...]
     bias: tuple[Bias, ...]
+    lateness: Lateness | None
     link: str
     """Where the date's runs are shown."""
 

@@ -62,6 +62,7 @@ COMMANDS = {
     "explain": Lazy(
         "reconciliation.explain_cli:explain", "List what makes up a difference, or tell an order's story", _BOOKS
     ),
+    "lateness": Lazy("reconciliation.lateness_cli:lateness", "Say what another allowed lateness would change", _BOOKS),
     "certificate": Lazy("reconciliation.certificate_cli:certificate", "Print the certificate of a date", _BOOKS),
     "verify": Lazy("reconciliation.certificate_cli:verify", "Work a certificate out again from the books", _BOOKS),
     "report": Lazy("reconciliation.cli:report", "Write the report that is mailed", _BOOKS),

@@ -17,6 +17,8 @@ from reconciliation.report import (
     DifferingEvent,
     Figure,
     Gate,
+    Grace,
+    Lateness,
     Report,
     Run,
     Serving,
@@ -152,6 +154,17 @@ CORRECTED = Report(
     serving=Serving("certified", "batch", 2, ""),
     trend=TREND,
     bias=(),
+    lateness=Lateness(
+        7,
+        60,
+        180,
+        (
+            Grace(30, -4, -9_000, -7.9),
+            Grace(60, 0, 0, 0.0),
+            Grace(180, 2, 105_000, 90.6),
+            Grace(1440, 3, 110_000, 95.0),
+        ),
+    ),
     link="http://127.0.0.1:18080/dags/nightly",
 )
 WAITING = replace(
@@ -182,6 +195,7 @@ WITHIN = replace(
     events=EVENTS[2:3],
     events_total=1,
     cells_differing=9,
+    lateness=Lateness(7, 60, 60, (Grace(30, -2, -9_000, -109.1), Grace(60, 0, 0, 0.0), Grace(1440, 0, 0, 0.0))),
     certificate=Certified("0d4e" * 16, "3b1f" * 16, "9e07" * 16, 0),
     corrections=Corrections(0, 0, 0, 0),
     trend=TREND[:-1],
