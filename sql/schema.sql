@@ -1161,6 +1161,35 @@ CREATE VIEW serving.product_rankings AS
      JOIN batch.product_rankings r USING (run_id, business_date))
   WHERE ((v.view = 'product_rankings'::text) AND (v.superseded_at IS NULL));
 
+CREATE TABLE speed.quality (
+    pane_start timestamp with time zone NOT NULL,
+    partition integer NOT NULL,
+    decision text NOT NULL,
+    reasons text NOT NULL,
+    events bigint NOT NULL
+)
+WITH (fillfactor='70');
+
+CREATE VIEW serving.quality_metrics AS
+ SELECT pane_start AS window_start,
+    (pane_start + '00:05:00'::interval) AS window_end,
+    (sum(events))::bigint AS records,
+    (COALESCE(sum(events) FILTER (WHERE (decision <> 'quarantined'::text)), (0)::numeric))::bigint AS valid,
+    (COALESCE(sum(events) FILTER (WHERE (decision = 'quarantined'::text)), (0)::numeric))::bigint AS invalid,
+    (COALESCE(sum(events) FILTER (WHERE ((decision <> 'quarantined'::text) AND (reasons <> ''::text))), (0)::numeric))::bigint AS warnings,
+    (COALESCE(sum(events) FILTER (WHERE (decision = 'duplicate'::text)), (0)::numeric))::bigint AS duplicate,
+    (COALESCE(sum(events) FILTER (WHERE (decision = 'late'::text)), (0)::numeric))::bigint AS late,
+    ( SELECT COALESCE(jsonb_object_agg(codes.code, codes.failed), '{}'::jsonb) AS "coalesce"
+           FROM ( SELECT code.code,
+                    (sum(q.events))::bigint AS failed
+                   FROM speed.quality q,
+                    LATERAL unnest(string_to_array(NULLIF(q.reasons, ''::text), ','::text)) code(code)
+                  WHERE (q.pane_start = held.pane_start)
+                  GROUP BY code.code) codes) AS issues,
+    round((COALESCE(sum(events) FILTER (WHERE (decision <> 'quarantined'::text)), (0)::numeric) / sum(events)), 4) AS quality_score
+   FROM speed.quality held
+  GROUP BY pane_start;
+
 CREATE VIEW serving.revenue_windows AS
  SELECT window_start.window_start,
     (window_start.window_start + '00:05:00'::interval) AS window_end,
@@ -1472,6 +1501,20 @@ CREATE VIEW serving.stream_outcomes AS
    FROM speed.outcomes
   GROUP BY (((pane_start AT TIME ZONE 'UTC'::text))::date), decision, reason;
 
+CREATE TABLE speed.alerts (
+    alert_id text NOT NULL,
+    pattern text NOT NULL,
+    severity text NOT NULL,
+    customer_id text NOT NULL,
+    event_id text NOT NULL,
+    order_id text NOT NULL,
+    event_time timestamp with time zone NOT NULL,
+    partition integer NOT NULL,
+    "offset" bigint NOT NULL,
+    facts jsonb NOT NULL,
+    detected_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE speed.category_minutes (
     business_date date NOT NULL,
     pane_start timestamp with time zone NOT NULL,
@@ -1535,6 +1578,18 @@ CREATE TABLE speed.payment_method_minutes (
     revenue_cents bigint DEFAULT 0 NOT NULL,
     smallest_cents bigint,
     largest_cents bigint
+);
+
+CREATE TABLE speed.published (
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    next_offset bigint NOT NULL
+);
+
+CREATE TABLE speed.publisher (
+    only_row boolean DEFAULT true NOT NULL,
+    worker text,
+    CONSTRAINT publisher_only_row_check CHECK (only_row)
 );
 
 CREATE TABLE speed.quarantine (
@@ -1669,6 +1724,9 @@ ALTER TABLE ONLY reconciliation.reports
 ALTER TABLE ONLY speed.adjustments
     ADD CONSTRAINT adjustments_pkey PRIMARY KEY (correction_id);
 
+ALTER TABLE ONLY speed.alerts
+    ADD CONSTRAINT alerts_pkey PRIMARY KEY (alert_id);
+
 ALTER TABLE ONLY speed.categories_entries
     ADD CONSTRAINT categories_entries_pkey PRIMARY KEY (cell_start, category, partition, entry);
 
@@ -1720,6 +1778,15 @@ ALTER TABLE ONLY speed.payment_method_minutes
 ALTER TABLE ONLY speed.product_hours
     ADD CONSTRAINT product_hours_pkey PRIMARY KEY (pane_start, product_id, partition);
 
+ALTER TABLE ONLY speed.published
+    ADD CONSTRAINT published_pkey PRIMARY KEY (topic, partition);
+
+ALTER TABLE ONLY speed.publisher
+    ADD CONSTRAINT publisher_pkey PRIMARY KEY (only_row);
+
+ALTER TABLE ONLY speed.quality
+    ADD CONSTRAINT quality_pkey PRIMARY KEY (pane_start, partition, decision, reasons);
+
 ALTER TABLE ONLY speed.quarantine
     ADD CONSTRAINT quarantine_pkey PRIMARY KEY (topic, partition, "offset");
 
@@ -1738,6 +1805,10 @@ CREATE INDEX certificates_by_reconciliation ON reconciliation.certificates USING
 CREATE INDEX reconciliations_by_date ON reconciliation.reconciliations USING btree (business_date, reconciliation_id);
 
 CREATE INDEX adjustments_by_date ON speed.adjustments USING btree (business_date, cube);
+
+CREATE INDEX alerts_by_customer ON speed.alerts USING btree (customer_id);
+
+CREATE INDEX alerts_by_time ON speed.alerts USING btree (event_time);
 
 CREATE INDEX category_hours_by_date ON speed.category_hours USING btree (business_date);
 
@@ -1816,6 +1887,7 @@ GRANT USAGE ON SCHEMA reconciliation TO tandem_batch;
 GRANT USAGE ON SCHEMA reconciliation TO tandem_reconciliation;
 GRANT USAGE ON SCHEMA reconciliation TO tandem_reader;
 
+GRANT USAGE ON SCHEMA serving TO tandem_speed;
 GRANT USAGE ON SCHEMA serving TO tandem_reconciliation;
 GRANT USAGE ON SCHEMA serving TO tandem_reader;
 
@@ -1966,6 +2038,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.partitions TO tandem_speed;
 GRANT SELECT ON TABLE speed.partitions TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.partitions TO tandem_reader;
 
+GRANT SELECT ON TABLE serving.speed_daily TO tandem_speed;
 GRANT SELECT ON TABLE serving.speed_daily TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.speed_daily TO tandem_reader;
 
@@ -2005,6 +2078,14 @@ GRANT SELECT ON TABLE serving.hourly_trend TO tandem_reader;
 GRANT SELECT ON TABLE serving.product_rankings TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.product_rankings TO tandem_reader;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.quality TO tandem_speed;
+GRANT SELECT ON TABLE speed.quality TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.quality TO tandem_reader;
+
+GRANT SELECT ON TABLE serving.quality_metrics TO tandem_speed;
+GRANT SELECT ON TABLE serving.quality_metrics TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.quality_metrics TO tandem_reader;
+
 GRANT SELECT ON TABLE serving.revenue_windows TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.revenue_windows TO tandem_reader;
 
@@ -2036,6 +2117,10 @@ GRANT SELECT ON TABLE speed.outcomes TO tandem_reader;
 GRANT SELECT ON TABLE serving.stream_outcomes TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.stream_outcomes TO tandem_reader;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.alerts TO tandem_speed;
+GRANT SELECT ON TABLE speed.alerts TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.alerts TO tandem_reader;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.category_minutes TO tandem_speed;
 GRANT SELECT ON TABLE speed.category_minutes TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.category_minutes TO tandem_reader;
@@ -2057,6 +2142,14 @@ GRANT USAGE ON SEQUENCE speed.outbox_message_id_seq TO tandem_speed;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.payment_method_minutes TO tandem_speed;
 GRANT SELECT ON TABLE speed.payment_method_minutes TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.payment_method_minutes TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.published TO tandem_speed;
+GRANT SELECT ON TABLE speed.published TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.published TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.publisher TO tandem_speed;
+GRANT SELECT ON TABLE speed.publisher TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.publisher TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.quarantine TO tandem_speed;
 GRANT SELECT ON TABLE speed.quarantine TO tandem_reconciliation;

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stream.hours import Hours
 from stream.operators import Operator
 from stream.panes import Panes
+from stream.quality import Quality
 from stream.rollups import Rollups
 
-OPERATORS: tuple[Operator, ...] = (Panes(), Hours(), Rollups())
+OPERATORS: tuple[Operator, ...] = (Panes(), Hours(), Rollups(), Quality())

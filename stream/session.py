@@ -7,6 +7,7 @@ error needs repair: the next session goes on from what was committed.
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from stream import corrections, quarantine, sink, tables
 from stream.finals import may_close_an_hour
 from stream.memory import Memory, restore
 from stream.operators import Emitted
-from stream.outbox import Relay
+from stream.outgoing import Outgoing
 from stream.process import MicroBatch, process
 from stream.settle import Settler
 from stream.source import Polled, Position, Source
@@ -29,7 +30,6 @@ from tandem.checks import RULE_VERSION
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
 
-_RELAY_EVERY_S = 5.0
 _log = structlog.get_logger(__name__)
 
 
@@ -49,23 +49,22 @@ class Session:
         self._settings, self._worker, self._stats = settings, worker, stats
         self._rules = Rules.of(settings)
         self._held: dict[Position, HeldState] = {}
-        self._relayed_at = -_RELAY_EVERY_S
         self._connection = sink.connect(settings)
         # Apart from the commits: what operators look up must not wait for a transaction, nor be part of one.
         self._reader = database.connect(settings, database.SPEED, autocommit=True, options="-c TimeZone=UTC")
         self._settler = Settler(settings)
-        self._relay = Relay(settings)
         self._upkeep = Upkeep(self._connection, self._rules, settings.idle_after)
         self._source = Source(settings, self._granted, self._taken)
+        self._outgoing = Outgoing(settings)
 
     def close(self, *, settled: bool = False) -> None:
-        """Leave the group and let go of everything, with nothing pending where ``settled``."""
-        try:
-            self._source.close()
-            self._settler.close(settled=settled)
-        finally:
-            self._reader.close()
-            self._connection.close()
+        """Leave the group and let go of everything, with nothing pending and all sent where ``settled``."""
+        with ExitStack() as closing:  # each of them, whatever the others raise; the last one first
+            closing.callback(self._connection.close)
+            closing.callback(self._reader.close)
+            closing.callback(self._settler.close, settled=settled)
+            closing.callback(self._outgoing.close, sent=settled)
+            closing.callback(self._source.close)
 
     def step(self) -> int:
         """Read, decide and commit one micro-batch; returns how many records there were.
@@ -76,11 +75,8 @@ class Session:
         linger_s = self._settings.micro_batch_linger.total_seconds()
         polled = self._source.poll(self._settings.micro_batch_max_events, linger_s)
         batch = self._process(polled)
-        refused = self._commit(polled, batch)
+        self._commit(polled, batch)
         self._keep_up(polled)
-        if refused or time.monotonic() - self._relayed_at >= _RELAY_EVERY_S:
-            self._relay.send(self._connection)
-            self._relayed_at = time.monotonic()
         self._settler.note(len(polled.orders), backlog=len(polled.orders) == self._settings.micro_batch_max_events)
         return len(polled.orders) + len(polled.corrections)
 
@@ -96,11 +92,11 @@ class Session:
         memories = {held: state.memory for (topic, held), state in self._held.items() if topic == ORDER_EVENTS}
         return process(polled.orders, memories, self._rules) if len(polled.orders) else None
 
-    def _commit(self, polled: Polled, batch: MicroBatch | None) -> int:
-        """One transaction for all of it; returns how many records went to quarantine."""
+    def _commit(self, polled: Polled, batch: MicroBatch | None) -> None:
+        """One transaction for all of it."""
         moves = self._moves(polled, batch)
         if not moves:
-            return 0
+            return
         adjustments, refused = corrections.apply(polled.corrections)
         if batch:
             refused += quarantine.of_orders(batch.decided, polled.orders, self._rules)
@@ -112,11 +108,12 @@ class Session:
         }
         messages = pl.concat([quarantine.messages(refused), emitted.messages])
         closes = self._rules if batch and _may_close_an_hour(batch, self._rules) else None
-        sink.commit(self._connection, sink.Writes(moves, {**emitted.frames, tables.OUTBOX: messages}, rows, closes))
+        frames = {**emitted.frames, tables.OUTBOX: messages}
+        sink.commit(self._connection, sink.Writes(moves, frames, rows, closes))
         for move in moves:
             self._held[move.topic, move.partition].next_offset = move.new_offset
+        self._outgoing.committed(frames, adjustments, moves)
         self._note(batch, len(adjustments))
-        return len(refused)
 
     def _moves(self, polled: Polled, batch: MicroBatch | None) -> list[sink.Move]:
         watermarks = {segment.partition: segment.watermark_after for segment in batch.segments} if batch else {}
@@ -152,19 +149,26 @@ class Session:
         self._source.show_progress()
 
     def is_caught_up(self) -> bool:
-        """Whether the group has committed everything that Kafka holds now, whoever reads it."""
+        """Whether the group has committed everything that Kafka holds now, whoever reads it, and nobody is missing who
+        would have to send what came of it: what this worker holds, it sends when it leaves.
+        """
         done = {
             (topic, partition): offset
             for topic, partition, offset in self._connection.execute(database.queries("speed").positions)
         }
         wanted = self._source.ends()
-        return all(done.get(position, 0) >= end for position, end in wanted.items())
+        if any(done.get(position, 0) < end for position, end in wanted.items()):
+            return False
+        unsent = self._connection.execute(database.queries("recover").unpublished)
+        return all((topic, partition) in self._held for topic, partition in unsent)
 
     def _granted(self, positions: list[Position]) -> dict[Position, int]:
         for position, bounds in self._source.bounds(positions).items():
             self._held[position] = self._take_over(position, bounds)
         _log.info("partitions_granted", worker=self._worker, partitions=[f"{t}:{p}" for t, p in positions])
-        return {position: self._held[position].next_offset for position in positions}
+        next_offsets = {position: self._held[position].next_offset for position in positions}
+        self._outgoing.granted(next_offsets)
+        return next_offsets
 
     def _take_over(self, position: Position, bounds: tuple[int, int]) -> HeldState:
         topic, partition = position

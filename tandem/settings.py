@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     """A partition that was read to its end and brought nothing for so long holds no hour back."""
     order_repeat_lookback_days: int = 7
 
+    early_results_every: timedelta = timedelta(seconds=10)
+    """How often the state topics show the present values of what has changed."""
+
     micro_batch_max_events: int = 20_000
     micro_batch_linger: timedelta = timedelta(milliseconds=250)
     session_timeout: timedelta = timedelta(seconds=6)

@@ -79,12 +79,14 @@ class Visible:
     headers: dict[str, bytes]
 
 
-def ends(settings: Settings, topic: str = ORDER_EVENTS) -> dict[int, int]:
-    """The read_committed end of every partition."""
+def ends(
+    settings: Settings, topic: str = ORDER_EVENTS, isolation: IsolationLevel = IsolationLevel.READ_COMMITTED
+) -> dict[int, int]:
+    """The end of every partition."""
     admin = AdminClient({"bootstrap.servers": settings.brokers})
     name = settings.topic(topic)
     parts = [TopicPartition(name, number) for number in admin.list_topics(name, timeout=30).topics[name].partitions]
-    found = admin.list_offsets(dict.fromkeys(parts, OffsetSpec.latest()), isolation_level=IsolationLevel.READ_COMMITTED)
+    found = admin.list_offsets(dict.fromkeys(parts, OffsetSpec.latest()), isolation_level=isolation)
     return {part.partition: future.result().offset for part, future in found.items()}
 
 
@@ -131,6 +133,15 @@ def start_worker(settings: Settings, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+def owners(settings: Settings) -> set[str]:
+    """Names of the workers that hold partitions, or held them last."""
+    return {row["worker"] for row in query(settings, "SELECT DISTINCT worker FROM speed.partitions")}
+
+
+def is_owner(settings: Settings, worker: subprocess.Popen[str]) -> bool:
+    return any(owner.endswith(f":{worker.pid}") for owner in owners(settings))
+
+
 def wait_for(met: Callable[[], bool], what: str, timeout_s: float = 400) -> None:
     limit = time.monotonic() + timeout_s
     while not met():
@@ -150,6 +161,15 @@ def positions(settings: Settings, topic: str = ORDER_EVENTS) -> dict[int, int]:
 
 def is_caught_up(settings: Settings) -> bool:
     return positions(settings) == ends(settings)
+
+
+def settle(settings: Settings, *topics: str) -> None:
+    """Wait until every partition knows how every transaction ended: a producer is answered before that."""
+    for topic in topics:
+        wait_for(
+            lambda of=topic: ends(settings, of) == ends(settings, of, IsolationLevel.READ_UNCOMMITTED),  # type: ignore[misc]
+            f"the transactions on {topic} to end",
+        )
 
 
 @dataclass

@@ -37,16 +37,8 @@ def order_record(number: int, *, partition: int = -1) -> rig.Outgoing:
     return rig.Outgoing(orders.encode(payload), payload["customer_id"].encode(), partition)
 
 
-def owners(settings: Settings) -> set[str]:
-    return {row["worker"] for row in rig.query(settings, "SELECT DISTINCT worker FROM speed.partitions")}
-
-
-def is_owner(settings: Settings, worker: Popen[str]) -> bool:
-    return any(owner.endswith(f":{worker.pid}") for owner in owners(settings))
-
-
 def owns_all(settings: Settings, worker: Popen[str]) -> bool:
-    return len(owners(settings)) == 1 and is_owner(settings, worker)
+    return len(rig.owners(settings)) == 1 and rig.is_owner(settings, worker)
 
 
 def end(*workers: Popen[str]) -> None:
@@ -62,7 +54,7 @@ def test_the_other_worker_takes_over_from_one_that_is_killed(topic_prefix: Setti
     slow = topic_prefix.model_copy(update={"micro_batch_max_events": 400})
     first, second = rig.start_worker(slow), rig.start_worker(slow)
     try:
-        rig.wait_for(lambda: is_owner(slow, first) and is_owner(slow, second), "both to own partitions")
+        rig.wait_for(lambda: rig.is_owner(slow, first) and rig.is_owner(slow, second), "both to own partitions")
         rig.produce(slow, (order_record(number) for number in range(3_000)))
         first.kill()
         rig.produce(slow, (order_record(number) for number in range(3_000, 5_000)))
@@ -77,7 +69,7 @@ def test_a_paused_worker_that_comes_back_commits_nothing(topic_prefix: Settings)
     first = rig.start_worker(slow)
     second = None
     try:
-        rig.wait_for(lambda: is_owner(slow, first), "the first to own partitions")
+        rig.wait_for(lambda: rig.is_owner(slow, first), "the first to own partitions")
         rig.produce(slow, (order_record(number) for number in range(4_000)))
         rig.wait_for(lambda: sum(rig.positions(slow).values()) > 200, "the first to be in the middle of it")
         first.send_signal(signal.SIGSTOP)
@@ -150,7 +142,7 @@ def test_a_worker_that_is_asked_to_stop_finishes_and_leaves_at_once(topic_prefix
     patient = topic_prefix.model_copy(update={"session_timeout": timedelta(minutes=20)})
     first = rig.start_worker(patient, "--json")
     try:
-        rig.wait_for(lambda: is_owner(patient, first), "the first to own partitions")
+        rig.wait_for(lambda: rig.is_owner(patient, first), "the first to own partitions")
         rig.produce(patient, (order_record(number) for number in range(1_000)))
         first.terminate()
         out, _ = first.communicate(timeout=60)
@@ -174,7 +166,7 @@ def test_workers_killed_at_random_moments_of_fifty_thousand_events_lose_and_doub
     worker = rig.start_worker(small)
     try:
         for _ in range(5):
-            rig.wait_for(lambda current=worker: is_owner(small, current), "the worker to own partitions")  # type: ignore[misc]
+            rig.wait_for(lambda current=worker: rig.is_owner(small, current), "the worker to own partitions")  # type: ignore[misc]
             time.sleep(random.uniform(0.1, 3))
             worker.kill()
             worker.communicate()

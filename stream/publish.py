@@ -1,0 +1,154 @@
+"""publish: the present values of what has changed → the state topics, a worker at a time (capability S12).
+
+A state topic shows an entity's last value. So values are read when they are sent, whoever changed them, and nothing is
+kept that would have to be sent in order: the books are the outbox; ``speed.published`` says how far it was emptied.
+Only one worker sends at a time, in Kafka transactions of one transactional id: whoever takes the turn over ends what
+the one before left open, so that a worker that was paused cannot put an old value behind a newer one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+from confluent_kafka import Producer
+from psycopg import sql
+
+from stream.changes import KINDS, ChangesState, Frames
+from stream.encode import as_csv
+from stream.recover import changed_since
+from stream.source import SILENT, Position
+from tandem import database
+from tandem.kpis import KPIS
+from tandem.settings import Settings
+from tandem.topics import KPI_TOPICS
+
+_ANSWER_S = 10.0
+_AT_ONCE = 5_000
+_VALUES = ("revenue_windows", "days", "quality")
+"""The queries that read values."""
+
+
+_KPIS = {kpi.name: kpi for kpi in KPIS}
+_queries = database.queries(
+    "publish",
+    tables=tuple((kind.table, kind.columns) for kind in KINDS),
+    kpi_topics=tuple((topic, _KPIS[name]) for topic, name in KPI_TOPICS.items()),
+)
+
+
+class Publisher:
+    """Sends what has changed. Of one thread, which calls everything in it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._name = uuid4().hex
+        self._changes = ChangesState()
+        self._unknown: dict[Position, int] = {}
+        self._producer: Producer | None = None
+
+    def grant(self, position: Position, next_offset: int) -> None:
+        """A partition is this worker's, from an offset on; what came before it may not all have gone out."""
+        self._unknown[position] = next_offset
+
+    def add(self, frames: Frames, reached: Mapping[Position, int]) -> None:
+        """What a commit wrote, and how far it moved its partitions."""
+        self._changes.add(frames, reached)
+
+    def send(self, connection: psycopg.Connection[Any]) -> int:
+        """Send the present values of all that has changed since it last went out; returns how many there were.
+
+        ``connection`` is one that sink.connect made, in autocommit. Raises errors of psycopg and Kafka; then everything
+        is still to be sent.
+        """
+        if not self._changes.reached and not self._unknown:
+            return 0
+        sent = 0
+        with connection.transaction():
+            self._take_turn(connection)
+            self._recover(connection)
+            if self._changes.keys:
+                sent = self._transact(connection)
+            self._advance(connection)
+        self._changes = ChangesState()
+        return sent
+
+    def _take_turn(self, connection: psycopg.Connection[Any]) -> None:
+        row = connection.execute(_queries.take_turn).fetchone()
+        if self._producer is None or row != (self._name,):
+            self._producer = self._new_producer()
+            self._producer.init_transactions(_ANSWER_S)
+            connection.execute(_queries.end_turn, {"worker": self._name})
+
+    def _new_producer(self) -> Producer:
+        config = {
+            "bootstrap.servers": self._settings.brokers,
+            "transactional.id": f"{self._settings.topic_prefix}{self._settings.consumer_group}.publisher",
+            "linger.ms": 5,
+            "compression.type": "lz4",
+        }
+        return Producer(config, logger=SILENT)
+
+    def _recover(self, connection: psycopg.Connection[Any]) -> None:
+        for position, next_offset in list(self._unknown.items()):
+            parameters = {"topic": position[0], "partition": position[1]}
+            row = connection.execute(_queries.published, parameters).fetchone()
+            published = row[0] if row else 0
+            if published < next_offset:
+                changed = changed_since(connection, position, published, self._settings.zone)
+                self._changes.add(changed, {position: next_offset})
+            del self._unknown[position]
+
+    def _transact(self, connection: psycopg.Connection[Any]) -> int:
+        """One Kafka transaction for all of it."""
+        assert self._producer is not None  # noqa: S101 - the turn was taken
+        try:
+            self._send_keys(connection)
+            self._producer.begin_transaction()
+            count = sum(self._produce(row) for row in self._values(connection))
+            self._producer.commit_transaction(_ANSWER_S)
+        except BaseException:
+            # Whatever it was, the next producer ends what this one has open.
+            self._producer = None
+            raise
+        return count
+
+    def _send_keys(self, connection: psycopg.Connection[Any]) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(_queries.create_changed)
+            for kind in KINDS:
+                keys = self._changes.of(kind)
+                copy = sql.SQL("COPY {} FROM STDIN (FORMAT csv)").format(sql.Identifier(kind.table))
+                with cursor.copy(copy) as copying:
+                    copying.write(as_csv(keys))
+                cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(kind.table)))
+
+    def _values(self, connection: psycopg.Connection[Any]) -> Iterator[tuple[str, str, str]]:
+        """Topic, key and value of every entity."""
+        for name in _VALUES:
+            with connection.cursor(name=f"values_of_{name}") as cursor:
+                cursor.itersize = _AT_ONCE
+                yield from cursor.execute(getattr(_queries, name))
+
+    def _produce(self, row: tuple[str, str, str]) -> int:
+        topic, key, value = row
+        assert self._producer is not None  # noqa: S101 - the turn was taken
+        headers = [("message_id", f"{topic}:{key}:{uuid4().hex}".encode())]
+        while True:
+            try:
+                self._producer.produce(self._settings.topic(topic), value.encode(), key.encode(), headers=headers)
+            except BufferError:
+                self._producer.poll(0.1)
+            else:
+                return 1
+
+    def _advance(self, connection: psycopg.Connection[Any]) -> None:
+        reached = self._changes.reached
+        parameters = {
+            "topics": [topic for topic, _ in reached],
+            "partitions": [partition for _, partition in reached],
+            "offsets": list(reached.values()),
+        }
+        connection.execute(_queries.advance_published, parameters)
