@@ -1,0 +1,206 @@
+"""patterns: counted events, in the order of the log → the occurrences of the declared patterns (``tandem.patterns``).
+
+A partition remembers the events that can still decide about later ones, per customer; what is older than a pattern's
+reach behind the allowed lateness is forgotten, at whatever moment, without a difference to any answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cache
+
+import numpy as np
+import polars as pl
+
+from stream import before
+from stream.types import MICROSECOND
+from tandem.events import EventType
+from tandem.patterns import Fires, Pattern
+
+Types = tuple[EventType, ...]
+"""Which events a pattern looks at. Patterns of the same types share what is remembered."""
+
+_KIND = pl.Enum([str(kind) for kind in EventType])
+HISTORY = pl.DataFrame(
+    schema={
+        "partition": pl.Int32,
+        "customer_id": pl.String,
+        "offset": pl.Int64,
+        "event_type": _KIND,
+        "time_us": pl.Int64,
+        "cents": pl.Int64,
+        "hash": pl.UInt64,
+        "clock_us": pl.Int64,
+    }
+)
+"""What is remembered, by offset. ``hash``: of the customer, to find them quickly; ``clock_us``: the customer's then."""
+
+TOTALS = pl.DataFrame(
+    schema={"partition": pl.Int32, "customer_id": pl.String, "orders": pl.Int64, "revenue_cents": pl.Int64}
+)
+"""A customer's created orders, of all time."""
+
+FOUND = pl.DataFrame(schema={"partition": pl.Int32, "offset": pl.Int64, "facts": pl.String})
+"""Occurrences of a pattern: the event that completes it, and as JSON what its condition looked at."""
+
+_BACK = re.compile(r"^(cents|event_type)_([1-9][0-9]*)$")
+_WINDOW = {"earlier_count", "earlier_cents", "z_score"}
+_ALL_TIME = {"all_earlier_count", "all_earlier_cents"}
+_SMALLEST_SWEEP = 10_000
+
+
+@dataclass(slots=True)
+class PatternState:
+    """What a partition remembers: events by the types that are looked at together, in the order of the log."""
+
+    history: dict[Types, pl.DataFrame] = field(default_factory=dict)
+    added: int = 0
+
+    def of(self, types: Types) -> pl.DataFrame:
+        """The remembered events of these types."""
+        return self.history.get(types, HISTORY)
+
+    def remember(self, types: Types, rows: pl.DataFrame) -> None:
+        """Add the next events, in the form of HISTORY."""
+        self.history[types] = pl.concat([self.of(types), rows])
+        self.added += rows.height
+
+    def forget(self, before_us: dict[Types, int]) -> None:
+        """Drop what no later event can reach: whose customer's clock was not past these times, by types.
+
+        Whole beginnings of a customer's history go, never the middle of it. Sweeping costs as much as there is, so it
+        waits until there is half as much again.
+        """
+        if self.added < max(_SMALLEST_SWEEP, sum(rows.height for rows in self.history.values()) // 2):
+            return
+        self.history = {
+            types: rows.filter(pl.col("clock_us") > before_us[types]).rechunk() for types, rows in self.history.items()
+        }
+        self.added = 0
+
+
+def reach(patterns: Iterable[Pattern], types: Types) -> timedelta:
+    """How far behind an event those lie that can matter to it."""
+    return max(pattern.reach for pattern in patterns if pattern.of == types)
+
+
+def of_types(events: pl.DataFrame, types: Types) -> pl.DataFrame:
+    """Counted events of these types as HISTORY, but for the clock. ``events``: as journalled, or as decided."""
+    return events.filter(pl.col("event_type").is_in(list(types))).select(
+        "partition",
+        "customer_id",
+        "offset",
+        pl.col("event_type").cast(_KIND),
+        pl.col("event_time").dt.epoch("us").alias("time_us"),
+        "cents",
+        pl.col("customer_id").hash().alias("hash"),
+    )
+
+
+def find(
+    patterns: Sequence[Pattern], events: pl.DataFrame, states: dict[int, PatternState], totals: pl.DataFrame
+) -> dict[str, pl.DataFrame]:
+    """Occurrences among the next counted events, as FOUND by the pattern's name; the states remember the events.
+
+    ``events``: by partition and offset, with ``cents``. ``totals``: TOTALS of their customers before them, without
+    those who have none.
+    """
+    found: dict[str, pl.DataFrame] = {}
+    for types, rows in _next(patterns, events, states):
+        found |= _occurrences([pattern for pattern in patterns if pattern.of == types], rows, totals)
+    return found
+
+
+def recall(patterns: Sequence[Pattern], events: pl.DataFrame, states: dict[int, PatternState]) -> None:
+    """Let the states remember events that were looked at before; see ``find``."""
+    for _ in _next(patterns, events, states):
+        pass
+
+
+def _next(
+    patterns: Sequence[Pattern], events: pl.DataFrame, states: dict[int, PatternState]
+) -> Iterator[tuple[Types, pl.DataFrame]]:
+    """The rows of ``_in_order`` by the types that are looked at together; the states remember the new ones."""
+    for types in dict.fromkeys(pattern.of for pattern in patterns):
+        new = of_types(events, types)
+        if new.height:
+            rows = _in_order(new, [states[number].of(types) for number in new["partition"].unique()])
+            for (number,), own in rows.filter("is_new").sort("offset").group_by("partition"):
+                states[number].remember(types, own.select(HISTORY.columns))
+            yield types, rows
+
+
+def _in_order(new: pl.DataFrame, histories: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """The new events and what is remembered of their customers: by customer in the order of the log, with ``group``."""
+    wanted = pl.col("hash").is_in(new["hash"].unique().implode())
+    parts = [rows.filter(wanted).drop("clock_us").with_columns(is_new=False) for rows in histories if rows.height]
+    rows = pl.concat([*parts, new.with_columns(is_new=True)]).sort("hash", "partition", "customer_id", "offset")
+    group = rows.select(pl.struct("partition", "customer_id").rle_id().cast(pl.Int64).alias("group")).to_series()
+    clock = before.clock(group.to_numpy(), rows["time_us"].to_numpy())
+    return rows.with_columns(group, pl.Series("clock_us", clock))
+
+
+def _occurrences(patterns: Iterable[Pattern], rows: pl.DataFrame, totals: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    groups = before.Groups.of(rows["group"].to_numpy())
+    found = {}
+    for pattern in patterns:
+        condition, names = _condition(pattern)
+        seen = rows.with_columns(_before(pattern, names, rows, groups, totals))
+        fires = _fires(pattern, seen.select(condition.fill_null(value=False)).to_series(), rows, groups)
+        hits = seen.filter(fires & rows["is_new"])
+        found[pattern.name] = hits.select("partition", "offset", _facts(names)) if hits.height else FOUND
+    return found
+
+
+def _facts(names: Iterable[str]) -> pl.Expr:
+    return pl.struct(sorted(names)).struct.json_encode().alias("facts")
+
+
+@cache
+def _condition(pattern: Pattern) -> tuple[pl.Expr, frozenset[str]]:
+    condition = pl.sql_expr(pattern.condition)
+    return condition, frozenset({"cents", *condition.meta.root_names()})
+
+
+def _before(
+    pattern: Pattern, names: Collection[str], rows: pl.DataFrame, groups: before.Groups, totals: pl.DataFrame
+) -> list[pl.Series]:
+    """The columns that the condition names and the rows do not have yet."""
+    columns = [
+        before.back(rows[of], groups, int(count)).alias(name)
+        for name in names
+        if (match := _BACK.match(name))
+        for of, count in [match.groups()]
+    ]
+    if _WINDOW.intersection(names):
+        columns += before.window(rows, groups, pattern.window // MICROSECOND).get_columns()
+    if _ALL_TIME.intersection(names):
+        columns += _all_earlier(rows, groups, totals).get_columns()
+    return columns
+
+
+def _all_earlier(rows: pl.DataFrame, groups: before.Groups, totals: pl.DataFrame) -> pl.DataFrame:
+    base = rows.select("partition", "customer_id").join(
+        totals, on=["partition", "customer_id"], how="left", maintain_order="left"
+    )
+    new = rows["is_new"].cast(pl.Int64)
+    orders = before.earlier_of_group(new, groups)
+    cents = before.earlier_of_group(rows["cents"].fill_null(0) * new, groups)
+    return base.select(
+        (pl.col("orders").fill_null(0) + orders).cast(pl.Int128).alias("all_earlier_count"),
+        (pl.col("revenue_cents").fill_null(0) + cents).cast(pl.Int128).alias("all_earlier_cents"),
+    )
+
+
+def _fires(pattern: Pattern, holds: pl.Series, rows: pl.DataFrame, groups: before.Groups) -> pl.Series:
+    window_us = pattern.window // MICROSECOND
+    times, clock = rows["time_us"].to_numpy(), rows["clock_us"].to_numpy()
+    holds = holds & pl.Series(before.within(times, groups, pattern.rows, window_us))
+    if pattern.fires is Fires.EACH:
+        return holds
+    held = before.back(holds, groups, 1).fill_null(value=False)
+    in_reach = pl.Series(np.diff(clock, prepend=clock[0]) < window_us)
+    return holds & ~(held & in_reach)
