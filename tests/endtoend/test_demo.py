@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -22,10 +23,12 @@ import psutil
 import pytest
 from installations import installations, processes_of, tandem
 
-from tandem.local import process
+from tandem import database
+from tandem.demo.scheduler import Scheduler, TaskEnd
+from tandem.local import mailbox, process
 from tandem.settings import PROJECT_ROOT, Settings
 
-pytestmark = [pytest.mark.airflow, pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(2700)]
+pytestmark = [pytest.mark.airflow, pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(5400)]
 
 DAYS = [date(2017, 12, day) for day in (21, 22, 23)]
 CORRECTED = date(2017, 12, 23)
@@ -147,6 +150,78 @@ def test_the_whole_demo_fits_in_8_gb_of_memory(demo: Demo) -> None:
     assert demo.peak_bytes < EIGHT_GB
 
 
+def test_a_second_run_of_a_date_gives_the_same_views_one_current_version_and_keeps_the_history(
+    demo: Demo, expected
+) -> None:
+    """A backfill over two dates that are done, and while it runs the second of them by hand as well."""
+    own = demo.settings
+    before, corrected = views(own), corrections(own)
+    scheduler = Scheduler(own)
+
+    def told(end: TaskEnd) -> None:
+        assert end.state == "success", end
+
+    backfill = scheduler.backfill("nightly", DAYS[1], DAYS[2], again=True, together=2)
+    by_hand = scheduler.trigger("nightly", date=DAYS[2].isoformat())
+    scheduler.follow("nightly", backfill, told, timeout_s=1800)
+    assert scheduler.wait_for_run("nightly", by_hand, timeout_s=1200) == "success"
+
+    assert views(own) == before
+    assert corrections(own) == corrected > 0
+    assert versions(own) == {DAYS[0]: [1], DAYS[1]: [1, 2], DAYS[2]: [1, 2, 3]}
+    for day in DAYS:
+        assert kpi(own, day, "batch") == expected[day]
+    assert kpi(own, CORRECTED, "speed") == expected[CORRECTED]
+
+
+def test_two_runs_never_worked_on_the_same_date_at_once(demo: Demo) -> None:
+    with database.connect(demo.settings, database.READER) as connection:
+        order = connection.execute(
+            "SELECT r.created_at, min(v.published_at) FROM batch.runs AS r JOIN batch.versions AS v USING (run_id)"
+            " WHERE r.business_date = %s GROUP BY r.run_id, r.created_at ORDER BY r.created_at",
+            [DAYS[2]],
+        ).fetchall()
+    assert all(published < started for (_, published), (started, _) in pairwise(order))
+
+
+def test_a_backfill_sends_one_mail_and_a_run_by_hand_one_of_its_own(demo: Demo) -> None:
+    subjects = [mail.subject for mail in mailbox.mails(mailbox.folder(demo.settings))]
+    assert len(subjects) == 3, subjects
+
+
 def test_down_leaves_no_process(demo: Demo) -> None:
     assert tandem(demo.settings, "down").returncode == 0
     assert processes_of(demo.settings) == []
+
+
+def views(own: Settings) -> dict[str, list[tuple]]:
+    """What readers see of every view, without the ids and times of the runs."""
+    columns = {
+        "batch_daily": "business_date, order_count, revenue_cents, unique_customers, units",
+        "rfm": "business_date, grid, customer_id, recency_days, frequency, monetary_cents, segment, previous_segment",
+        "product_rankings": "business_date, scope, scope_key, measure, product_id, value, rank, previous_rank",
+    }
+    with database.connect(own, database.READER) as connection:
+        return {
+            view: connection.execute(f"SELECT {names} FROM serving.{view} ORDER BY {names}").fetchall()
+            for view, names in columns.items()
+        }
+
+
+def corrections(own: Settings) -> int:
+    """How many corrections were ever made."""
+    with database.connect(own, database.READER) as connection:
+        return connection.execute("SELECT count(*) FROM reconciliation.corrections").fetchone()[0]
+
+
+def versions(own: Settings) -> dict[date, list[int]]:
+    """The versions of each date, equal for all views; the last one is the only current one."""
+    with database.connect(own, database.READER) as connection:
+        rows = connection.execute(
+            "SELECT business_date, view, array_agg(version ORDER BY version),"
+            " array_agg(version) FILTER (WHERE superseded_at IS NULL) FROM batch.versions GROUP BY 1, 2"
+        ).fetchall()
+    assert all(current == every[-1:] for _, _, every, current in rows)
+    found = {day: every for day, _, every, _ in rows}
+    assert all(found[day] == every for day, _, every, _ in rows)
+    return found
