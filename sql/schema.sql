@@ -567,6 +567,115 @@ CREATE VIEW serving.batch_horizon AS
    FROM batch.versions
   WHERE ((view = 'daily_metrics'::text) AND (superseded_at IS NULL));
 
+CREATE TABLE speed.customer_totals (
+    partition integer NOT NULL,
+    customer_id text NOT NULL,
+    first_order_time timestamp with time zone,
+    last_order_time timestamp with time zone,
+    revenue_cents bigint DEFAULT 0 NOT NULL,
+    order_count bigint DEFAULT 0 NOT NULL,
+    units bigint DEFAULT 0 NOT NULL,
+    cancelled_revenue_cents bigint DEFAULT 0 NOT NULL,
+    amended_revenue_cents bigint DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='70');
+
+CREATE VIEW serving.customer_metrics AS
+ SELECT customer_id,
+    revenue_cents,
+    order_count,
+    units,
+    cancelled_revenue_cents,
+    amended_revenue_cents,
+    first_order_time,
+    last_order_time,
+    ((revenue_cents + amended_revenue_cents) - cancelled_revenue_cents) AS net_revenue_cents,
+    (((2 * revenue_cents) + order_count) / (2 * NULLIF(order_count, 0))) AS avg_order_value_cents,
+    round(((EXTRACT(epoch FROM (last_order_time - first_order_time)) / (86400)::numeric) / (NULLIF((order_count - 1), 0))::numeric), 4) AS days_between_orders,
+    (revenue_cents > 100000) AS is_high_value
+   FROM ( SELECT customer_totals.customer_id,
+            (sum(customer_totals.revenue_cents))::bigint AS revenue_cents,
+            (sum(customer_totals.order_count))::bigint AS order_count,
+            (sum(customer_totals.units))::bigint AS units,
+            (sum(customer_totals.cancelled_revenue_cents))::bigint AS cancelled_revenue_cents,
+            (sum(customer_totals.amended_revenue_cents))::bigint AS amended_revenue_cents,
+            min(customer_totals.first_order_time) AS first_order_time,
+            max(customer_totals.last_order_time) AS last_order_time
+           FROM speed.customer_totals
+          GROUP BY customer_totals.customer_id) totals;
+
+COMMENT ON VIEW serving.customer_metrics IS 'Per customer, of all time, as the stream counted it. avg_order_value_cents = revenue / orders, rounded half up. days_between_orders is the frequency: days from the first order to the last, per order after the first; NULL with fewer than two. is_high_value: revenue_cents is above TANDEM_HIGH_VALUE_CENTS as it was at the last "tandem up".';
+
+CREATE TABLE speed.customer_minutes (
+    partition integer NOT NULL,
+    pane_start timestamp with time zone NOT NULL,
+    first_offset bigint NOT NULL,
+    customer_ids text[] NOT NULL,
+    order_counts bigint[] NOT NULL,
+    revenues_cents bigint[] NOT NULL
+);
+
+CREATE TABLE speed.partitions (
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    next_offset bigint NOT NULL,
+    epoch bigint DEFAULT 0 NOT NULL,
+    worker text,
+    watermark timestamp with time zone,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE VIEW serving.customer_moving_average AS
+ SELECT window_start.window_start,
+    (window_start.window_start + '00:05:00'::interval) AS window_end,
+    of_customer.customer_id,
+    (sum(of_customer.order_count))::bigint AS order_count,
+    (sum(of_customer.revenue_cents))::bigint AS revenue_cents,
+    (((2 * (sum(of_customer.revenue_cents))::bigint) + (sum(of_customer.order_count))::bigint) / (2 * (sum(of_customer.order_count))::bigint)) AS avg_order_value_cents,
+        CASE
+            WHEN ((min(p.watermark) - '01:00:00'::interval) >= (window_start.window_start + '00:05:00'::interval)) THEN 'final'::text
+            ELSE 'early'::text
+        END AS status
+   FROM (((speed.customer_minutes m
+     JOIN speed.partitions p ON (((p.topic = 'order-events'::text) AND (p.partition = m.partition))))
+     CROSS JOIN LATERAL UNNEST(m.customer_ids, m.order_counts, m.revenues_cents) of_customer(customer_id, order_count, revenue_cents))
+     CROSS JOIN LATERAL generate_series((m.pane_start - '00:04:00'::interval), m.pane_start, '00:01:00'::interval) window_start(window_start))
+  WHERE (window_start.window_start >= (date_trunc('hour'::text, p.watermark, 'UTC'::text) - '03:00:00'::interval))
+  GROUP BY window_start.window_start, of_customer.customer_id;
+
+COMMENT ON VIEW serving.customer_moving_average IS 'Average order value of each customer over 5 minutes, hopping by 1 minute, [window_start, window_end); windows without an order have no row. early: an order that is still accepted may change it. final: nothing can. Kept for TANDEM_MOVING_AVERAGE_RETENTION.';
+
+CREATE TABLE speed.sessions (
+    partition integer NOT NULL,
+    customer_id text NOT NULL,
+    session_start timestamp with time zone NOT NULL,
+    session_end timestamp with time zone NOT NULL,
+    order_count bigint NOT NULL,
+    revenue_cents bigint NOT NULL,
+    max_order_cents bigint NOT NULL,
+    categories text[] NOT NULL
+)
+WITH (fillfactor='80');
+
+CREATE VIEW serving.customer_sessions AS
+ SELECT s.customer_id,
+    s.session_start,
+    s.session_end,
+    s.order_count,
+    s.revenue_cents,
+    (((2 * s.revenue_cents) + s.order_count) / (2 * s.order_count)) AS avg_order_value_cents,
+    s.max_order_cents,
+    cardinality(s.categories) AS category_count,
+    s.categories,
+        CASE
+            WHEN (s.session_end <= ((p.watermark - '01:00:00'::interval) - '00:30:00'::interval)) THEN 'final'::text
+            ELSE 'early'::text
+        END AS status
+   FROM (speed.sessions s
+     JOIN speed.partitions p ON (((p.topic = 'order-events'::text) AND (p.partition = s.partition))));
+
+COMMENT ON VIEW serving.customer_sessions IS 'Orders of a customer with less than 30 minutes between one and the next, in event time; session_end is the last order. early: an order that is still accepted may change it. final: nothing can. Kept for TANDEM_SESSION_RETENTION.';
+
 CREATE TABLE speed.adjustments (
     correction_id text NOT NULL,
     business_date date NOT NULL,
@@ -718,16 +827,6 @@ UNION ALL
     COALESCE(one.revenue_cents, (0)::bigint) AS revenue_cents
    FROM speed.customer_days_pending held,
     LATERAL UNNEST(held.customer_id, held.order_count, held.revenue_cents) one(customer_id, order_count, revenue_cents);
-
-CREATE TABLE speed.partitions (
-    topic text NOT NULL,
-    partition integer NOT NULL,
-    next_offset bigint NOT NULL,
-    epoch bigint DEFAULT 0 NOT NULL,
-    worker text,
-    watermark timestamp with time zone,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL
-);
 
 CREATE VIEW serving.speed_daily AS
  SELECT measured.business_date,
@@ -1139,6 +1238,133 @@ CREATE VIEW serving.hourly_trend AS
    FROM ((hours
      LEFT JOIN finals USING (cube, cell_start, category))
      LEFT JOIN speed.finality ON (true));
+
+CREATE TABLE speed.product_totals (
+    partition integer NOT NULL,
+    product_id text NOT NULL,
+    first_order_time timestamp with time zone,
+    last_order_time timestamp with time zone,
+    revenue_cents bigint DEFAULT 0 NOT NULL,
+    order_count bigint DEFAULT 0 NOT NULL,
+    units bigint DEFAULT 0 NOT NULL,
+    cancelled_revenue_cents bigint DEFAULT 0 NOT NULL,
+    cancelled_units bigint DEFAULT 0 NOT NULL,
+    amended_revenue_cents bigint DEFAULT 0 NOT NULL,
+    amended_units bigint DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='70');
+
+CREATE TABLE speed.product_totals_pending (
+    product_id text[],
+    first_order_time timestamp with time zone[],
+    last_order_time timestamp with time zone[],
+    revenue_cents bigint[],
+    order_count bigint[],
+    units bigint[],
+    cancelled_revenue_cents bigint[],
+    cancelled_units bigint[],
+    amended_revenue_cents bigint[],
+    amended_units bigint[]
+);
+ALTER TABLE ONLY speed.product_totals_pending ALTER COLUMN product_id SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.product_totals_pending ALTER COLUMN first_order_time SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.product_totals_pending ALTER COLUMN last_order_time SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.product_totals_pending ALTER COLUMN revenue_cents SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.product_totals_pending ALTER COLUMN order_count SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.product_totals_pending ALTER COLUMN units SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.product_totals_pending ALTER COLUMN cancelled_revenue_cents SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.product_totals_pending ALTER COLUMN cancelled_units SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.product_totals_pending ALTER COLUMN amended_revenue_cents SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.product_totals_pending ALTER COLUMN amended_units SET STORAGE EXTERNAL;
+
+CREATE VIEW speed.product_totals_all AS
+ SELECT product_totals.partition,
+    product_totals.product_id,
+    product_totals.first_order_time,
+    product_totals.last_order_time,
+    product_totals.revenue_cents,
+    product_totals.order_count,
+    product_totals.units,
+    product_totals.cancelled_revenue_cents,
+    product_totals.cancelled_units,
+    product_totals.amended_revenue_cents,
+    product_totals.amended_units
+   FROM speed.product_totals
+UNION ALL
+ SELECT '-1'::integer AS partition,
+    one.product_id,
+    one.first_order_time,
+    one.last_order_time,
+    COALESCE(one.revenue_cents, (0)::bigint) AS revenue_cents,
+    COALESCE(one.order_count, (0)::bigint) AS order_count,
+    COALESCE(one.units, (0)::bigint) AS units,
+    COALESCE(one.cancelled_revenue_cents, (0)::bigint) AS cancelled_revenue_cents,
+    COALESCE(one.cancelled_units, (0)::bigint) AS cancelled_units,
+    COALESCE(one.amended_revenue_cents, (0)::bigint) AS amended_revenue_cents,
+    COALESCE(one.amended_units, (0)::bigint) AS amended_units
+   FROM speed.product_totals_pending held,
+    LATERAL UNNEST(held.product_id, held.first_order_time, held.last_order_time, held.revenue_cents, held.order_count, held.units, held.cancelled_revenue_cents, held.cancelled_units, held.amended_revenue_cents, held.amended_units) one(product_id, first_order_time, last_order_time, revenue_cents, order_count, units, cancelled_revenue_cents, cancelled_units, amended_revenue_cents, amended_units);
+
+CREATE VIEW serving.product_metrics AS
+ SELECT product_id,
+    (sum(revenue_cents))::bigint AS revenue_cents,
+    (sum(order_count))::bigint AS order_count,
+    (sum(units))::bigint AS units,
+    (sum(cancelled_revenue_cents))::bigint AS cancelled_revenue_cents,
+    (sum(cancelled_units))::bigint AS cancelled_units,
+    (sum(amended_revenue_cents))::bigint AS amended_revenue_cents,
+    (sum(amended_units))::bigint AS amended_units,
+    (((sum(revenue_cents) + sum(amended_revenue_cents)) - sum(cancelled_revenue_cents)))::bigint AS net_revenue_cents,
+    min(first_order_time) AS first_order_time,
+    max(last_order_time) AS last_order_time
+   FROM ( SELECT product_totals_all.product_id,
+            product_totals_all.revenue_cents,
+            product_totals_all.order_count,
+            product_totals_all.units,
+            product_totals_all.cancelled_revenue_cents,
+            product_totals_all.cancelled_units,
+            product_totals_all.amended_revenue_cents,
+            product_totals_all.amended_units,
+            product_totals_all.first_order_time,
+            product_totals_all.last_order_time
+           FROM speed.product_totals_all
+        UNION ALL
+         SELECT adjustments.key,
+                CASE
+                    WHEN (adjustments.measure = 'revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'order_count'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'units'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'cancelled_revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'cancelled_units'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'amended_revenue_cents'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN (adjustments.measure = 'amended_units'::text) THEN adjustments.delta
+                    ELSE (0)::bigint
+                END AS "case",
+            NULL::timestamp with time zone,
+            NULL::timestamp with time zone
+           FROM speed.adjustments
+          WHERE (adjustments.cube = 'products'::text)) totals
+  GROUP BY product_id;
+
+COMMENT ON VIEW serving.product_metrics IS 'Per product, of all time: what the stream counted plus what was adjusted. order_count, units and revenue_cents are orders created; cancellations and amendments stand beside them, net_revenue_cents = revenue + amended - cancelled. Order times are event times of orders created.';
 
 CREATE VIEW serving.product_rankings AS
  SELECT v.version,
@@ -1742,6 +1968,12 @@ ALTER TABLE ONLY speed.category_minutes
 ALTER TABLE ONLY speed.customer_days
     ADD CONSTRAINT customer_days_pkey PRIMARY KEY (business_date, customer_id, partition);
 
+ALTER TABLE ONLY speed.customer_minutes
+    ADD CONSTRAINT customer_minutes_pkey PRIMARY KEY (partition, pane_start, first_offset);
+
+ALTER TABLE ONLY speed.customer_totals
+    ADD CONSTRAINT customer_totals_pkey PRIMARY KEY (partition, customer_id);
+
 ALTER TABLE ONLY speed.finality
     ADD CONSTRAINT finality_pkey PRIMARY KEY (only_row);
 
@@ -1778,6 +2010,9 @@ ALTER TABLE ONLY speed.payment_method_minutes
 ALTER TABLE ONLY speed.product_hours
     ADD CONSTRAINT product_hours_pkey PRIMARY KEY (pane_start, product_id, partition);
 
+ALTER TABLE ONLY speed.product_totals
+    ADD CONSTRAINT product_totals_pkey PRIMARY KEY (partition, product_id);
+
 ALTER TABLE ONLY speed.published
     ADD CONSTRAINT published_pkey PRIMARY KEY (topic, partition);
 
@@ -1792,6 +2027,9 @@ ALTER TABLE ONLY speed.quarantine
 
 ALTER TABLE ONLY speed.region_minutes
     ADD CONSTRAINT region_minutes_pkey PRIMARY KEY (pane_start, region, partition);
+
+ALTER TABLE ONLY speed.sessions
+    ADD CONSTRAINT sessions_pkey PRIMARY KEY (partition, customer_id, session_start);
 
 ALTER TABLE ONLY speed.sketches
     ADD CONSTRAINT sketches_pkey PRIMARY KEY (partition, cell_start, rollup, key, counted, first_offset);
@@ -1825,6 +2063,8 @@ CREATE INDEX product_hours_by_date ON speed.product_hours USING btree (business_
 CREATE INDEX quarantine_by_date ON speed.quarantine USING btree (business_date);
 
 CREATE INDEX region_minutes_by_date ON speed.region_minutes USING btree (business_date);
+
+CREATE INDEX sessions_by_end ON speed.sessions USING brin (session_end) WITH (pages_per_range='32', autosummarize='on');
 
 CREATE INDEX sketches_by_cell ON speed.sketches USING btree (rollup, cell_start);
 
@@ -2008,6 +2248,31 @@ GRANT SELECT ON TABLE serving.batch_daily TO tandem_reader;
 GRANT SELECT ON TABLE serving.batch_horizon TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.batch_horizon TO tandem_reader;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.customer_totals TO tandem_speed;
+GRANT SELECT ON TABLE speed.customer_totals TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.customer_totals TO tandem_reader;
+
+GRANT SELECT ON TABLE serving.customer_metrics TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.customer_metrics TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.customer_minutes TO tandem_speed;
+GRANT SELECT ON TABLE speed.customer_minutes TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.customer_minutes TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.partitions TO tandem_speed;
+GRANT SELECT ON TABLE speed.partitions TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.partitions TO tandem_reader;
+
+GRANT SELECT ON TABLE serving.customer_moving_average TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.customer_moving_average TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.sessions TO tandem_speed;
+GRANT SELECT ON TABLE speed.sessions TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.sessions TO tandem_reader;
+
+GRANT SELECT ON TABLE serving.customer_sessions TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.customer_sessions TO tandem_reader;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.adjustments TO tandem_speed;
 GRANT SELECT ON TABLE speed.adjustments TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.adjustments TO tandem_reader;
@@ -2033,10 +2298,6 @@ GRANT SELECT ON TABLE speed.customer_days_pending TO tandem_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.customer_days_all TO tandem_speed;
 GRANT SELECT ON TABLE speed.customer_days_all TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.customer_days_all TO tandem_reader;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.partitions TO tandem_speed;
-GRANT SELECT ON TABLE speed.partitions TO tandem_reconciliation;
-GRANT SELECT ON TABLE speed.partitions TO tandem_reader;
 
 GRANT SELECT ON TABLE serving.speed_daily TO tandem_speed;
 GRANT SELECT ON TABLE serving.speed_daily TO tandem_reconciliation;
@@ -2074,6 +2335,21 @@ GRANT SELECT ON TABLE speed.orders_finals TO tandem_reader;
 
 GRANT SELECT ON TABLE serving.hourly_trend TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.hourly_trend TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.product_totals TO tandem_speed;
+GRANT SELECT ON TABLE speed.product_totals TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.product_totals TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.product_totals_pending TO tandem_speed;
+GRANT SELECT ON TABLE speed.product_totals_pending TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.product_totals_pending TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.product_totals_all TO tandem_speed;
+GRANT SELECT ON TABLE speed.product_totals_all TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.product_totals_all TO tandem_reader;
+
+GRANT SELECT ON TABLE serving.product_metrics TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.product_metrics TO tandem_reader;
 
 GRANT SELECT ON TABLE serving.product_rankings TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.product_rankings TO tandem_reader;

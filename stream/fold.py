@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from zoneinfo import ZoneInfo
 
@@ -47,18 +48,21 @@ def lines_of(events: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
 
 def cells(rows: pl.DataFrame, cube: Cube, zone: ZoneInfo, pane: str | None = None) -> pl.DataFrame:
     """Deltas of a cube, in its own panes unless others are given. ``rows``: the events, or their lines."""
-    measures = measures_of(cube)
     time = pl.col("event_time")
-    keys = ["business_date", "pane_start", *([cube.key] if cube.key else []), "partition"]
+    placed = rows.with_columns(
+        business_date(time, zone).alias("business_date"), pane_start(time, pane or cube.pane, zone).alias("pane_start")
+    )
+    return measured(placed, cube, ["business_date", "pane_start", *([cube.key] if cube.key else []), "partition"])
+
+
+def measured(rows: pl.DataFrame, cube: Cube, keys: list[str], more: Iterable[pl.Expr] = ()) -> pl.DataFrame:
+    """The measures of a cube by any keys, of rows as the cube folds them; and ``more`` aggregates."""
+    measures = measures_of(cube)
     return (
         rows.filter(pl.col("event_type").is_in({str(m.event_type) for m in measures}))
-        .with_columns(
-            business_date(time, zone).alias("business_date"),
-            pane_start(time, pane or cube.pane, zone).alias("pane_start"),
-            _stands_for_event(cube).alias("stands_for_event"),
-        )
+        .with_columns(_stands_for_event(cube).alias("stands_for_event"))
         .group_by(keys)
-        .agg(_total(measure) for measure in measures)
+        .agg(*(_total(measure) for measure in measures), *more)
     )
 
 

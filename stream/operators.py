@@ -27,7 +27,9 @@ class Batch:
     the ``row`` of their event. ``decided``: every record, with ``decision``, ``reasons`` and ``watermark`` (of its
     partition before it). ``watermarks_us``: of each partition in this micro-batch, after it; stream.dedupe.NO_WATERMARK
     before the first counted event. ``late``, ``late_lines``: like ``events`` and ``lines``, of what came too late.
-    ``marks``: what was written down of each partition while it was idle.
+    ``marks``: what was written down of each partition while it was idle. ``reader``: to look up what a state does not
+    hold in memory; in autocommit and apart from the commits. Without it there is no database, so a state must hold
+    everything: only where nothing was restored.
     """
 
     events: pl.DataFrame
@@ -37,6 +39,7 @@ class Batch:
     late: pl.DataFrame
     late_lines: pl.DataFrame
     marks: Mapping[int, MarksState]
+    reader: psycopg.Connection[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +58,19 @@ class Operator(Protocol):
     clock.
     """
 
-    name: str
-    tables: tuple[Table, ...]
+    @property
+    def name(self) -> str:
+        """Of the capability."""
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """What it writes, in this order. A table belongs to one operator."""
 
     def empty(self) -> Any:
         """The state of a partition of which nothing was counted yet; None where the operator remembers nothing."""
 
     def restore(self, reader: psycopg.Connection[Any], partition: int, watermark: datetime, rules: Rules) -> Any:
-        """The state of a partition that others have worked on up to ``watermark``.
-
-        ``reader`` is in autocommit, apart from the commits, and lives as long as the state: a state may keep it to look
-        up what it does not hold in memory.
-        """
+        """The state of a partition that others have worked on up to ``watermark``; ``reader`` as in Batch."""
 
     def fold(self, batch: Batch, states: Mapping[int, Any], rules: Rules) -> Emitted:
         """Rows and messages of a micro-batch. ``states``: of the partitions in it, to be changed."""

@@ -17,8 +17,10 @@ _UTC_TEXT = "%Y-%m-%d %H:%M:%S%.6f+00"
 def packed(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
     """Rows of the table → rows of its pending table, arrays as Postgres writes them. Columns of zeros are left out."""
     names = [name for name in table.arrays if not _is_zero(frame[name])]
-    elements = frame.select(*table.packs, *(_element(frame[name]) for name in names))
-    joined = elements.group_by(table.packs).agg(pl.col(name).str.join(",") for name in names)
+    shared = table.packs or ()
+    elements = frame.select(*shared, *(_element(frame[name]) for name in names))
+    rows = [pl.col(name).str.join(",") for name in names]
+    joined = elements.group_by(shared).agg(rows) if shared else elements.select(rows)
     return joined.with_columns((pl.lit("{") + pl.col(name) + "}").alias(name) for name in names)
 
 

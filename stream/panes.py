@@ -34,7 +34,7 @@ def pane_table(cube: Cube) -> Table:
     """Where a cube's cells are."""
     keys = ("pane_start", *([cube.key] if cube.key else []), "partition")
     values = (("business_date", Merge.KEEP), *measure_columns(cube))
-    return Table(cube.pane_table, keys, values, packs=PACKS.get(cube.pane_table, ()))
+    return Table(cube.pane_table, keys, values, packs=PACKS.get(cube.pane_table))
 
 
 PANES = {cube.name: pane_table(cube) for cube in CUBES}

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import numpy as np
 import polars as pl
+import psycopg
 import pyarrow as pa
 
 from stream import dedupe, fold
@@ -46,10 +48,15 @@ class MicroBatch:
     segments: list[Segment]
 
 
-def process(records: Records, memories: Mapping[int, Memory], rules: Rules) -> MicroBatch:
+def process(
+    records: Records,
+    memories: Mapping[int, Memory],
+    rules: Rules,
+    reader: psycopg.Connection[Any] | None = None,
+) -> MicroBatch:
     """Decide and fold the next records of their partitions. Changes the memories of those partitions.
 
-    The answer is the same however the log is cut into micro-batches.
+    ``reader``: as in Batch. The answer is the same however the log is cut into micro-batches.
     """
     decoded = decode(records, rules.currency)
     states = {partition: memory.ids for partition, memory in memories.items()}
@@ -65,6 +72,7 @@ def process(records: Records, memories: Mapping[int, Memory], rules: Rules) -> M
         late=late,
         late_lines=fold.lines_of(late, decoded.lines),
         marks={partition: memory.marks for partition, memory in present.items()},
+        reader=reader,
     )
     emitted = together(
         of.fold(batch, {partition: memory.states[of.name] for partition, memory in present.items()}, rules)

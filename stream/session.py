@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 import structlog
 
-from stream import corrections, quarantine, sink, tables
+from stream import corrections, quarantine, retention, sink, tables
 from stream.finals import may_close_an_hour
 from stream.memory import Memory, restore
 from stream.operators import Emitted
@@ -90,7 +90,7 @@ class Session:
 
     def _process(self, polled: Polled) -> MicroBatch | None:
         memories = {held: state.memory for (topic, held), state in self._held.items() if topic == ORDER_EVENTS}
-        return process(polled.orders, memories, self._rules) if len(polled.orders) else None
+        return process(polled.orders, memories, self._rules, self._reader) if len(polled.orders) else None
 
     def _commit(self, polled: Polled, batch: MicroBatch | None) -> None:
         """One transaction for all of it."""
@@ -107,9 +107,10 @@ class Session:
             tables.QUARANTINE: [record.row() for record in refused],
         }
         messages = pl.concat([quarantine.messages(refused), emitted.messages])
-        closes = self._rules if batch and _may_close_an_hour(batch, self._rules) else None
         frames = {**emitted.frames, tables.OUTBOX: messages}
-        sink.commit(self._connection, sink.Writes(moves, frames, rows, closes))
+        closes = self._rules if batch and _may_close_an_hour(batch, self._rules) else None
+        expired = retention.expired(batch.segments, self._settings) if batch else {}
+        sink.commit(self._connection, sink.Writes(moves, frames, rows, closes, expired))
         for move in moves:
             self._held[move.topic, move.partition].next_offset = move.new_offset
         self._outgoing.committed(frames, adjustments, moves)

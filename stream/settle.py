@@ -16,7 +16,7 @@ from stream import sink
 from tandem import database
 from tandem.settings import Settings
 
-_PACKED = tuple(table for table in sink.TABLES if table.packs)
+_PACKED = tuple(table for table in sink.TABLES if table.is_packed)
 _EVENTS = 1_000_000
 """So many events are left pending under load."""
 _EVERY_S = 2.0

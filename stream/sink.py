@@ -29,7 +29,7 @@ from tandem.topics import ORDER_EVENTS
 
 TABLES = (*OWN, *(table for operator in OPERATORS for table in operator.tables))
 queries = database.queries("speed")
-_PENDING = {table.pending for table in TABLES if table.packs}
+_PENDING = {table.pending for table in TABLES if table.is_packed}
 statements = database.queries("sink", tables=TABLES)
 
 
@@ -67,6 +67,8 @@ class Writes:
     rows: Mapping[Table, list[tuple[Any, ...]]] = field(default_factory=dict)
     closes: Rules | None = None
     """Where a watermark may pass the end of an hour: the rules by which the hour becomes final."""
+    expired: Mapping[Table, Mapping[int, datetime]] = field(default_factory=dict)
+    """Per table and partition, the instant before which rows have expired."""
 
 
 def connect(settings: Settings) -> psycopg.Connection[Any]:
@@ -102,10 +104,13 @@ def commit(connection: psycopg.Connection[Any], writes: Writes) -> None:
         _advance(cursor, writes.moves)
         with connection.pipeline():
             for table in TABLES:
-                if table in sent and not table.packs:
+                if table in sent and not table.is_packed:
                     cursor.execute(getattr(statements, f"write_{table.incoming}"))
             if writes.closes:
                 finals.close_hours(cursor, writes.closes)
+            for table, bounds in writes.expired.items():
+                parameters = {"partitions": [*bounds], "bounds": [*bounds.values()]}
+                cursor.execute(getattr(statements, f"expire_{table.name}"), parameters)
 
 
 def _send(
@@ -113,8 +118,8 @@ def _send(
 ) -> bool:
     """Whether there was anything to send."""
     if frame is not None and frame.height:
-        sent = packed(frame, table) if table.packs else frame.select(table.columns)
-        with cursor.copy(_copy(table.pending if table.packs else table.incoming, sent.columns, "csv")) as copy:
+        sent = packed(frame, table) if table.is_packed else frame.select(table.columns)
+        with cursor.copy(_copy(table.pending if table.is_packed else table.incoming, sent.columns, "csv")) as copy:
             copy.write(as_csv(sent))
     if rows:
         with cursor.copy(_copy(table.incoming, table.columns, "text")) as copy:

@@ -36,13 +36,24 @@ class Write(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Expiry:
+    """Rows of a partition leave once ``column`` is further behind its watermark than the setting ``keep`` says.
+
+    They leave when the watermark enters another hour. Needs a column ``partition``.
+    """
+
+    column: str
+    keep: str
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """Rows for ``speed.<name>``, and how they are written.
 
     ``keys`` are unique in the table: what a row is found by where it is merged or deleted. ``values``: the other
     columns that are written, and how each merges; columns that are not named get their default.
     Two declarations may write one table, one with DELETE. Declared order is the order of writing.
-    ``packs``: columns that many rows of a micro-batch share. Where there are any, rows are appended packed to
+    ``packs``: columns that many rows of a micro-batch share, if any. Where it is not None, rows are appended packed to
     ``speed.<name>_pending`` and settled later, many micro-batches and all partitions together (tandem.pending).
     """
 
@@ -50,7 +61,8 @@ class Table:
     keys: tuple[str, ...]
     values: tuple[tuple[str, Merge], ...] = ()
     write: Write = Write.MERGE
-    packs: tuple[str, ...] = ()
+    packs: tuple[str, ...] | None = None
+    expiry: Expiry | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -63,6 +75,11 @@ class Table:
         return f"leaving_{self.name}" if self.write is Write.DELETE else f"incoming_{self.name}"
 
     @property
+    def is_packed(self) -> bool:
+        """Whether rows are appended packed and settled later."""
+        return self.packs is not None
+
+    @property
     def pending(self) -> str:
         """Where packed rows wait to be settled."""
         return f"{self.name}_pending"
@@ -70,7 +87,7 @@ class Table:
     @property
     def arrays(self) -> tuple[str, ...]:
         """The columns that are arrays in a pending row."""
-        return tuple(name for name in self.columns if name not in {*self.packs, "partition"})
+        return tuple(name for name in self.columns if name not in {*(self.packs or ()), "partition"})
 
 
 def merging(how: Merge, *names: str) -> tuple[tuple[str, Merge], ...]:

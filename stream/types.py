@@ -24,6 +24,7 @@ class Rules:
     dedupe_horizon: timedelta
     watermark_delay: timedelta = timedelta(seconds=5)
     """How far behind the watermark an hour must end to be final."""
+    high_value_cents: int = 100_000
 
     @classmethod
     def of(cls, settings: Settings) -> Rules:
@@ -34,6 +35,7 @@ class Rules:
             settings.allowed_lateness,
             settings.dedupe_horizon,
             settings.watermark_delay,
+            settings.high_value_cents,
         )
 
 

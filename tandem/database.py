@@ -117,12 +117,20 @@ def migrate(settings: Settings) -> None:
         _settle_installation(owner, settings)
     with engine.begin() as connection:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('tandem.migrate'))")
-        connection.exec_driver_sql(render("declared/cubes.sql.jinja"))
-        connection.exec_driver_sql(render("declared/pending.sql.jinja"))
-        connection.exec_driver_sql(render("declared/views.sql.jinja", timezone=settings.business_timezone))
-        connection.exec_driver_sql(render("declared/rollups.sql.jinja", timezone=settings.business_timezone))
+        for declared in ("cubes", "pending", "views", "rollups", "customers"):
+            connection.exec_driver_sql(_declared(declared, settings))
         connection.exec_driver_sql(render("grants.sql.jinja", database=settings.postgres_database))
     engine.dispose()
+
+
+def _declared(name: str, settings: Settings) -> str:
+    return render(
+        f"declared/{name}.sql.jinja",
+        timezone=settings.business_timezone,
+        allowed_lateness_s=int(settings.allowed_lateness.total_seconds()),
+        moving_average_s=int(settings.moving_average_retention.total_seconds()),
+        high_value_cents=settings.high_value_cents,
+    )
 
 
 def _settle_installation(owner: psycopg.Connection[Any], settings: Settings) -> None:

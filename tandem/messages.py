@@ -41,6 +41,18 @@ class Alert(Message, frozen=True):
     ]
 
 
+class HighValueCustomer(Message, frozen=True):
+    """A customer whose orders have come to more than the threshold, with the order that crossed it."""
+
+    customer_id: Text
+    order_id: Text
+    event_id: Text
+    crossed_at: Annotated[Instant, Meta(description="event time of that order")]
+    order_count: Annotated[int, Meta(ge=1, description="orders created so far, with that one, in the order of the log")]
+    revenue_cents: Annotated[int, Meta(description="their totals")]
+    threshold_cents: Count
+
+
 class QuarantinedRecord(Message, frozen=True):
     """A record that does not count, whole unless it is too large for a message."""
 

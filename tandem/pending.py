@@ -12,6 +12,7 @@ ALL_PARTITIONS = -1
 PACKS: dict[str, tuple[str, ...]] = {
     "product_hours": ("business_date", "pane_start"),
     "customer_days": ("business_date",),
+    "product_totals": (),
 }
 
 

@@ -6,10 +6,10 @@ import os
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tandem.errors import TandemError
@@ -67,6 +67,12 @@ class Settings(BaseSettings):
     idle_after: timedelta = timedelta(seconds=30)
     """A partition that was read to its end and brought nothing for so long holds no hour back."""
     order_repeat_lookback_days: int = 7
+    high_value_cents: int = 100_000
+    """A customer whose orders come to more than this is announced on ``high-value-customers``, once."""
+    moving_average_retention: timedelta = timedelta(hours=3)
+    """How long the minutes of every customer are kept, in event time; longer than the allowed lateness."""
+    session_retention: timedelta = timedelta(days=90)
+    """How long customers' sessions are kept, in event time."""
 
     early_results_every: timedelta = timedelta(seconds=10)
     """How often the state topics show the present values of what has changed."""
@@ -106,6 +112,13 @@ class Settings(BaseSettings):
         except (KeyError, OSError, ValueError):
             raise ValueError(f"'{value}' is no time zone such as Europe/Berlin") from None
         return value
+
+    @model_validator(mode="after")
+    def _what_may_change_is_kept(self) -> Self:
+        for name in ("moving_average_retention", "session_retention"):
+            if getattr(self, name) < self.allowed_lateness + timedelta(hours=2):
+                raise ValueError(f"{name} must be two hours more than allowed_lateness")
+        return self
 
     @property
     def zone(self) -> ZoneInfo:

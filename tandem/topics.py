@@ -186,4 +186,16 @@ TOPICS: tuple[Topic, ...] = (
         "how many records were good, and what was wrong with the others, by 5 minutes",
         _METRICS | {"retention.ms": _ms(timedelta(days=7))},
     ),
+    # A customer crosses once: a new reader needs all of them.
+    Topic(
+        HIGH_VALUE_CUSTOMERS,
+        "customer_id",
+        3,
+        3,
+        {"retention.ms": "-1", "min.insync.replicas": "2"},
+        Holds.EVENTS,
+        messages.HighValueCustomer,
+        _AT_ONCE,
+        "customers whose orders come to more than `TANDEM_HIGH_VALUE_CENTS`, once each",
+    ),
 )

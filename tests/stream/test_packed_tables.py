@@ -128,4 +128,4 @@ def test_of_two_settlers_at_once_one_settles_and_nothing_counts_twice(postgres: 
 
 
 def test_every_table_that_is_declared_packed_is_written_packed() -> None:
-    assert {table.name: table.packs for table in sink.TABLES if table.packs} == PACKS
+    assert {table.name: table.packs for table in sink.TABLES if table.is_packed} == PACKS
