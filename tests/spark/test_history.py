@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from spark_jobs import history, publish, runs, staging
+from spark_jobs import history, job, publish, runs, staging
 from tandem import cli, serving
 from tandem.errors import TandemError
 from tandem.settings import Settings
@@ -90,6 +91,16 @@ def test_a_trial_that_failed_its_gates_decides_nothing(shop: Settings) -> None:
     assert serving.read(shop, DAY, serving.Layer.SERVING).details["status"] == "failed"
     execute(shop, "UPDATE batch.runs SET kind = 'trial'")
     assert serving.read(shop, DAY, serving.Layer.SERVING).details["status"] == "missing"
+
+
+@pytest.mark.parametrize(("publish_it", "kind"), [(False, "trial"), (True, "recompute")])
+def test_a_job_by_hand_says_who_ran_it_and_that_it_is_a_trial_unless_it_publishes(
+    shop: Settings, publish_it: bool, kind: str
+) -> None:
+    asked = job.parse("order_facts", ["--date", str(DAY), *(["--publish"] if publish_it else [])])
+    (run,) = job._open_runs(shop, "order_facts", asked, writes_facts=True)
+    recorded = execute(shop, "SELECT kind, reason, requested_by FROM batch.runs WHERE run_id = %s", [run.run_id])
+    assert recorded == [(kind, "order_facts by hand", getpass.getuser())]
 
 
 def staged_run(settings: Settings) -> runs.Run:
