@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from datetime import datetime
 from threading import Event
 from typing import Annotated
 
@@ -13,8 +14,12 @@ import typer
 from tandem.logs import configure_logging
 from tandem.settings import settings
 
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
+
+@app.callback(invoke_without_command=True)
 def stream(
+    context: typer.Context,
     until_caught_up: Annotated[
         bool, typer.Option("--until-caught-up", help="Exit once everything that Kafka holds is counted.")
     ] = False,
@@ -27,6 +32,8 @@ def stream(
 
     Example: `tandem stream --until-caught-up --json`
     """
+    if context.invoked_subcommand:
+        return
     from stream.worker import Worker
 
     configure_logging()
@@ -37,3 +44,33 @@ def stream(
     stats = Worker(settings(), stop).run(until_caught_up=until_caught_up)
     if as_json:
         typer.echo(json.dumps(stats.summary(time.monotonic() - started)))
+
+
+@app.command()
+def rebuild(
+    since: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First business date.")],
+    swap: Annotated[
+        bool, typer.Option("--swap", help="Put what was rebuilt in the place of what differs, in one transaction.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Rebuild the speed layer's state from Kafka and the archive, and compare it with the live one from a date on.
+
+    Workers go on meanwhile. Exits with 0 where both are equal or the rebuilt state was swapped in, with 1 where they
+    differ, with 2 where the log is not whole. Nothing live changes without `--swap`.
+
+    Example: `tandem stream rebuild --from 2017-12-21 --json`
+    """
+    from stream.rebuild import rebuild as run
+
+    configure_logging()
+    done = run(settings(), since.date(), swap=swap, say=lambda line: typer.echo(f"tandem: {line}", err=True))
+    if as_json:
+        typer.echo(json.dumps(done.document()))
+    else:
+        for difference in done.shown:
+            typer.echo(f"{difference.table} {difference.key}: live {difference.live}, rebuilt {difference.rebuilt}")
+        total = sum(done.counts.values())
+        typer.echo(f"{done.events} events read again: " + (f"{total} rows differ" if total else "equal, row by row"))
+    if done.counts and not done.swapped:
+        raise typer.Exit(1)

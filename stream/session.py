@@ -7,6 +7,7 @@ error needs repair: the next session goes on from what was committed.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from stream.memory import Memory, restore
 from stream.operators import Emitted
 from stream.outgoing import Outgoing
 from stream.process import MicroBatch, process
+from stream.rebuild_log import Log
 from stream.settle import Settler
 from stream.source import Polled, Position, Source
 from stream.stats import StatsState
@@ -30,6 +32,9 @@ from tandem.checks import RULE_VERSION
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
 
+MakeSource = Callable[
+    [Settings, Callable[[list[Position]], dict[Position, int]], Callable[[list[Position]], None]], "Source | Log"
+]
 _log = structlog.get_logger(__name__)
 
 
@@ -43,9 +48,15 @@ class HeldState:
 
 
 class Session:
-    """A consumer, a connection, and what the held partitions remember."""
+    """A consumer, a connection, and what the held partitions remember.
 
-    def __init__(self, settings: Settings, worker: str, stats: StatsState) -> None:
+    ``source``: where the log comes from, told what to call when partitions are granted and taken. ``sends``: whether
+    anything goes out to Kafka.
+    """
+
+    def __init__(
+        self, settings: Settings, worker: str, stats: StatsState, source: MakeSource = Source, *, sends: bool = True
+    ) -> None:
         self._settings, self._worker, self._stats = settings, worker, stats
         self._rules = Rules.of(settings)
         self._held: dict[Position, HeldState] = {}
@@ -54,8 +65,8 @@ class Session:
         self._reader = database.connect(settings, database.SPEED, autocommit=True, options="-c TimeZone=UTC")
         self._settler = Settler(settings)
         self._upkeep = Upkeep(self._connection, self._rules, settings.idle_after)
-        self._source = Source(settings, self._granted, self._taken)
-        self._outgoing = Outgoing(settings)
+        self._source = source(settings, self._granted, self._taken)
+        self._outgoing = Outgoing(settings) if sends else None
 
     def close(self, *, settled: bool = False) -> None:
         """Leave the group and let go of everything, with nothing pending and all sent where ``settled``."""
@@ -63,7 +74,8 @@ class Session:
             closing.callback(self._connection.close)
             closing.callback(self._reader.close)
             closing.callback(self._settler.close, settled=settled)
-            closing.callback(self._outgoing.close, sent=settled)
+            if self._outgoing:
+                closing.callback(self._outgoing.close, sent=settled)
             closing.callback(self._source.close)
 
     def step(self) -> int:
@@ -113,7 +125,8 @@ class Session:
         sink.commit(self._connection, sink.Writes(moves, frames, rows, closes, expired))
         for move in moves:
             self._held[move.topic, move.partition].next_offset = move.new_offset
-        self._outgoing.committed(frames, adjustments, moves)
+        if self._outgoing:
+            self._outgoing.committed(frames, adjustments, moves)
         self._note(batch, len(adjustments))
 
     def _moves(self, polled: Polled, batch: MicroBatch | None) -> list[sink.Move]:
@@ -168,7 +181,8 @@ class Session:
             self._held[position] = self._take_over(position, bounds)
         _log.info("partitions_granted", worker=self._worker, partitions=[f"{t}:{p}" for t, p in positions])
         next_offsets = {position: self._held[position].next_offset for position in positions}
-        self._outgoing.granted(next_offsets)
+        if self._outgoing:
+            self._outgoing.granted(next_offsets)
         return next_offsets
 
     def _take_over(self, position: Position, bounds: tuple[int, int]) -> HeldState:

@@ -125,7 +125,7 @@ class Source:
         topic = self._settings.topic(ORDER_EVENTS)
         orders = [message for message in good if message.topic() == topic]
         others = [message for message in good if message.topic() != topic] if len(orders) < len(good) else []
-        polled = Polled(_records(orders), _records(others), reached, dict(reached))
+        polled = Polled(records_of(orders), records_of(others), reached, dict(reached))
         for name, records in ((ORDER_EVENTS, polled.orders), (CORRECTIONS, polled.corrections)):
             for partition, offset in dict(zip(records.partitions, records.offsets, strict=True)).items():
                 reached[name, partition] = max(reached.get((name, partition), 0), offset + 1)
@@ -247,7 +247,8 @@ def _expired(position: Position, low: int, high: int, offset: int | None = None)
     )
 
 
-def _records(messages: list[Message]) -> Records:
+def records_of(messages: list[Message]) -> Records:
+    """Messages as records, sorted by partition; each partition's are in order already."""
     messages.sort(key=Message.partition)  # stable: offsets stay in order
     return Records(
         partitions=[message.partition() for message in messages],

@@ -50,7 +50,7 @@ COMMANDS = {
     "status": Lazy("tandem.local.cli:status", "Show which local parts run, and where", _LOCAL),
     "airflow": Lazy("tandem.local.cli:airflow", "Run Airflow's own command against the local Airflow", _LOCAL),
     "replay": Lazy("tandem.sources.cli:replay", "Send real orders, or your own CSV or Parquet, to Kafka", _DATA),
-    "stream": Lazy("stream.cli:stream", "Run a worker of the speed layer", _DATA),
+    "stream": Lazy("stream.cli:app", "Run a worker of the speed layer, or rebuild its state", _DATA),
     "archive": Lazy("stream.archive_cli:archive", "Run the archiver, which keeps every event as it came", _DATA),
     "batch": Lazy("spark_jobs.cli:batch", "Run the Spark jobs of a date or a range, and publish", _DATA),
     "history": Lazy("spark_jobs.history_cli:history", "Show what was said of a date, and why it changed", _DATA),

@@ -1,0 +1,215 @@
+"""rebuild: the speed layer's state once more from the log, beside the live one, compared with it and swapped for it.
+
+The log is read by the same session as always, into a database of its own, so that nothing of the live state is touched
+before the swap, and whatever the operators write is rebuilt without another line. The whole log is read, because what
+is known of a customer goes back to the first order; the date says what is compared and swapped. The swap is one
+transaction: workers wait for it, are fenced by it, and begin anew from what it brought.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from itertools import islice
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from stream import finals, sink
+from stream.rebuild_compare import Difference, differences
+from stream.rebuild_log import Log, lows
+from stream.rebuild_tables import REBUILT, UNCUT
+from stream.session import Session
+from stream.source import Position
+from stream.stats import StatsState
+from stream.types import Rules
+from tandem import clock, database
+from tandem.errors import TandemError
+from tandem.settings import Settings
+from tandem.topics import CORRECTIONS, ORDER_EVENTS
+
+_SHOWN = 1_000
+"""More differences are counted, not kept."""
+_UTC = "-c TimeZone=UTC"
+_queries = database.queries("rebuild", tables=REBUILT)
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """What came of it. ``counts``: differences by table; ``shown``: the first of them."""
+
+    since: date
+    events: int
+    counts: dict[str, int]
+    shown: list[Difference]
+    swapped: bool
+
+    def document(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return {
+            "from": self.since.isoformat(),
+            "events": self.events,
+            "equal": not self.counts,
+            "swapped": self.swapped,
+            "tables": self.counts,
+            "differences": [difference.document() for difference in self.shown],
+        }
+
+
+def rebuild(settings: Settings, since: date, *, swap: bool, say: Say) -> Rebuild:
+    """Rebuild, compare and, where ``swap``, put the tables that differ in place of the live ones.
+
+    ``say`` is told what is being done. Raises TandemError where the log is not whole, or another rebuild is at work.
+    """
+    start, _ = clock.day_bounds(since, settings.zone)
+    scope = {"since_date": since, "since_time": start}
+    shadow_settings = settings.model_copy(update={"postgres_database": f"{settings.postgres_database}_rebuild"})
+    with (
+        _connect(settings, database.SPEED) as live,
+        _alone(live),
+        _database(settings, shadow_settings),
+        _connect(shadow_settings, database.OWNER) as shadow,
+    ):
+        shadow.execute(_queries.make_room)
+        say("noting the live state")
+        starts, cut = _note(settings, live, shadow, scope)
+        with _session(shadow_settings, starts) as reading:
+            say(f"reading {sum(cut[at] - starts[at] for at in starts)} offsets again")
+            reading.up_to(cut, say)
+            say("comparing")
+            found = list(differences(shadow, scope, [p for topic, p in cut if topic == ORDER_EVENTS]))
+            counts = dict(sorted(Counter(difference.table for difference in found).items()))
+            if swap and counts:
+                say(f"swapping {', '.join(counts)}")
+                _swap(live, shadow, reading, list(counts), scope)
+            events = reading.stats.events
+    return Rebuild(since, events, counts, list(islice(found, _SHOWN)), swap and bool(counts))
+
+
+@contextmanager
+def _alone(live: psycopg.Connection[Any]) -> Iterator[None]:
+    row = live.execute(_queries.alone).fetchone()
+    if row is None or not row[0]:
+        raise TandemError("another rebuild is at work", "wait for it to end")
+    yield
+
+
+def _connect(settings: Settings, role: str) -> psycopg.Connection[Any]:
+    return database.connect(settings, role, autocommit=True, options=_UTC)
+
+
+@contextmanager
+def _database(settings: Settings, shadow: Settings) -> Iterator[None]:
+    """A database as new, which ends with the rebuild; what a killed one left is dropped first."""
+    name, owner = sql.Identifier(shadow.postgres_database), _connect(settings, database.OWNER)
+    readers = sql.SQL(", ").join(map(sql.Identifier, (database.SPEED, database.READER)))
+    drop = sql.SQL("DROP DATABASE IF EXISTS {}").format(name)
+    with owner:
+        try:
+            owner.execute(drop)
+            owner.execute(sql.SQL("CREATE DATABASE {}").format(name))
+        except psycopg.errors.InsufficientPrivilege as error:
+            advice = f"let it: ALTER ROLE {database.OWNER} CREATEDB, or run 'tandem up' where the server is local"
+            raise TandemError(f"{database.OWNER} may not create databases", advice) from error
+        try:
+            owner.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+            owner.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name, readers))
+            database.migrate(shadow)
+            yield
+        finally:
+            owner.execute(drop)
+
+
+def _note(
+    settings: Settings, live: psycopg.Connection[Any], shadow: psycopg.Connection[Any], scope: dict[str, Any]
+) -> tuple[dict[Position, int], dict[Position, int]]:
+    """Copy the live state of one moment; returns where its log begins and where it had got to."""
+    with live.transaction():
+        live.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        places = live.execute(_queries.starts).fetchall()
+        for table in (*(table.name for table in REBUILT), *UNCUT):
+            _copy(live, getattr(_queries, f"take_{table}"), shadow, getattr(_queries, f"note_{table}"), scope)
+        _copy(live, _queries.take_marks, shadow, _queries.put_marks, scope)
+    if not places:
+        raise TandemError("the speed layer has read nothing yet", "start a worker: tandem stream")
+    begun = {(topic, partition): first for topic, partition, first, _ in places}
+    corrections = [position for position in begun if position[0] == CORRECTIONS]
+    cut = {(topic, partition): next_offset for topic, partition, _, next_offset in places}
+    return begun | lows(settings, corrections), cut
+
+
+def _copy(
+    source: psycopg.Connection[Any], take: str, target: psycopg.Connection[Any], put: str, scope: dict[str, Any]
+) -> None:
+    # COPY takes no bound parameters: the client's cursor writes them as literals.
+    text = psycopg.ClientCursor(source).mogrify(take, scope)
+    with source.cursor().copy(text) as reading, target.cursor().copy(put) as writing:
+        for block in reading:
+            writing.write(block)
+
+
+class _Reading:
+    """A session that reads the log into the rebuild's database."""
+
+    def __init__(self, settings: Settings, starts: dict[Position, int]) -> None:
+        self.stats = StatsState()
+        self._rules = Rules.of(settings)
+        self._settings = settings
+
+        def source(of: Settings, granted: Any, _taken: Any) -> Log:
+            self._log = Log(of, starts, granted)
+            return self._log
+
+        self.session = Session(settings, "rebuild", self.stats, source, sends=False)
+
+    def up_to(self, ends: dict[Position, int], say: Say) -> None:
+        """Read to these offsets, and make final what is."""
+        self._log.extend(ends)
+        while not self._log.is_done:
+            self.session.step()
+            if self.stats.micro_batches % 100 == 0:
+                say(f"{self._log.lag()} offsets to go")
+        with _connect(self._settings, database.SPEED) as shadow, shadow.transaction():
+            finals.close_hours(shadow, self._rules)
+
+
+@contextmanager
+def _session(settings: Settings, starts: dict[Position, int]) -> Iterator[_Reading]:
+    reading = _Reading(settings, starts)
+    try:
+        yield reading
+    finally:
+        reading.session.close()
+
+
+def _swap(
+    live: psycopg.Connection[Any],
+    shadow: psycopg.Connection[Any],
+    reading: _Reading,
+    tables: list[str],
+    scope: dict[str, Any],
+) -> None:
+    with live.transaction():
+        live.execute(sink.queries.settling)
+        held = live.execute(_queries.hold_live).fetchall()
+        reading.up_to({(topic, partition): next_offset for topic, partition, next_offset in held}, lambda _: None)
+        writer = psycopg.ClientCursor(live)
+        packed = {table.name for table in REBUILT if table.is_packed}
+        for table in tables:
+            writer.execute(getattr(_queries, f"clear_{table}"), scope)
+            if table in packed:
+                writer.execute(getattr(_queries, f"clear_pending_{table}"), scope)
+            if table in UNCUT:
+                _copy(shadow, getattr(_queries, f"take_{table}"), live, getattr(_queries, f"put_{table}"), scope)
+                continue
+            live.execute(getattr(_queries, f"expect_{table}"))
+            _copy(shadow, getattr(_queries, f"take_{table}"), live, getattr(_queries, f"receive_{table}"), scope)
+            live.execute(getattr(_queries, f"put_{table}"))
+        for topic, partition, watermark in shadow.execute(_queries.take_watermarks).fetchall():
+            live.execute(_queries.put_watermark, {"topic": topic, "partition": partition, "watermark": watermark})
+        live.execute(_queries.fence)

@@ -1,0 +1,235 @@
+"""The state once more from the log: equal where nothing was wrong, exact about what was, and mended by the swap."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from random import Random
+from threading import Event, Thread
+from typing import Any
+
+import odd_values as odd
+import orders
+import pytest
+import speed_rig as rig
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+from installations import tandem
+from psycopg.rows import dict_row
+
+from stream.archive import archive
+from stream.worker import Worker
+from tandem import database
+from tandem.settings import PROJECT_ROOT, Settings
+from tandem.topics import CORRECTIONS
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("clean_database")]
+
+START = datetime(2017, 12, 21, 20, tzinfo=UTC)
+DAY = "2017-12-22"
+FIRST = "2017-12-21"
+
+
+def records(count: int, seed: int) -> list[rig.Outgoing]:
+    """Two evenings of sales with copies, late ones, cancellations, and what is no event at all."""
+    random, sent = Random(seed), []
+    for number in range(count):
+        moment = START + timedelta(minutes=number * 1_500 / count - random.choice([0, 0, 0, 40, 90]))
+        lines = [orders.line(f"p{random.randrange(9)}", random.randrange(1, 900), category=f"k{number % 4}")]
+        kind = "order_cancelled" if random.random() < 0.1 else "order_created"
+        more = {"payment_method": random.choice(["card", "cash"]), "region": f"r{number % 3}"}
+        customer = f"c{number % 17}"
+        payload = orders.order(f"e{seed}-{number}", moment, *lines, kind=kind, customer=customer, **more)
+        sent.append(rig.Outgoing(orders.encode(payload), customer.encode()))
+        if random.random() < 0.05:
+            sent.append(random.choice(sent[-9:]))
+        if random.random() < 0.03:
+            sent.append(rig.Outgoing(random.choice(odd.MALFORMED), customer.encode()))
+    return sent
+
+
+def correction(number: int) -> rig.Outgoing:
+    document = {
+        "correction_id": f"correction-{number}",
+        "business_date": DAY,
+        "cube": "orders",
+        "cell_start": f"{DAY}T10:00:00Z",
+        "key": "",
+        "measure": "revenue_cents",
+        "stream_value": 1,
+        "batch_value": 3,
+        "delta": 2,
+        "run_id": "r1",
+    }
+    return rig.Outgoing(json.dumps(document).encode(), f"correction-{number}".encode())
+
+
+@pytest.fixture
+def sold(topic_prefix: Settings) -> Settings:
+    rig.produce(topic_prefix, records(600, 1))
+    rig.produce(topic_prefix, records(20, 2), commit=False)  # aborted: nobody sees them, but their offsets are taken
+    rig.produce(topic_prefix, [correction(1), correction(2), correction(1)], topic=CORRECTIONS)
+    rig.run_to_end(topic_prefix.model_copy(update={"micro_batch_max_events": 83}))
+    return topic_prefix
+
+
+def rebuild(settings: Settings, *arguments: str, since: str = FIRST) -> tuple[int, dict[str, Any]]:
+    done = tandem(settings, "stream", "rebuild", "--from", since, "--json", *arguments)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def damage(settings: Settings, statement: str) -> dict[str, Any]:
+    with database.connect(settings, database.SPEED, row_factory=dict_row, options="-c TimeZone=UTC") as speed:
+        row = speed.execute(statement).fetchone()
+    assert row is not None
+    return row
+
+
+ONE_MINUTE = """
+UPDATE speed.order_minutes SET revenue_cents = revenue_cents + 7
+WHERE (pane_start, partition) = (SELECT pane_start, partition FROM speed.order_minutes
+                                 WHERE business_date = '2017-12-22' AND order_count > 0 ORDER BY 1, 2 LIMIT 1)
+RETURNING *
+"""
+ONE_CUSTOMER = """
+DELETE FROM speed.customer_days WHERE customer_id = 'c3' AND business_date = '2017-12-22' RETURNING *
+"""
+
+
+def test_a_state_in_which_nothing_was_wrong_equals_its_rebuild_row_by_row(sold: Settings) -> None:
+    code, found = rebuild(sold)
+    assert (code, found["equal"], found["tables"], found["swapped"]) == (0, True, {}, False)
+    assert found["events"] == len(rig.visible(sold))
+    assert rig.query(sold, "SELECT count(*) AS n FROM pg_database WHERE datname LIKE '%%rebuild'") == [{"n": 0}]
+
+
+def test_a_damaged_row_is_reported_exactly_and_only_the_swap_mends_it(sold: Settings) -> None:
+    minute, customer = damage(sold, ONE_MINUTE), damage(sold, ONE_CUSTOMER)
+    code, found = rebuild(sold, since=DAY)
+    assert (code, found["tables"]) == (1, {"customer_days": 1, "order_minutes": 1})
+    of_customers, of_minutes = sorted(found["differences"], key=lambda difference: difference["table"])
+    assert of_customers["key"] == {"business_date": DAY, "customer_id": "c3"}
+    assert (of_customers["live"], of_customers["rebuilt"]["order_count"]) == (None, customer["order_count"])
+    assert of_minutes["live"]["revenue_cents"] == of_minutes["rebuilt"]["revenue_cents"] + 7
+    assert of_minutes["key"]["partition"] == minute["partition"]
+    code, again = rebuild(sold, since=DAY)
+    assert (code, again["tables"]) == (1, found["tables"]), "nothing live was touched"
+    code, swapped = rebuild(sold, "--swap", since=DAY)
+    assert (code, swapped["swapped"]) == (0, True)
+    assert rebuild(sold)[0] == 0
+    assert rig.query(sold, "SELECT correction_id, delta FROM speed.adjustments ORDER BY 1") == [
+        {"correction_id": f"correction-{number}", "delta": 2} for number in (1, 2)
+    ]
+    rig.produce(sold, records(100, 3))
+    rig.run_to_end(sold)
+    rig.assert_books_are_exact(sold)
+
+
+def test_what_lies_before_the_date_is_neither_compared_nor_swapped(sold: Settings) -> None:
+    row = damage(
+        sold,
+        "UPDATE speed.outcomes SET events = events + 1 WHERE decision = 'counted' AND (pane_start, partition) ="
+        " (SELECT pane_start, partition FROM speed.outcomes WHERE decision = 'counted' ORDER BY 1, 2 LIMIT 1)"
+        " RETURNING *",
+    )
+    assert row["pane_start"] < datetime(2017, 12, 22, tzinfo=UTC)
+    assert rebuild(sold, since=DAY)[0] == 0
+    assert rebuild(sold)[1]["tables"] == {"outcomes": 1}
+
+
+def test_damaged_journal_and_sketches_are_told_by_record_and_cell(sold: Settings) -> None:
+    damage(sold, "DELETE FROM speed.journal WHERE events > 0 AND partition = 3 RETURNING 1")
+    damage(
+        sold,
+        "DELETE FROM speed.sketches WHERE (partition, cell_start, rollup, key, counted) IN (SELECT partition,"
+        " cell_start, rollup, key, counted FROM speed.sketches ORDER BY 1, 2, 3, 4, 5 LIMIT 1) RETURNING 1",
+    )
+    code, found = rebuild(sold)
+    assert (code, found["tables"]["sketches"]) == (1, 1)
+    offsets = {d["key"]["offset"] for d in found["differences"] if d["table"] == "journal"}
+    assert offsets == {record.offset for record in rig.visible(sold) if record.partition == 3}
+    assert rebuild(sold, "--swap")[0] == 0
+    assert rebuild(sold)[0] == 0
+    rig.assert_books_are_exact(sold)
+
+
+def expire(settings: Settings, share: float) -> None:
+    admin = AdminClient({"bootstrap.servers": settings.brokers})
+    name = settings.topic("order-events")
+    parts = [TopicPartition(name, part, int(end * share)) for part, end in rig.ends(settings).items()]
+    for answer in admin.delete_records([part for part in parts if part.offset > 0]).values():
+        answer.result(30)
+
+
+def test_what_kafka_no_longer_has_is_read_from_the_archive(sold: Settings) -> None:
+    archive(sold, stop=Event(), until_caught_up=True)
+    expire(sold, 0.6)
+    damage(sold, ONE_MINUTE)
+    assert rebuild(sold)[1]["tables"] == {"order_minutes": 1}
+    assert rebuild(sold, "--swap")[0] == 0
+    assert rebuild(sold)[0] == 0
+
+
+def test_a_log_that_is_not_whole_is_refused_in_one_line(sold: Settings) -> None:
+    expire(sold, 0.5)
+    done = tandem(sold, "stream", "rebuild", "--from", DAY)
+    assert done.returncode == 2
+    assert "neither in Kafka nor in the archive" in done.stderr.splitlines()[-1]
+
+
+def everything(settings: Settings) -> dict[str, Any]:
+    names = rig.query(settings, "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'speed' ORDER BY 1")
+    rows = {n["name"]: rig.query(settings, f"SELECT * FROM speed.{n['name']}") for n in names}
+    return {name: sorted(found, key=repr) for name, found in rows.items()}
+
+
+def test_a_rebuild_that_is_killed_leaves_the_live_state_as_it_was_and_the_next_one_goes_through(sold: Settings) -> None:
+    damage(sold, ONE_MINUTE)
+    before = everything(sold)
+    slow = sold.model_copy(update={"micro_batch_max_events": 1})
+    from tandem.local import process
+
+    killed = subprocess.Popen(
+        [sys.executable, "-m", "tandem", "stream", "rebuild", "--from", FIRST, "--swap"],
+        env={**process.environment(slow), "PATH": "/usr/bin:/bin"},
+        cwd=PROJECT_ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    shadow = sold.model_copy(update={"postgres_database": f"{sold.postgres_database}_rebuild"})
+
+    def is_at_work() -> bool:
+        try:
+            return bool(rig.query(shadow, "SELECT FROM speed.order_minutes LIMIT 1"))
+        except Exception:  # noqa: BLE001 - the database or its tables are not there yet
+            return False
+
+    rig.wait_for(is_at_work, "the rebuild to have counted something", 120)
+    killed.kill()
+    assert killed.wait() == -9
+    assert everything(sold) == before
+    rig.wait_for(lambda: rebuild(sold, "--swap")[0] == 0, "Postgres to notice", 60)
+    rig.assert_books_are_exact(sold)
+
+
+def test_a_worker_goes_on_while_the_state_is_swapped_beneath_it(sold: Settings) -> None:
+    stop = Event()
+    worker = Thread(target=Worker(sold, stop).run)
+    worker.start()
+    try:
+        damage(sold, ONE_MINUTE)
+        more = records(400, 5)
+        for part in range(0, len(more), 40):
+            rig.produce(sold, more[part : part + 40])
+            if part == 160:
+                code, found = rebuild(sold, "--swap")
+                assert (code, found["tables"]) == (0, {"order_minutes": 1})
+        rig.wait_for(lambda: rig.is_caught_up(sold), "everything to be counted", 120)
+    finally:
+        stop.set()
+        worker.join(60)
+    assert rebuild(sold)[0] == 0
+    rig.assert_books_are_exact(sold)
