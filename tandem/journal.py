@@ -108,17 +108,25 @@ def _zone(connection: psycopg.Connection[Any]) -> ZoneInfo:
     return ZoneInfo(row[0] if row else "UTC")
 
 
+_TOLD = {"total_cents": "cents", "total_cents - previous_total_cents": "cents", "units": "units"}
+"""Which column of the journal holds what a measure adds up."""
+
+
 def booked(rows: pl.DataFrame) -> dict[str, int]:
-    """What rows of the journal say the measures of the orders cube must be: sums over the counted ones."""
+    """What rows of the journal say the measures of the orders cube must be: sums over the counted ones.
+
+    A measure of something that the journal does not keep is left out.
+    """
     counted = rows.filter(pl.col("decision") == Decision.COUNTED)
 
     def total(measure: kpis.Measure) -> int:
         of_type = counted.filter(pl.col("event_type") == measure.event_type)
         if measure.aggregate is kpis.Aggregate.EVENTS:
             return of_type.height
-        return int(of_type["units" if measure.unit is kpis.Unit.COUNT else "cents"].sum())
+        return int(of_type[_TOLD[measure.value]].sum())
 
-    return {measure.name: total(measure) for measure in kpis.measures_of(kpis.ORDERS)}
+    measures = kpis.measures_of(kpis.ORDERS)
+    return {m.name: total(m) for m in measures if m.aggregate is kpis.Aggregate.EVENTS or m.value in _TOLD}
 
 
 def disagreements(connection: psycopg.Connection[Any], topic: str, business_date: date) -> dict[str, tuple[int, int]]:
