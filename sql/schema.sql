@@ -622,7 +622,8 @@ CREATE TABLE speed.partitions (
     epoch bigint DEFAULT 0 NOT NULL,
     worker text,
     watermark timestamp with time zone,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    first_offset bigint
 );
 
 CREATE VIEW serving.customer_moving_average AS
@@ -942,6 +943,36 @@ CREATE VIEW serving.daily AS
           WHERE ((day.business_date = j.business_date) AND (j.status = ANY (ARRAY['provisional'::text, 'overdue'::text])))
          OFFSET 0) s ON (true));
 
+CREATE VIEW serving.daily_order_aggregates AS
+ SELECT batch_daily.business_date,
+    'final'::text AS status,
+    batch_daily.as_of,
+    batch_daily.order_count,
+    batch_daily.revenue_cents,
+    batch_daily.cancelled_revenue_cents,
+    batch_daily.amended_revenue_cents,
+    batch_daily.net_revenue_cents,
+    batch_daily.avg_order_value_cents,
+    batch_daily.unique_customers,
+    batch_daily.units
+   FROM serving.batch_daily
+UNION ALL
+ SELECT s.business_date,
+    'provisional'::text AS status,
+    s.as_of,
+    s.order_count,
+    s.revenue_cents,
+    s.cancelled_revenue_cents,
+    s.amended_revenue_cents,
+    s.net_revenue_cents,
+    s.avg_order_value_cents,
+    s.unique_customers,
+    s.units
+   FROM serving.speed_daily s
+  WHERE (NOT (EXISTS ( SELECT
+           FROM serving.batch_daily b
+          WHERE (b.business_date = s.business_date))));
+
 CREATE VIEW serving.history AS
  SELECT v.view,
     v.business_date,
@@ -1238,6 +1269,65 @@ CREATE VIEW serving.hourly_trend AS
    FROM ((hours
      LEFT JOIN finals USING (cube, cell_start, category))
      LEFT JOIN speed.finality ON (true));
+
+CREATE VIEW serving.order_days AS
+ SELECT v.business_date,
+    'final'::text AS status,
+    v.published_at AS as_of,
+    (sum(cell.revenue_cents))::bigint AS revenue_cents,
+    (sum(cell.order_count))::bigint AS order_count,
+    (sum(cell.units))::bigint AS units,
+    (sum(cell.cancelled_revenue_cents))::bigint AS cancelled_revenue_cents,
+    (sum(cell.amended_revenue_cents))::bigint AS amended_revenue_cents
+   FROM (batch.versions v
+     JOIN batch.order_hours cell USING (run_id, business_date))
+  WHERE ((v.view = 'daily_metrics'::text) AND (v.superseded_at IS NULL))
+  GROUP BY v.business_date, v.published_at
+UNION ALL
+ SELECT measured.business_date,
+    'provisional'::text AS status,
+    progress.as_of,
+    measured.revenue_cents,
+    measured.order_count,
+    measured.units,
+    measured.cancelled_revenue_cents,
+    measured.amended_revenue_cents
+   FROM serving.speed_daily_measures measured,
+    ( SELECT max(partitions.updated_at) AS as_of
+           FROM speed.partitions) progress
+  WHERE (NOT (EXISTS ( SELECT
+           FROM batch.versions v
+          WHERE ((v.view = 'daily_metrics'::text) AND (v.superseded_at IS NULL) AND (v.business_date = measured.business_date)))));
+
+CREATE VIEW serving.monthly_order_aggregates AS
+ SELECT measured.month,
+    measured.status,
+    measured.as_of,
+    measured.order_count,
+    measured.revenue_cents,
+    measured.cancelled_revenue_cents,
+    measured.amended_revenue_cents,
+    ((((+ 1) * measured.revenue_cents) + (1 * measured.amended_revenue_cents)) - (1 * measured.cancelled_revenue_cents)) AS net_revenue_cents,
+    (((2 * measured.revenue_cents) + measured.order_count) / (2 * NULLIF(measured.order_count, 0))) AS avg_order_value_cents,
+    counted.unique_customers,
+    measured.units
+   FROM (( SELECT (date_trunc('month'::text, (order_days.business_date)::timestamp with time zone))::date AS month,
+            max(order_days.as_of) AS as_of,
+                CASE
+                    WHEN (bool_and((order_days.status = 'final'::text)) AND (( SELECT batch_horizon.batch_horizon
+                       FROM serving.batch_horizon) >= ((date_trunc('month'::text, (order_days.business_date)::timestamp with time zone) + '1 mon -1 days'::interval))::date)) THEN 'final'::text
+                    ELSE 'provisional'::text
+                END AS status,
+            (sum(order_days.revenue_cents))::bigint AS revenue_cents,
+            (sum(order_days.order_count))::bigint AS order_count,
+            (sum(order_days.units))::bigint AS units,
+            (sum(order_days.cancelled_revenue_cents))::bigint AS cancelled_revenue_cents,
+            (sum(order_days.amended_revenue_cents))::bigint AS amended_revenue_cents
+           FROM serving.order_days
+          GROUP BY (date_trunc('month'::text, (order_days.business_date)::timestamp with time zone))) measured
+     LEFT JOIN LATERAL ( SELECT count(DISTINCT c.customer_id) AS unique_customers
+           FROM speed.customer_days_all c
+          WHERE ((c.business_date >= measured.month) AND (c.business_date < (measured.month + '1 mon'::interval)))) counted ON (true));
 
 CREATE TABLE speed.product_totals (
     partition integer NOT NULL,
@@ -2306,6 +2396,9 @@ GRANT SELECT ON TABLE serving.speed_daily TO tandem_reader;
 GRANT SELECT ON TABLE serving.daily TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.daily TO tandem_reader;
 
+GRANT SELECT ON TABLE serving.daily_order_aggregates TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.daily_order_aggregates TO tandem_reader;
+
 GRANT SELECT ON TABLE serving.history TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.history TO tandem_reader;
 
@@ -2335,6 +2428,12 @@ GRANT SELECT ON TABLE speed.orders_finals TO tandem_reader;
 
 GRANT SELECT ON TABLE serving.hourly_trend TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.hourly_trend TO tandem_reader;
+
+GRANT SELECT ON TABLE serving.order_days TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.order_days TO tandem_reader;
+
+GRANT SELECT ON TABLE serving.monthly_order_aggregates TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.monthly_order_aggregates TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.product_totals TO tandem_speed;
 GRANT SELECT ON TABLE speed.product_totals TO tandem_reconciliation;
