@@ -94,7 +94,7 @@ CREATE FUNCTION serving.top_categories(since timestamp with time zone, until tim
     WITH cells AS (
         SELECT date_trunc('hour', pane_start, 'UTC') AS cell_start, category AS key
 , sum(order_count)::bigint AS order_count, sum(revenue_cents)::bigint AS revenue_cents, min(smallest_cents) AS smallest_cents, max(largest_cents) AS largest_cents
-        FROM speed.category_minutes
+        FROM speed.category_minutes_all
         WHERE pane_start >= $1 AND pane_start < $2
         GROUP BY 1, 2
     ), ranked AS (
@@ -117,7 +117,7 @@ CREATE FUNCTION serving.top_payment_methods(since timestamp with time zone, unti
     WITH cells AS (
         SELECT date_trunc('hour', pane_start, 'UTC') AS cell_start, payment_method AS key
 , sum(order_count)::bigint AS order_count, sum(revenue_cents)::bigint AS revenue_cents, min(smallest_cents) AS smallest_cents, max(largest_cents) AS largest_cents
-        FROM speed.payment_method_minutes
+        FROM speed.payment_method_minutes_all
         WHERE pane_start >= $1 AND pane_start < $2
         GROUP BY 1, 2
     ), ranked AS (
@@ -157,7 +157,7 @@ CREATE FUNCTION serving.top_regions(since timestamp with time zone, until timest
     WITH cells AS (
         SELECT date_trunc('hour', pane_start, 'UTC') AS cell_start, region AS key
 , sum(order_count)::bigint AS order_count, sum(revenue_cents)::bigint AS revenue_cents, min(smallest_cents) AS smallest_cents, max(largest_cents) AS largest_cents
-        FROM speed.region_minutes
+        FROM speed.region_minutes_all
         WHERE pane_start >= $1 AND pane_start < $2
         GROUP BY 1, 2
     ), ranked AS (
@@ -1842,6 +1842,43 @@ CREATE TABLE speed.category_minutes (
     largest_cents bigint
 );
 
+CREATE TABLE speed.category_minutes_pending (
+    business_date date NOT NULL,
+    pane_start timestamp with time zone NOT NULL,
+    category text[],
+    order_count bigint[],
+    revenue_cents bigint[],
+    smallest_cents bigint[],
+    largest_cents bigint[]
+);
+ALTER TABLE ONLY speed.category_minutes_pending ALTER COLUMN category SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.category_minutes_pending ALTER COLUMN order_count SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.category_minutes_pending ALTER COLUMN revenue_cents SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.category_minutes_pending ALTER COLUMN smallest_cents SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.category_minutes_pending ALTER COLUMN largest_cents SET STORAGE EXTERNAL;
+
+CREATE VIEW speed.category_minutes_all AS
+ SELECT category_minutes.business_date,
+    category_minutes.pane_start,
+    category_minutes.category,
+    category_minutes.partition,
+    category_minutes.order_count,
+    category_minutes.revenue_cents,
+    category_minutes.smallest_cents,
+    category_minutes.largest_cents
+   FROM speed.category_minutes
+UNION ALL
+ SELECT held.business_date,
+    held.pane_start,
+    one.category,
+    '-1'::integer AS partition,
+    COALESCE(one.order_count, (0)::bigint) AS order_count,
+    COALESCE(one.revenue_cents, (0)::bigint) AS revenue_cents,
+    one.smallest_cents,
+    one.largest_cents
+   FROM speed.category_minutes_pending held,
+    LATERAL UNNEST(held.category, held.order_count, held.revenue_cents, held.smallest_cents, held.largest_cents) one(category, order_count, revenue_cents, smallest_cents, largest_cents);
+
 CREATE TABLE speed.idle_marks (
     partition integer NOT NULL,
     next_offset bigint NOT NULL,
@@ -1896,6 +1933,43 @@ CREATE TABLE speed.payment_method_minutes (
     largest_cents bigint
 );
 
+CREATE TABLE speed.payment_method_minutes_pending (
+    business_date date NOT NULL,
+    pane_start timestamp with time zone NOT NULL,
+    payment_method text[],
+    order_count bigint[],
+    revenue_cents bigint[],
+    smallest_cents bigint[],
+    largest_cents bigint[]
+);
+ALTER TABLE ONLY speed.payment_method_minutes_pending ALTER COLUMN payment_method SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.payment_method_minutes_pending ALTER COLUMN order_count SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.payment_method_minutes_pending ALTER COLUMN revenue_cents SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.payment_method_minutes_pending ALTER COLUMN smallest_cents SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.payment_method_minutes_pending ALTER COLUMN largest_cents SET STORAGE EXTERNAL;
+
+CREATE VIEW speed.payment_method_minutes_all AS
+ SELECT payment_method_minutes.business_date,
+    payment_method_minutes.pane_start,
+    payment_method_minutes.payment_method,
+    payment_method_minutes.partition,
+    payment_method_minutes.order_count,
+    payment_method_minutes.revenue_cents,
+    payment_method_minutes.smallest_cents,
+    payment_method_minutes.largest_cents
+   FROM speed.payment_method_minutes
+UNION ALL
+ SELECT held.business_date,
+    held.pane_start,
+    one.payment_method,
+    '-1'::integer AS partition,
+    COALESCE(one.order_count, (0)::bigint) AS order_count,
+    COALESCE(one.revenue_cents, (0)::bigint) AS revenue_cents,
+    one.smallest_cents,
+    one.largest_cents
+   FROM speed.payment_method_minutes_pending held,
+    LATERAL UNNEST(held.payment_method, held.order_count, held.revenue_cents, held.smallest_cents, held.largest_cents) one(payment_method, order_count, revenue_cents, smallest_cents, largest_cents);
+
 CREATE TABLE speed.published (
     topic text NOT NULL,
     partition integer NOT NULL,
@@ -1935,6 +2009,43 @@ CREATE TABLE speed.region_minutes (
     smallest_cents bigint,
     largest_cents bigint
 );
+
+CREATE TABLE speed.region_minutes_pending (
+    business_date date NOT NULL,
+    pane_start timestamp with time zone NOT NULL,
+    region text[],
+    order_count bigint[],
+    revenue_cents bigint[],
+    smallest_cents bigint[],
+    largest_cents bigint[]
+);
+ALTER TABLE ONLY speed.region_minutes_pending ALTER COLUMN region SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.region_minutes_pending ALTER COLUMN order_count SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.region_minutes_pending ALTER COLUMN revenue_cents SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.region_minutes_pending ALTER COLUMN smallest_cents SET STORAGE EXTERNAL;
+ALTER TABLE ONLY speed.region_minutes_pending ALTER COLUMN largest_cents SET STORAGE EXTERNAL;
+
+CREATE VIEW speed.region_minutes_all AS
+ SELECT region_minutes.business_date,
+    region_minutes.pane_start,
+    region_minutes.region,
+    region_minutes.partition,
+    region_minutes.order_count,
+    region_minutes.revenue_cents,
+    region_minutes.smallest_cents,
+    region_minutes.largest_cents
+   FROM speed.region_minutes
+UNION ALL
+ SELECT held.business_date,
+    held.pane_start,
+    one.region,
+    '-1'::integer AS partition,
+    COALESCE(one.order_count, (0)::bigint) AS order_count,
+    COALESCE(one.revenue_cents, (0)::bigint) AS revenue_cents,
+    one.smallest_cents,
+    one.largest_cents
+   FROM speed.region_minutes_pending held,
+    LATERAL UNNEST(held.region, held.order_count, held.revenue_cents, held.smallest_cents, held.largest_cents) one(region, order_count, revenue_cents, smallest_cents, largest_cents);
 
 CREATE TABLE speed.sketches (
     partition integer NOT NULL,
@@ -2500,6 +2611,14 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.category_minutes TO tandem_spee
 GRANT SELECT ON TABLE speed.category_minutes TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.category_minutes TO tandem_reader;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.category_minutes_pending TO tandem_speed;
+GRANT SELECT ON TABLE speed.category_minutes_pending TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.category_minutes_pending TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.category_minutes_all TO tandem_speed;
+GRANT SELECT ON TABLE speed.category_minutes_all TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.category_minutes_all TO tandem_reader;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.idle_marks TO tandem_speed;
 GRANT SELECT ON TABLE speed.idle_marks TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.idle_marks TO tandem_reader;
@@ -2518,6 +2637,14 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.payment_method_minutes TO tande
 GRANT SELECT ON TABLE speed.payment_method_minutes TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.payment_method_minutes TO tandem_reader;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.payment_method_minutes_pending TO tandem_speed;
+GRANT SELECT ON TABLE speed.payment_method_minutes_pending TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.payment_method_minutes_pending TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.payment_method_minutes_all TO tandem_speed;
+GRANT SELECT ON TABLE speed.payment_method_minutes_all TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.payment_method_minutes_all TO tandem_reader;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.published TO tandem_speed;
 GRANT SELECT ON TABLE speed.published TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.published TO tandem_reader;
@@ -2533,6 +2660,14 @@ GRANT SELECT ON TABLE speed.quarantine TO tandem_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.region_minutes TO tandem_speed;
 GRANT SELECT ON TABLE speed.region_minutes TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.region_minutes TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.region_minutes_pending TO tandem_speed;
+GRANT SELECT ON TABLE speed.region_minutes_pending TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.region_minutes_pending TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.region_minutes_all TO tandem_speed;
+GRANT SELECT ON TABLE speed.region_minutes_all TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.region_minutes_all TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.sketches TO tandem_speed;
 GRANT SELECT ON TABLE speed.sketches TO tandem_reconciliation;

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import polars as pl
 
-from stream.tables import Table
+from stream.tables import Merge, Table
 
 _UTC_TEXT = "%Y-%m-%d %H:%M:%S%.6f+00"
 
 
 def packed(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
-    """Rows of the table → rows of its pending table, arrays as Postgres writes them. Columns of zeros are left out."""
-    names = [name for name in table.arrays if not _is_zero(frame[name])]
+    """Rows of the table → rows of its pending table, arrays as Postgres writes them. Sums of zeros are left out."""
+    sums = {name for name, merge in table.values if merge is Merge.ADD}
+    names = [name for name in table.arrays if name not in sums or not _is_zero(frame[name])]
     shared = table.packs or ()
     elements = frame.select(*shared, *(_element(frame[name]) for name in names))
     rows = [pl.col(name).str.join(",") for name in names]

@@ -46,15 +46,19 @@ class Rollups:
 
     def fold(self, batch: Batch, states: Mapping[int, Any], rules: Rules) -> Emitted:
         """What to merge into the minutes, and sketches to add."""
-        events = batch.events.with_columns(pl.col(_OF_EVENTS).fill_null(UNKNOWN))
-        rows = {"events": events, "lines": batch.lines}
+        rows = {"events": _known(batch.events), "lines": batch.lines}
         minutes = {PANES[rollup.name]: fold.cells(rows[rollup.rows], rollup, rules.zone) for rollup in ROLLUPS}
-        return Emitted({**minutes, SKETCH_ROWS: _sketches(events, batch.lines, rules)})
+        return Emitted({**minutes, SKETCH_ROWS: sketch_rows(batch, rules)})
 
 
-def _sketches(events: pl.DataFrame, lines: pl.DataFrame, rules: Rules) -> pl.DataFrame:
+def _known(events: pl.DataFrame) -> pl.DataFrame:
+    return events.with_columns(pl.col(_OF_EVENTS).fill_null(UNKNOWN))
+
+
+def sketch_rows(batch: Batch, rules: Rules) -> pl.DataFrame:
     """Rows of SKETCH_ROWS: one per hour, key, partition and declared sketch."""
-    events = events.filter(pl.col("event_type").is_in({str(sketch.event_type) for sketch in SKETCHES}))
+    lines = batch.lines
+    events = _known(batch.events).filter(pl.col("event_type").is_in({str(sketch.event_type) for sketch in SKETCHES}))
     placed = events.select(
         "row",
         "partition",

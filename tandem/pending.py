@@ -6,6 +6,8 @@ take that one, and add up rows with the same key.
 
 from __future__ import annotations
 
+from tandem.rollups import ROLLUPS
+
 ALL_PARTITIONS = -1
 """The partition of settled rows: they are sums over all of them."""
 
@@ -13,6 +15,7 @@ PACKS: dict[str, tuple[str, ...]] = {
     "product_hours": ("business_date", "pane_start"),
     "customer_days": ("business_date",),
     "product_totals": (),
+    **{rollup.pane_table: ("business_date", "pane_start") for rollup in ROLLUPS},
 }
 
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from stream import sink
+from stream import rollups, sink
 from stream.panes import CUSTOMER_DAYS, PANES
 from stream.settle import Settler
 from tandem import database
@@ -129,3 +129,22 @@ def test_of_two_settlers_at_once_one_settles_and_nothing_counts_twice(postgres: 
 
 def test_every_table_that_is_declared_packed_is_written_packed() -> None:
     assert {table.name: table.packs for table in sink.TABLES if table.is_packed} == PACKS
+
+
+def test_a_smallest_of_zero_is_not_taken_for_nothing(postgres: Settings) -> None:
+    def minute(cents: int) -> pl.DataFrame:
+        keys = {"business_date": [START.date()], "pane_start": [START], "category": ["k"], "partition": [1]}
+        values = {"order_count": [1], "revenue_cents": [cents], "smallest_cents": [cents], "largest_cents": [cents]}
+        kinds = {"partition": pl.Int32, "pane_start": pl.Datetime("us", "UTC")}
+        return pl.DataFrame(keys | values, schema_overrides=kinds)
+
+    connection = sink.connect(postgres)
+    for cents in (0, 7):
+        sink.commit(connection, sink.Writes([], {rollups.PANES["category_minutes"]: minute(cents)}))
+    connection.close()
+    Settler(postgres).close(settled=True)
+    with database.connect(postgres, database.READER) as reader:
+        rows = reader.execute(
+            "SELECT order_count, revenue_cents, smallest_cents, largest_cents FROM speed.category_minutes"
+        ).fetchall()
+    assert rows == [(2, 7, 0, 7)]
