@@ -136,6 +136,33 @@ def test_the_views_are_those_kept_by_hand_whatever_the_cuts_restarts_and_moves(
     views.assert_announced(wanted, ((row["key"], row["value"]) for row in outbox))
 
 
+def test_sessions_leave_once_the_watermark_is_so_far_past_them_and_no_earlier(
+    postgres: Settings, desks: tuple[Desk, Desk]
+) -> None:
+    kept_three_hours = Desk(postgres.model_copy(update={"session_retention": timedelta(hours=3)}), "third")
+    moments = [START + timedelta(minutes=minutes) for minutes in (0, 70, 130, 299, 300)]
+    payloads = [orders.order(f"e{n}", moment, orders.line("p", 100)) for n, moment in enumerate(moments)]
+    forget_everything(postgres)
+    kept_three_hours.take_over(range(1))
+    found = []
+    for first, last in ((0, 3), (3, 4), (4, 5)):
+        part = orders.records([orders.encode(payload) for payload in payloads[:last]])
+        kept_three_hours.commit(
+            Records(*(getattr(part, name)[first:last] for name in Records.__slots__)),
+        )
+        rows = rig.query(postgres, "SELECT session_end FROM serving.customer_sessions ORDER BY 1")
+        found.append([(row["session_end"] - START) // timedelta(minutes=1) for row in rows])
+    kept_three_hours.close()
+    # At 00:59 the watermark is in the hour of midnight, so what ended before 21:00 has left; at 01:00, before 22:00.
+    # The last two orders are one session.
+    assert found == [[0, 70, 130], [70, 130, 299], [130, 300]]
+
+
+def test_what_may_still_change_must_be_kept() -> None:
+    with pytest.raises(ValueError, match="moving_average_retention must be two hours more than allowed_lateness"):
+        Settings(moving_average_retention=timedelta(hours=2))
+
+
 def next_part(records: Records, done: dict[int, int], random: Random) -> Records | None:
     """The next records of either partition, some of each."""
     upto = {partition: offset + random.randint(0, 9) for partition, offset in done.items()}
