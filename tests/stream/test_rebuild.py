@@ -20,6 +20,7 @@ from installations import tandem
 from psycopg.rows import dict_row
 
 from stream.archive import archive
+from stream.rebuild_tables import REBUILT, UNCUT
 from stream.worker import Worker
 from tandem import database
 from tandem.settings import PROJECT_ROOT, Settings
@@ -233,3 +234,22 @@ def test_a_worker_goes_on_while_the_state_is_swapped_beneath_it(sold: Settings) 
         worker.join(60)
     assert rebuild(sold)[0] == 0
     rig.assert_books_are_exact(sold)
+
+
+NOT_RESULTS = {
+    "partitions": "where the workers are",
+    "idle_marks": "what a clock decided, which a rebuild reads",
+    "finality": "how far hours are final, which never goes back",
+    "quarantine": "reviews take rows away",
+    "outbox": "sending takes rows away",
+    "published": "what was sent",
+    "publisher": "who sends",
+    "alerts": "no worker runs the patterns yet",
+}
+
+
+def test_every_table_of_the_speed_layer_is_rebuilt_or_is_no_result_of_the_log(postgres: Settings) -> None:
+    tables = rig.query(postgres, "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'speed'")
+    rebuilt = {table.name: table for table in REBUILT}
+    pending = {f"{name}_pending" for name, table in rebuilt.items() if table.is_packed}
+    assert {table["name"] for table in tables} - pending - set(NOT_RESULTS) <= {*rebuilt, *UNCUT}
