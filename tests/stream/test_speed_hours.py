@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import orders
 import payload_oracle as oracle
 import pytest
 import speed_rig as rig
+from installations import tandem
 
 from stream.worker import Worker
 from tandem.settings import Settings
@@ -131,6 +133,9 @@ def test_an_idle_partition_holds_no_hour_back_and_loses_nothing_when_it_wakes(to
     assert row["revenue_cents_after_final"] == 190
     assert trend(topic_prefix)[START + HOUR, ""]["order_count"] == 4
     rig.assert_books_are_exact(topic_prefix)
+    # No clock tells the rebuild what was idle: it reads what was written down.
+    again = tandem(topic_prefix, "stream", "rebuild", "--from", "2017-12-22", "--json")
+    assert json.loads(again.stdout)["equal"] is True
 
 
 def test_a_partition_that_is_behind_is_not_idle(topic_prefix: Settings) -> None:
