@@ -13,25 +13,12 @@ from typing import Any
 import polars as pl
 import psycopg
 
-from stream import held
-from stream.dedupe import NO_WATERMARK
+from stream import so_far
 from stream.held import KEY, HeldState
 from stream.operators import MESSAGES, Batch, Emitted
 from stream.types import Rules
-from tandem import database
 from tandem.events import EventType
 from tandem.topics import HIGH_VALUE_CUSTOMERS
-
-_ROWS = pl.DataFrame(
-    schema={
-        "partition": pl.Int32(),
-        "customer_id": pl.String(),
-        "order_count": pl.Int64(),
-        "revenue_cents": pl.Int64(),
-        "time_us": pl.Int64(),
-    }
-)
-"""What is held of a customer: the totals so far. They never grow old; ``time_us`` is 0."""
 
 
 class HighValue:
@@ -42,38 +29,20 @@ class HighValue:
 
     def empty(self) -> HeldState:
         """No customer."""
-        return HeldState(_ROWS)
+        return so_far.nobody()
 
     def restore(self, reader: psycopg.Connection[Any], partition: int, watermark: datetime, rules: Rules) -> HeldState:
         """Nothing is read now: a customer's totals are looked up when they order again."""
-        return HeldState(_ROWS, held.EVERYWHERE)
+        return so_far.anybody()
 
     def fold(self, batch: Batch, states: Mapping[int, HeldState], rules: Rules) -> Emitted:
         """A message for each customer who crosses the threshold in this micro-batch."""
         orders = batch.events.filter(pl.col("event_type") == EventType.ORDER_CREATED)
-        added = orders.group_by(KEY).agg(
-            pl.len().cast(pl.Int64).alias("orders_added"), pl.col("total_cents").sum().alias("cents_added")
-        )
-        since_us = dict.fromkeys(states, NO_WATERMARK)
-        before = held.recall(states, added.select(KEY), since_us, lambda unknown: _look_up(batch.reader, unknown))
-        totals = added.join(before, on=KEY, how="left").with_columns(
-            pl.col("order_count", "revenue_cents", "time_us").fill_null(0)
-        )
-        held.remember(states, added.select(KEY), _after(totals), since_us)
-        reached = pl.col("revenue_cents") + pl.col("cents_added")
-        crossing = totals.filter(
-            (pl.col("revenue_cents") <= rules.high_value_cents) & (reached > rules.high_value_cents)
+        before, reached = pl.col("revenue_cents"), pl.col("revenue_cents") + pl.col("cents_added")
+        crossing = so_far.totals(states, batch).filter(
+            (before <= rules.high_value_cents) & (reached > rules.high_value_cents)
         )
         return Emitted(messages=_messages(crossing, orders, rules) if crossing.height else MESSAGES.to_frame())
-
-
-def _after(totals: pl.DataFrame) -> pl.DataFrame:
-    return totals.select(
-        *KEY,
-        pl.col("order_count") + pl.col("orders_added"),
-        pl.col("revenue_cents") + pl.col("cents_added"),
-        "time_us",
-    )
 
 
 def _messages(crossing: pl.DataFrame, orders: pl.DataFrame, rules: Rules) -> pl.DataFrame:
@@ -103,10 +72,3 @@ def _messages(crossing: pl.DataFrame, orders: pl.DataFrame, rules: Rules) -> pl.
         pl.col("customer_id").cast(pl.Binary).alias("key"),
         value.struct.json_encode().cast(pl.Binary).alias("value"),
     )
-
-
-def _look_up(reader: psycopg.Connection[Any] | None, keys: pl.DataFrame) -> pl.DataFrame:
-    assert reader is not None  # noqa: S101 - see Batch
-    parameters = {"partitions": keys["partition"].to_list(), "customers": keys["customer_id"].to_list()}
-    rows = reader.execute(database.queries("speed").totals_of_customers, parameters).fetchall()
-    return pl.DataFrame(rows, schema=_ROWS.drop("time_us").schema, orient="row").with_columns(time_us=pl.lit(0))

@@ -39,7 +39,7 @@ HISTORY = pl.DataFrame(
 """What is remembered, by offset. ``hash``: of the customer, to find them quickly; ``clock_us``: the customer's then."""
 
 TOTALS = pl.DataFrame(
-    schema={"partition": pl.Int32, "customer_id": pl.String, "orders": pl.Int64, "revenue_cents": pl.Int64}
+    schema={"partition": pl.Int32, "customer_id": pl.String, "order_count": pl.Int64, "revenue_cents": pl.Int64}
 )
 """A customer's created orders, of all time."""
 
@@ -190,7 +190,7 @@ def _all_earlier(rows: pl.DataFrame, groups: before.Groups, totals: pl.DataFrame
     orders = before.earlier_of_group(new, groups)
     cents = before.earlier_of_group(rows["cents"].fill_null(0) * new, groups)
     return base.select(
-        (pl.col("orders").fill_null(0) + orders).cast(pl.Int128).alias("all_earlier_count"),
+        (pl.col("order_count").fill_null(0) + orders).cast(pl.Int128).alias("all_earlier_count"),
         (pl.col("revenue_cents").fill_null(0) + cents).cast(pl.Int128).alias("all_earlier_cents"),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stream.alerts import Alerts
 from stream.high_value import HighValue
 from stream.hours import Hours
 from stream.minutes import Minutes
@@ -19,6 +20,7 @@ OPERATORS: tuple[Operator, ...] = (
     Quality(),
     Totals(),
     HighValue(),
+    Alerts(),
     Minutes(),
     Sessions(),
 )
