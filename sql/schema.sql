@@ -1637,6 +1637,35 @@ CREATE VIEW serving.speed_category_hours AS
           WHERE (adjustments.cube = 'categories'::text)) panes(business_date, cell_start, category, revenue_cents, revenue_cents_adjusted, order_count, order_count_adjusted, units, units_adjusted, cancelled_revenue_cents, cancelled_revenue_cents_adjusted, cancelled_units, cancelled_units_adjusted, amended_revenue_cents, amended_revenue_cents_adjusted, amended_units, amended_units_adjusted)
   GROUP BY business_date, cell_start, category;
 
+CREATE VIEW serving.speed_monthly AS
+ SELECT months.month,
+    measured.order_count,
+    measured.revenue_cents,
+    measured.cancelled_revenue_cents,
+    measured.amended_revenue_cents,
+    ((((+ 1) * measured.revenue_cents) + (1 * measured.amended_revenue_cents)) - (1 * measured.cancelled_revenue_cents)) AS net_revenue_cents,
+    (((2 * measured.revenue_cents) + measured.order_count) / (2 * NULLIF(measured.order_count, 0))) AS avg_order_value_cents,
+    counted.unique_customers,
+    measured.units
+   FROM ((( SELECT (generate_series(date_trunc('month'::text, (min(known.business_date))::timestamp without time zone), (max(known.business_date))::timestamp without time zone, '1 mon'::interval))::date AS month
+           FROM ( SELECT order_minutes.business_date
+                   FROM speed.order_minutes
+                UNION ALL
+                 SELECT adjustments.business_date
+                   FROM speed.adjustments) known) months
+     CROSS JOIN LATERAL ( SELECT count(*) AS days,
+            (sum(speed_daily_measures.revenue_cents))::bigint AS revenue_cents,
+            (sum(speed_daily_measures.order_count))::bigint AS order_count,
+            (sum(speed_daily_measures.units))::bigint AS units,
+            (sum(speed_daily_measures.cancelled_revenue_cents))::bigint AS cancelled_revenue_cents,
+            (sum(speed_daily_measures.amended_revenue_cents))::bigint AS amended_revenue_cents
+           FROM serving.speed_daily_measures
+          WHERE ((speed_daily_measures.business_date >= months.month) AND (speed_daily_measures.business_date < ((months.month + '1 mon'::interval))::date))) measured)
+     CROSS JOIN LATERAL ( SELECT count(DISTINCT customer_days_all.customer_id) AS unique_customers
+           FROM speed.customer_days_all
+          WHERE ((customer_days_all.business_date >= months.month) AND (customer_days_all.business_date < ((months.month + '1 mon'::interval))::date))) counted)
+  WHERE (measured.days > 0);
+
 CREATE TABLE speed.product_hours (
     business_date date NOT NULL,
     pane_start timestamp with time zone NOT NULL,
@@ -1979,6 +2008,7 @@ CREATE TABLE speed.published (
 CREATE TABLE speed.publisher (
     only_row boolean DEFAULT true NOT NULL,
     worker text,
+    final_before timestamp with time zone,
     CONSTRAINT publisher_only_row_check CHECK (only_row)
 );
 
@@ -2253,6 +2283,8 @@ CREATE INDEX category_hours_by_date ON speed.category_hours USING btree (busines
 
 CREATE INDEX category_minutes_by_date ON speed.category_minutes USING btree (business_date);
 
+CREATE INDEX customer_totals_by_customer ON speed.customer_totals USING btree (customer_id);
+
 CREATE INDEX journal_by_date ON speed.journal USING btree (min_business_date, max_business_date);
 
 CREATE INDEX order_minutes_by_date ON speed.order_minutes USING btree (business_date);
@@ -2453,6 +2485,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.customer_totals TO tandem_speed
 GRANT SELECT ON TABLE speed.customer_totals TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.customer_totals TO tandem_reader;
 
+GRANT SELECT ON TABLE serving.customer_metrics TO tandem_speed;
 GRANT SELECT ON TABLE serving.customer_metrics TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.customer_metrics TO tandem_reader;
 
@@ -2558,6 +2591,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.product_totals_all TO tandem_sp
 GRANT SELECT ON TABLE speed.product_totals_all TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.product_totals_all TO tandem_reader;
 
+GRANT SELECT ON TABLE serving.product_metrics TO tandem_speed;
 GRANT SELECT ON TABLE serving.product_metrics TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.product_metrics TO tandem_reader;
 
@@ -2580,6 +2614,10 @@ GRANT SELECT ON TABLE serving.rfm TO tandem_reader;
 
 GRANT SELECT ON TABLE serving.speed_category_hours TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.speed_category_hours TO tandem_reader;
+
+GRANT SELECT ON TABLE serving.speed_monthly TO tandem_speed;
+GRANT SELECT ON TABLE serving.speed_monthly TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.speed_monthly TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.product_hours TO tandem_speed;
 GRANT SELECT ON TABLE speed.product_hours TO tandem_reconciliation;

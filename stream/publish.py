@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
+import polars as pl
 import psycopg
 from confluent_kafka import Producer
 from psycopg import sql
@@ -25,9 +26,10 @@ from tandem.kpis import KPIS
 from tandem.settings import Settings
 from tandem.topics import KPI_TOPICS
 
+_UTC = pl.Datetime("us", "UTC")
 _ANSWER_S = 10.0
 _AT_ONCE = 5_000
-_VALUES = ("revenue_windows", "days", "quality")
+_VALUES = ("revenue_windows", "trends", "products", "customers", "days", "months", "quality")
 """The queries that read values."""
 
 
@@ -63,12 +65,13 @@ class Publisher:
         ``connection`` is one that sink.connect made, in autocommit. Raises errors of psycopg and Kafka; then everything
         is still to be sent.
         """
-        if not self._changes.reached and not self._unknown:
+        if not (self._changes.reached or self._unknown or connection.execute(_queries.newly_final).fetchone()):
             return 0
         sent = 0
         with connection.transaction():
             self._take_turn(connection)
             self._recover(connection)
+            self._add_finals(connection)
             if self._changes.keys:
                 sent = self._transact(connection)
             self._advance(connection)
@@ -100,6 +103,15 @@ class Publisher:
                 changed = changed_since(connection, position, published, self._settings.zone)
                 self._changes.add(changed, {position: next_offset})
             del self._unknown[position]
+
+    def _add_finals(self, connection: psycopg.Connection[Any]) -> None:
+        """Hours that have become final, by the log or by a clock, since somebody last told of it."""
+        row = connection.execute(_queries.newly_final).fetchone()
+        if row:
+            cells = connection.execute(_queries.final_cells, {"closed_before": row[0]}).fetchall()
+            finals = pl.DataFrame(cells, schema={"moment": _UTC, "category": pl.String()}, orient="row")
+            self._changes.add({"finals": finals}, {})
+            connection.execute(_queries.told_final, {"closed_before": row[0]})
 
     def _transact(self, connection: psycopg.Connection[Any]) -> int:
         """One Kafka transaction for all of it."""

@@ -40,6 +40,7 @@ def changed_since(
             fold.pane_start(pl.col("event_time"), "minute", zone).alias("pane_start"),
             fold.business_date(pl.col("event_time"), zone).alias("business_date"),
         ),
+        "orders_entries": hours.to_frame("cell_start"),
         "category_hours": _frame(connection, "categories_of_hours", parameters, _CATEGORIES),
         "product_totals": _frame(connection, "products_of_hours", parameters, {"product_id": pl.String()}),
         "customer_totals": counted.select("customer_id"),

@@ -6,12 +6,12 @@ Money is whole cents in ``*_cents``; instants are RFC 3339 in UTC; intervals are
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from tandem.kpis import KPIS, Kpi, Unit
+from tandem.kpis import CATEGORIES, KPIS, ORDERS, PRODUCTS, Kpi, Measure, Unit, measures_of
 
 Instant = Annotated[datetime, Meta(tz=True)]
 Text = Annotated[str, Meta(min_length=1)]
@@ -124,21 +124,77 @@ def _kpi_field(kpi: Kpi) -> tuple[str, Any]:
     return kpi.name, Annotated[int | None, Meta(description=kpi.meaning)]
 
 
-def _aggregates(name: str, doc: str, *period: tuple[str, Any]) -> type[msgspec.Struct]:
-    """A struct with a field for every declared KPI."""
-    fields = [*period, *map(_kpi_field, KPIS)]
+def _struct(name: str, doc: str, *fields: tuple[str, Any]) -> type[msgspec.Struct]:
+    """A message whose fields are what is declared."""
     return msgspec.defstruct(name, fields, bases=(Message,), namespace={"__doc__": doc}, module=__name__)
 
 
-DailyAggregates = _aggregates(
+DailyAggregates = _struct(
     "DailyAggregates",
     "Every KPI of a business date, provisional: the batch layer's figures are the final ones.",
     ("business_date", date),
+    *map(_kpi_field, KPIS),
 )
-MonthlyAggregates = _aggregates(
+MonthlyAggregates = _struct(
     "MonthlyAggregates",
     "Every KPI of a month of business dates, provisional: the batch layer's figures are the final ones.",
     ("month", Annotated[date, Meta(description="its first date")]),
+    *map(_kpi_field, KPIS),
+)
+
+
+def _measure_field(measure: Measure, suffix: str = "", said: str = "") -> tuple[str, Any]:
+    return measure.name + suffix, Annotated[int, Meta(description=measure.meaning + said)]
+
+
+_ORDER_TIMES = (
+    ("first_order_time", Annotated[Instant | None, Meta(description="event time of the first order created")]),
+    ("last_order_time", Annotated[Instant | None, Meta(description="event time of the last order created")]),
+)
+_NET = ("net_revenue_cents", Annotated[int, Meta(description="revenue + amended - cancelled")])
+ProductMetrics = _struct(
+    "ProductMetrics",
+    "What a product has come to, of all time: counted, with corrections applied.",
+    ("product_id", Text),
+    *map(_measure_field, measures_of(PRODUCTS)),
+    _NET,
+    *_ORDER_TIMES,
+)
+CustomerMetrics = _struct(
+    "CustomerMetrics",
+    "What a customer has come to, of all time.",
+    ("customer_id", Text),
+    *map(_measure_field, measures_of(ORDERS)),
+    *_ORDER_TIMES,
+    _NET,
+    ("avg_order_value_cents", Annotated[int | None, Meta(description="revenue / orders, rounded half up")]),
+    (
+        "days_between_orders",
+        Annotated[float | None, Meta(description="the frequency: days from first order to last, per order after it")],
+    ),
+    ("is_high_value", Annotated[bool, Meta(description="revenue is above `TANDEM_HIGH_VALUE_CENTS`")]),
+)
+_PARTS = {
+    "": "",
+    "_after_final": ", that came when the hour was final",
+    "_late": ", that came too late to be counted",
+    "_corrected": ", that reconciliation corrected",
+}
+_OF_CATEGORIES = {measure.name for measure in measures_of(CATEGORIES)}
+_TRENDS = [measure for measure in measures_of(ORDERS) if measure.name in _OF_CATEGORIES]
+HourlyTrend = _struct(
+    "HourlyTrend",
+    "An hour, in all or of one category: early results until it is final, then the row that never changes.",
+    ("business_date", date),
+    ("cell_start", Annotated[Instant, Meta(description="start of the hour")]),
+    ("category", Annotated[str, Meta(description="empty: in all")]),
+    (
+        "status",
+        Annotated[Literal["early", "final"], Meta(description="final: the figures without suffix never change")],
+    ),
+    ("finalised_at", Instant | None),
+    *(_measure_field(measure) for measure in _TRENDS),
+    *(_measure_field(measure, part, said) for part, said in _PARTS.items() if part for measure in _TRENDS),
 )
 
 

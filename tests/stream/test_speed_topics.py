@@ -47,6 +47,14 @@ def assert_states_are_the_tables(settings: Settings) -> None:
     rig.settle(settings, *STATES)
     windows = table(settings, "SELECT * FROM serving.revenue_windows")
     assert last_values(settings, "revenue-metrics") == {row["window_start"]: row for row in windows}
+    trends = table(settings, "SELECT * FROM serving.hourly_trend")
+    shown = last_values(settings, "hourly-trends")
+    assert shown == {f"{row['cell_start']}/{row['category']}": row for row in trends}
+    for topic, key in (("product-metrics", "product_id"), ("customer-metrics", "customer_id")):
+        rows = table(settings, f"SELECT * FROM serving.{topic.replace('-', '_')}")
+        assert last_values(settings, topic) == {row[key]: row for row in rows}
+    months = table(settings, "SELECT * FROM serving.speed_monthly")
+    assert last_values(settings, "monthly-order-aggregates") == {row["month"][:7]: row for row in months}
     quality = table(settings, "SELECT * FROM serving.quality_metrics")
     assert last_values(settings, "quality-metrics-reports") == {row["window_start"]: row for row in quality}
     days = [
