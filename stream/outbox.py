@@ -32,6 +32,8 @@ class Relay:
             {
                 "bootstrap.servers": settings.brokers,
                 "enable.idempotence": True,
+                # As the sources do: what a key's other events lie beside.
+                "partitioner": "murmur2_random",
                 "linger.ms": 5,
                 "message.timeout.ms": int(self._patience_s * 1000),
             },

@@ -55,6 +55,7 @@ COMMANDS = {
     "batch": Lazy("spark_jobs.cli:batch", "Run the Spark jobs of a date or a range, and publish", _DATA),
     "history": Lazy("spark_jobs.history_cli:history", "Show what was said of a date, and why it changed", _DATA),
     "claims": Lazy("tandem.claims_cli:claims_command", "List which dates are being worked on, and by whom", _DATA),
+    "quarantine": Lazy("stream.review_cli:quarantine", "Review what the checks rejected: approve or reject", _DATA),
     "kpi": Lazy("reconciliation.cli:kpi", "Print a day's figures as one layer has them", _DATA),
     "cut": Lazy("reconciliation.cli:cut", "Fix the offsets at which both layers are compared", _BOOKS),
     "reconcile": Lazy("reconciliation.cli:reconcile", "Compare the layers for a date, and correct", _BOOKS),

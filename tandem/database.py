@@ -23,9 +23,10 @@ OWNER = "tandem_owner"
 SPEED = "tandem_speed"
 BATCH = "tandem_batch"
 RECONCILIATION = "tandem_reconciliation"
+REVIEW = "tandem_review"
 READER = "tandem_reader"
 AIRFLOW = "airflow"
-ROLES = (OWNER, SPEED, BATCH, RECONCILIATION, READER, AIRFLOW)
+ROLES = (OWNER, SPEED, BATCH, RECONCILIATION, REVIEW, READER, AIRFLOW)
 
 _SQL = Path(str(files("sql")))
 _NAME = re.compile(r"^-- name: (\w+).*$", re.MULTILINE)

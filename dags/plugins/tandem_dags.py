@@ -82,6 +82,11 @@ def dates_between(first: str, last: str) -> list[date]:
         raise final(problem) from problem
 
 
+def date_entered(text: str | None) -> date | None:
+    """A date that may be left empty. Raises what no retry can cure where it cannot be read."""
+    return dates_between(text, text)[0] if text else None
+
+
 def skip_if_before_installation(context: dict[str, Any], day: date) -> None:
     """Skip a run that the schedule brings for a date that had ended when Tandem was installed."""
     from airflow.sdk.exceptions import AirflowSkipException

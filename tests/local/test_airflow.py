@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
-import time
-import urllib.request
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
+from airflow_api import ask, wait_for
 from installations import installations, processes_of, tandem
 
-from tandem.local import airflow
 from tandem.settings import Settings
 
 pytestmark = [pytest.mark.airflow, pytest.mark.integration, pytest.mark.slow]
@@ -61,32 +58,6 @@ def running(scheduler: Settings) -> Settings:
     done = tandem(scheduler, "up", "airflow")
     assert done.returncode == 0, done.stderr
     return scheduler
-
-
-def ask(own: Settings, path: str, body: object = None) -> Any:
-    """One call of Airflow's API as the generated administrator."""
-
-    def call(path: str, body: object, **headers: str) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        headers["Content-Type"] = "application/json"
-        request = urllib.request.Request(f"{airflow.address(own)}{path}", data, headers)  # noqa: S310 - our own address
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-            return json.load(answer)
-
-    login = {"username": airflow.USER, "password": own.secret("airflow_admin")}
-    token = call("/auth/token", login)["access_token"]
-    return call(path, body, Authorization=f"Bearer {token}")
-
-
-def wait_for(condition, what: str) -> Any:
-    for _ in range(240):
-        try:
-            if found := condition():
-                return found
-        except OSError:
-            pass
-        time.sleep(1)
-    pytest.fail(f"never came: {what}")
 
 
 def run_of(own: Settings, run_id: str) -> str:

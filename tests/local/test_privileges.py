@@ -16,6 +16,7 @@ OWN_SCHEMA = {
     database.SPEED: {"speed"},
     database.BATCH: {"batch"},
     database.RECONCILIATION: {"reconciliation"},
+    database.REVIEW: {"speed"},
     database.READER: set(),
     database.AIRFLOW: set(),
 }
@@ -33,6 +34,22 @@ def test_a_role_may_write_its_own_schema_and_no_other(postgres: Settings, role: 
             {"role": role},
         ).fetchall()
     assert {schema for (schema,) in rows} == OWN_SCHEMA[role]
+
+
+def test_who_reviews_can_decide_and_touch_nothing_else(postgres: Settings):
+    with local_postgres.connect_admin(postgres, postgres.postgres_database) as admin:
+        rows = admin.execute(
+            "SELECT table_name, privilege_type FROM information_schema.role_table_grants"
+            " WHERE grantee = %s AND table_schema <> 'public'",
+            [database.REVIEW],
+        ).fetchall()
+    assert set(rows) == {
+        ("quarantine", "SELECT"),
+        ("quarantine", "DELETE"),
+        ("reviews", "SELECT"),
+        ("reviews", "INSERT"),
+        ("outbox", "INSERT"),
+    }
 
 
 @pytest.mark.parametrize("role", [role for role in database.ROLES if role != database.AIRFLOW])

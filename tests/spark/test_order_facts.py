@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
-from log import Log, order
+from log import KAFKA_TIME, Log, order
 from pyspark.sql import SparkSession
 
 from spark_jobs import order_facts, runs
 from spark_jobs.job import Job
+from stream.release import Address, Correction, release
+from stream.types import Rules
 from tandem import database
 from tandem.errors import TandemError
 from tandem.settings import Settings
@@ -61,12 +66,25 @@ def shop() -> tuple[Log, dict[tuple[int, int], str]]:
     # the same event id on two dates is two events
     happens("counted", order(14, at(D22), event_id="twice"))
     happens("counted", order(15, at(D23), event_id="twice"))
+    # what comes out of quarantine counts once, however often it is sent
+    broken = log.add(order(20, at(D23), customer_id=None))
+    expected[broken["partition"], broken["offset"]] = "quarantined"
+    happens("counted", released(broken))
+    happens("duplicate", released(broken))
     # without a date nothing belongs to a date; what the archiver would not date may still have one
     happens("", b"{broken")
     happens("", order(16, "yesterday"), dated=False)
     happens("counted", order(17, at(D23)), dated=False)
     happens("counted", order(18, at(D24)))
     return log, expected
+
+
+def released(record: dict[str, Any]) -> dict[str, Any]:
+    """The event that an approval puts in the record's place."""
+    rules = Rules(ZoneInfo("UTC"), "USD", timedelta(hours=1), timedelta(hours=24))
+    place = Address(record["topic"], record["partition"], record["offset"])
+    out = release(place, record["value"], Correction('{"customer_id": "c20"}'), rules, KAFKA_TIME)
+    return dict(json.loads(out.value))
 
 
 @dataclass
@@ -183,7 +201,10 @@ def test_a_fact_is_what_the_event_says(built: Built) -> None:
 
 def test_what_cannot_count_says_why(built: Built) -> None:
     quarantined = built.facts(version=0).filter(decision="quarantined")
-    assert quarantined.select("event_id", "reasons").rows() == [("e12", "MISSING_ORDER_ITEMS")]
+    assert quarantined.sort("offset").select("event_id", "reasons").rows() == [
+        ("e12", "MISSING_ORDER_ITEMS"),
+        ("e20", "MISSING_CUSTOMER_ID"),
+    ]
 
 
 def test_a_date_done_again_is_replaced_and_the_others_stay(built: Built, spark: SparkSession) -> None:

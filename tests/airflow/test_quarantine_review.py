@@ -1,0 +1,102 @@
+"""The review in the real Airflow: it asks about each record, and what is answered over its API is done."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from airflow_api import ask, wait_for
+from installations import installations, tandem
+from psycopg.rows import dict_row
+
+from tandem import database
+from tandem.settings import PROJECT_ROOT, Settings
+
+pytestmark = [pytest.mark.airflow, pytest.mark.integration, pytest.mark.slow]
+
+RUN = "/api/v2/dags/quarantine/dagRuns/review"
+EVENT = {
+    "event_id": "e1",
+    "event_type": "order_created",
+    "event_time": "2017-12-23T12:00:00Z",
+    "order_id": "{{ 6 * 7 }}",
+    "total_amount": "5.00",
+    "items": [{"product_id": "milk", "quantity": 1, "amount": "5.00"}],
+}
+
+
+@pytest.fixture
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    dags = tmp_path_factory.mktemp("dags")
+    shutil.copy(PROJECT_ROOT / "dags" / "quarantine.py", dags)
+    for own in installations():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TANDEM_AIRFLOW__CORE__DAGS_FOLDER", str(dags))
+            done = tandem(own, "up", "airflow")
+            assert done.returncode == 0, done.stderr
+            for offset in range(4):
+                quarantine(own, offset)
+            yield own
+
+
+def quarantine(own: Settings, offset: int) -> None:
+    """A record without a customer, as the speed layer keeps it."""
+    row = ("order-events", 3, offset, datetime.now(UTC), json.dumps(EVENT).encode(), ["MISSING_CUSTOMER_ID"])
+    with database.connect(own, database.SPEED) as speed:
+        speed.execute(
+            'INSERT INTO speed.quarantine (topic, partition, "offset", kafka_time, value, reasons, business_date)'
+            " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            (*row, date(2017, 12, 23)),
+        )
+
+
+def asked(own: Settings) -> dict[int, dict[str, Any]]:
+    """What the page asks, by map index."""
+    found = ask(own, f"{RUN}/hitlDetails")["hitl_details"]
+    return {one["task_instance"]["map_index"]: one for one in found if not one["response_received"]}
+
+
+def answer(own: Settings, map_index: int, choice: str, data: str = "") -> None:
+    body = {"chosen_options": [choice], "params_input": {"data": data, "whole": False, "note": ""}}
+    ask(own, f"{RUN}/taskInstances/record.decide/{map_index}/hitlDetails", body, "PATCH")
+
+
+def states(own: Settings, task: str) -> dict[int, str]:
+    found = ask(own, f"{RUN}/taskInstances?limit=100")["task_instances"]
+    return {one["map_index"]: one["state"] for one in found if one["task_id"] == task}
+
+
+def rows(own: Settings, text: str) -> list[dict[str, Any]]:
+    with database.connect(own, database.READER, row_factory=dict_row) as reader:
+        return reader.execute(text).fetchall()
+
+
+def test_each_record_is_asked_about_and_what_is_answered_is_done_by_itself(running: Settings) -> None:
+    wait_for(lambda: ask(running, "/api/v2/dags/quarantine"), "the DAG")
+    conf = {"date": "2017-12-23", "reason": "MISSING_CUSTOMER_ID"}
+    ask(running, "/api/v2/dags/quarantine/dagRuns", {"dag_run_id": "review", "logical_date": None, "conf": conf})
+    wait_for(lambda: len(asked(running)) == 4, "four questions")
+    page = asked(running)[0]
+    assert page["subject"] == "order-events:3:0: MISSING_CUSTOMER_ID"
+    assert "{{ 6 * 7 }}" in page["body"], "what a record holds is shown and never run as a template"
+
+    answer(running, 0, "Approve", '{"customer_id": "c-17"}')
+    wait_for(lambda: states(running, "record.apply").get(0) == "success", "the approval, while the others wait")
+    assert len(asked(running)) == 3
+    answer(running, 1, "Reject")
+    answer(running, 2, "Leave")
+    answer(running, 3, "Approve")
+    wait_for(lambda: ask(running, RUN)["state"] == "failed", "the end of the run")
+    assert states(running, "record.apply") == {0: "success", 1: "success", 2: "success", 3: "failed"}
+
+    decided = rows(running, 'SELECT "offset", decision, decided_by, released_key FROM speed.reviews ORDER BY 1')
+    assert [(row["offset"], row["decision"], row["decided_by"]) for row in decided] == [
+        (0, "approved", "admin"),
+        (1, "rejected", "admin"),
+    ]
+    assert [row["dedupe_id"] for row in rows(running, "SELECT * FROM speed.outbox")] == ["release:order-events:3:0"]
+    assert [row["offset"] for row in rows(running, "SELECT * FROM speed.quarantine ORDER BY 3")] == [2, 3]
