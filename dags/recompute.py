@@ -15,6 +15,7 @@ from typing import Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import Param, PokeReturnValue, dag, task
+from date_tasks import finish, judge, publish, reconcile, report
 from tandem_dags import DEFAULTS, ROOT, START
 
 
@@ -39,79 +40,9 @@ def prepare(dates: list[str], **context: Any) -> list[str]:
     from tandem.settings import settings
 
     run, days = context["dag_run"], [date.fromisoformat(day) for day in dates]
-    opened = cli.prepare(
-        settings(), days, kind=runs.Kind.RECOMPUTE, reason=run.run_id, requested_by=run.triggering_user_name
-    )
+    why = runs.Why(runs.Kind.RECOMPUTE, run.run_id)
+    opened = cli.prepare(settings(), dict.fromkeys(days, why), requested_by=run.triggering_user_name)
     return cli.arguments(opened)
-
-
-@task
-def publish(dates: list[str], arguments: list[str], **context: Any) -> dict[str, str]:
-    """Check every date and publish it. Returns what stood in the way, by date; '' where nothing did."""
-    from datetime import date
-
-    from spark_jobs import gate, publish
-    from tandem.errors import TandemError
-    from tandem.settings import settings
-
-    run_ids = [value for name, value in zip(arguments[::2], arguments[1::2], strict=True) if name == "--run-id"]
-    problems = {}
-    for day, run_id in zip(map(date.fromisoformat, dates), run_ids, strict=True):
-        try:
-            gate.check(settings(), run_id, day)
-            publish.publish(settings(), run_id, day, published_by=f"airflow {context['dag_run'].run_id}")
-            problems[day.isoformat()] = ""
-        except TandemError as problem:
-            problems[day.isoformat()] = str(problem)
-    return problems
-
-
-@task
-def reconcile(problems: dict[str, str]) -> dict[str, str]:
-    """Compare every published date with the speed layer, and correct it where it is out of tolerance."""
-    from datetime import date
-
-    from reconciliation import reconcile
-    from tandem.errors import TandemError
-    from tandem.settings import settings
-
-    for day, problem in problems.items():
-        try:
-            print(problem or reconcile.run(settings(), date.fromisoformat(day)))
-        except TandemError as error:
-            problems[day] = str(error)
-    return problems
-
-
-@task
-def report(problems: dict[str, str], **context: Any) -> dict[str, str]:
-    """Send one mail about all dates, those without a result included."""
-    from datetime import date
-
-    from reconciliation import mail
-    from reconciliation.digest import End
-    from tandem.settings import settings
-
-    run_id = context["dag_run"].run_id
-    mail.send_digest(settings(), [End(run_id, date.fromisoformat(day), None, why) for day, why in problems.items()])
-    return problems
-
-
-@task(on_failure_callback=None)
-def judge(problems: dict[str, str]) -> None:
-    """Fail where a date has no result, so that the run shows it. The mail has told already."""
-    import tandem_dags
-
-    if failed := [f"{day}: {why}" for day, why in problems.items() if why]:
-        raise tandem_dags.final("; ".join(failed))
-
-
-@task
-def finish(**context: Any) -> None:
-    """Give up the dates, whatever became of the run."""
-    import tandem_dags
-
-    tandem_dags.release(context)
 
 
 @dag(
@@ -142,7 +73,7 @@ def recompute() -> None:
         name="tandem-recompute",
         doc_md="Order facts and all views of all dates, in one Spark application.",
     )
-    published = publish(dates, arguments)
+    published = publish(arguments)
     arguments >> views >> published
     judge(report(reconcile(published))) >> finish().as_teardown(setups=dates)
 

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from tandem.errors import TandemError
 from tandem.topics import ORDER_EVENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pyspark.sql import DataFrame, SparkSession
 
@@ -21,33 +23,68 @@ if TYPE_CHECKING:
 UNKNOWN = "unknown"
 """The partition of records whose date the archiver would not guess. Every run reads it."""
 
+_LIMITS = pa.schema({"business_date": pa.string(), "partition": pa.int32(), "next": pa.int64()})
+
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """The archive at one Delta version. ``next_offsets``: by partition, everything below is in it."""
+    """The archive at one Delta version. ``counts``: records by date, those without one left out; ``next_offsets``: by
+    partition, everything below is in it.
+    """
 
     version: int
-    dates: frozenset[date]
+    counts: dict[date, int]
     next_offsets: dict[int, int]
+
+    @property
+    def dates(self) -> frozenset[date]:
+        """The dates of which it holds records."""
+        return frozenset(self.counts)
+
+
+class NoArchiveError(TandemError):
+    """Nothing was ever archived."""
 
 
 def look(settings: Settings) -> Archive:
-    """The archive as it is now. Raises TandemError where there is none."""
+    """The archive as it is now. Raises NoArchiveError where there is none, TandemError where it cannot be read."""
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
     try:
         table = DeltaTable(settings.archive)
-        names = {partition["business_date"] for partition in table.partitions()}
+        files = pa.table(table.get_add_actions(flatten=True)).select(["partition.business_date", "num_records"])
     except TableNotFoundError as error:
-        raise TandemError(f"there is no archive at {settings.archive}", "run 'tandem archive'") from error
+        raise NoArchiveError(f"there is no archive at {settings.archive}", "run 'tandem archive'") from error
     except (DeltaError, OSError) as error:
         raise TandemError(f"the archive at {settings.archive} cannot be read ({error})", "check the storage") from error
     offsets: dict[int, int] = {}
     while (offset := table.transaction_version(f"tandem:{ORDER_EVENTS}:{len(offsets)}")) is not None:
         offsets[len(offsets)] = offset
-    dates = frozenset(date.fromisoformat(name) for name in names if name != UNKNOWN)
-    return Archive(table.version(), dates, offsets)
+    totals = files.group_by("partition.business_date").aggregate([("num_records", "sum")]).to_pylist()
+    counts = {row["partition.business_date"]: row["num_records_sum"] for row in totals}
+    dated = {date.fromisoformat(name): count for name, count in counts.items() if name != UNKNOWN}
+    return Archive(table.version(), dated, offsets)
+
+
+def count_below(settings: Settings, version: int, cuts: Mapping[date, Mapping[int, int]]) -> dict[date, int]:
+    """How many records archived under each date lie below the date's cut. Reads the places of these dates only."""
+    from deltalake import DeltaTable
+
+    limits = [
+        {"business_date": str(day), "partition": partition, "next": offset}
+        for day, cut in cuts.items()
+        for partition, offset in cut.items()
+    ]
+    places = DeltaTable(settings.archive, version=version).to_pyarrow_table(
+        filters=[("business_date", "in", [str(day) for day in cuts])], columns=["business_date", "partition", "offset"]
+    )
+    below = places.join(pa.Table.from_pylist(limits, _LIMITS), ["business_date", "partition"], join_type="inner")
+    found = (
+        below.filter(pc.less(below["offset"], below["next"])).group_by("business_date").aggregate([([], "count_all")])
+    )
+    counts = {date.fromisoformat(row["business_date"]): row["count_all"] for row in found.to_pylist()}
+    return {day: counts.get(day, 0) for day in cuts}
 
 
 def records(spark: SparkSession, settings: Settings, version: int, dates: Iterable[date]) -> DataFrame:

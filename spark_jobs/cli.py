@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
@@ -16,7 +16,7 @@ import typer
 from spark_jobs import gate, publish, runs
 from spark_jobs.difference import difference
 from spark_jobs.job import meant
-from spark_jobs.runs import Run
+from spark_jobs.runs import Run, Why
 from spark_jobs.submit import submit
 from tandem import business_date, claims
 from tandem.errors import TandemError
@@ -46,42 +46,39 @@ def batch(
         business_date.require_ended(each, now=datetime.now(UTC), zone=config.zone)
     with claims.held(config, dates):
         kind = runs.Kind.TRIAL if no_publish else runs.Kind.RECOMPUTE
-        opened = prepare(config, dates, kind=kind, reason="tandem batch", requested_by=getpass.getuser())
+        opened = prepare(config, dict.fromkeys(dates, Why(kind, "tandem batch")), requested_by=getpass.getuser())
         submit(config, "batch", arguments(opened))
-        made = [_finish(config, run, publishes=not no_publish) for run in opened]
+        made = [finish(config, run, publishes=not no_publish) for run in opened]
     if as_json:
         typer.echo(json.dumps(made, indent=2))
     if failed := [each["error"] for each in made if "error" in each]:
         raise TandemError(f"{len(failed)} of {len(made)} dates were not published", failed[0])
 
 
-def prepare(
-    config: Settings, dates: Sequence[date], *, kind: str, reason: str, requested_by: str | None
-) -> tuple[Run, ...]:
-    """A run with a cut for each date, and an archive that holds everything below all cuts; see ``runs.open_run``."""
+def prepare(config: Settings, dates: Mapping[date, Why], *, requested_by: str | None) -> tuple[Run, ...]:
+    """A run with a cut for each date, and an archive that holds everything below all cuts."""
     wait: dict[str, str] = {}
     opened = []
-    for day in dates:
+    for day, why in sorted(dates.items()):
         run_id = runs.new_run_id(day, datetime.now(UTC))
         _say(f"{day}: fixing the offsets to compute up to")
-        taken = json.loads(_tandem(config, "cut", "--date", str(day), "--run-id", run_id, "--json", **wait))
+        taken = json.loads(tandem(config, "cut", "--date", str(day), "--run-id", run_id, "--json", changes=wait))
         if not taken["comparable"]:
             _say(f"{day}: cannot be compared with the stream ({taken['reason']})")
             wait = {"TANDEM_CUT_TIMEOUT": "PT0S"}  # it was waited for once
-        opened.append(runs.open_run(config, run_id, day, kind=kind, reason=reason, requested_by=requested_by))
+        opened.append(runs.open_run(config, run_id, day, kind=why.kind, reason=why.reason, requested_by=requested_by))
     _say("waiting for the archive")
     # The cut that was taken last is the furthest.
-    _tandem(config, "archive", "--until-cut", opened[-1].run_id)
+    tandem(config, "archive", "--until-cut", opened[-1].run_id)
     return tuple(opened)
 
 
 def arguments(opened: Sequence[Run]) -> list[str]:
-    """What to give to a job so that it computes for these runs, whose dates follow each other."""
-    span = ["--from", str(opened[0].business_date), "--to", str(opened[-1].business_date)]
-    return span + [part for run in opened for part in ("--run-id", run.run_id)]
+    """What to give to a job so that it computes for these runs."""
+    return [part for run in opened for part in ("--date", str(run.business_date), "--run-id", run.run_id)]
 
 
-def _finish(config: Settings, run: Run, *, publishes: bool) -> dict[str, Any]:
+def finish(config: Settings, run: Run, *, publishes: bool) -> dict[str, Any]:
     """Check one date and publish it; what became of it, for people on stderr and as JSON."""
     made: dict[str, Any] = {"business_date": str(run.business_date), "run_id": run.run_id, "published": {}}
     try:
@@ -102,16 +99,21 @@ def _finish(config: Settings, run: Run, *, publishes: bool) -> dict[str, Any]:
     return made
 
 
-def _tandem(config: Settings, *command: str, **changes: str) -> str:
-    """Run another command of Tandem as a process: the layers do not import each other. Returns its stdout."""
+def tandem(
+    config: Settings, *command: str, fine: Sequence[int] = (0,), changes: Mapping[str, str] | None = None
+) -> str:
+    """Run another command of Tandem as a process: the layers do not import each other. Returns its stdout.
+
+    Raises TandemError where it ends with an exit status that is not among ``fine``.
+    """
     done = subprocess.run(
         [sys.executable, "-m", "tandem", *command],
-        env={**os.environ, **environment(config), **changes},
+        env={**os.environ, **environment(config), **(changes or {})},
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode != 0:
+    if done.returncode not in fine:
         words = done.stderr.strip().splitlines() or ["it said nothing"]
         raise TandemError(f"tandem {command[0]} failed", words[-1].removeprefix("tandem: "))
     return done.stdout

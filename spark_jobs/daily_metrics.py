@@ -31,7 +31,7 @@ def compute(asked: job.Job) -> None:
     """Stage ``batch.daily_metrics`` and the cells of every cube for the dates of the job."""
     zone = asked.settings.business_timezone
     of_dates = facts.read(asked.spark, asked.settings, asked.dates[0], asked.dates[-1], version=asked.facts_version())
-    events = counted(of_dates).persist()
+    events = counted(of_dates.filter(F.col("business_date").isin(list(asked.dates)))).persist()
     for cube in CUBES:
         staging.write(cells(events, cube, zone), cube.hour_table, asked.settings, asked.runs)
         asked.say(f"batch.{cube.hour_table} staged")

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from spark_jobs import runs
@@ -92,7 +93,9 @@ def main(name: str, compute: Callable[[Job], None], *, views: tuple[str, ...] = 
 def parse(name: str, arguments: Sequence[str]) -> Asked:
     """The arguments of a target. Raises TandemError where a date cannot be read or run ids do not match the dates."""
     parser = argparse.ArgumentParser(prog=f"spark-submit spark_jobs/{name}.py", allow_abbrev=False)
-    parser.add_argument("--date", metavar="D", default="", help="the business date, YYYY-MM-DD")
+    parser.add_argument(
+        "--date", metavar="D", action="append", default=[], help="the business date, YYYY-MM-DD; several, once for each"
+    )
     parser.add_argument("--from", metavar="D", dest="first", default="", help="first date of a range")
     parser.add_argument("--to", metavar="D", dest="last", default="", help="last date of the range, included")
     parser.add_argument(
@@ -100,7 +103,7 @@ def parse(name: str, arguments: Sequence[str]) -> Asked:
     )
     parser.add_argument("--publish", action="store_true", help="make the result the current version")
     found = parser.parse_args(arguments)
-    dates = meant(found.date, found.first, found.last)
+    dates = _several(found.date) if len(found.date) > 1 else meant("".join(found.date), found.first, found.last)
     if found.run_id and len(found.run_id) != len(dates):
         raise TandemError(f"{len(found.run_id)} run ids for {len(dates)} dates", "give --run-id once for each date")
     return Asked(dates, tuple(found.run_id), found.publish)
@@ -111,6 +114,13 @@ def meant(day: str, first: str, last: str) -> tuple[date, ...]:
     if bool(day) == bool(first or last) or bool(first) != bool(last):
         raise TandemError("it is not clear which dates are meant", "give --date D, or --from D --to D")
     return tuple(clock.days(*business_date.entered_range(day or first, day or last)))
+
+
+def _several(days: Sequence[str]) -> tuple[date, ...]:
+    dates = tuple(business_date.parse(day) for day in days)
+    if any(day >= following for day, following in pairwise(dates)):
+        raise TandemError("the dates are not in order", "give each --date once, the earliest first")
+    return dates
 
 
 def _claimed(config: Settings, asked: Asked) -> AbstractContextManager[None]:

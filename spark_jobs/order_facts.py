@@ -65,9 +65,16 @@ def compute(asked: job.Job) -> None:
     rows = decided.withColumn("run_id", F.coalesce(run_of_date(asked.runs), F.lit(asked.runs[-1].run_id)))
     version = facts.write(rows, asked.settings, cuts, mark=" ".join(run.run_id for run in asked.runs))
     events.unpersist()
+    archived = archive.count_below(asked.settings, held.version, own)
     for run in asked.runs:
-        cut = own[run.business_date]
-        runs.record_facts(asked.settings, run.run_id, archive_version=held.version, facts_version=version, cut=cut)
+        runs.record_facts(
+            asked.settings,
+            run.run_id,
+            archive_version=held.version,
+            facts_version=version,
+            cut=own[run.business_date],
+            archived=archived[run.business_date],
+        )
     asked.say(f"version {version} of order_facts holds {asked.dates[0]} to {asked.dates[-1]}")
 
 

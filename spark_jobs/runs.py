@@ -30,13 +30,29 @@ class Kind(StrEnum):
     """The nightly run of a past date, one of a range."""
     RECOMPUTE = "recompute"
     """A person had it computed again."""
+    MISSED = "missed"
+    """Its night went by without a publication."""
+    LATE_DATA = "late_data"
+    """Events of the date came after it was published."""
+    DEPENDENT = "dependent"
+    """A date was restated that this result is made of."""
     TRIAL = "trial"
     """Computed to look at, not to publish: it decides nothing."""
 
 
 @dataclass(frozen=True, slots=True)
+class Why:
+    """Why a run is made. ``kind``: a Kind, or Airflow's own word. ``reason``: which of its kind, for people."""
+
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
-    """A run as recorded. ``cut``: next offset by partition. NULLs until its facts are written."""
+    """A run as recorded. ``cut``: next offset by partition; ``archived``: how many records of the date the archive had
+    below it. NULLs until its facts are written.
+    """
 
     run_id: str
     business_date: date
@@ -44,6 +60,7 @@ class Run:
     archive_version: int | None
     facts_version: int | None
     cut: dict[int, int] | None
+    archived: int | None = None
 
 
 def new_run_id(business_date: date, now: datetime) -> str:
@@ -91,6 +108,11 @@ def latest_facts(settings: Settings, business_date: date) -> Run | None:
     return _one(settings, "latest_facts", {"business_date": business_date})
 
 
+def published(settings: Settings, view: str, business_date: date) -> Run | None:
+    """The run whose rows of a view readers see, or None."""
+    return _one(settings, "published_run", {"view": view, "business_date": business_date})
+
+
 def cut_offsets(settings: Settings, run_id: str) -> dict[int, int]:
     """The offsets at which both layers are compared for this run, by partition; empty where no cut was taken."""
     values = {"run_id": run_id, "topic": topics.ORDER_EVENTS}
@@ -99,28 +121,36 @@ def cut_offsets(settings: Settings, run_id: str) -> dict[int, int]:
 
 
 def record_facts(
-    settings: Settings, run_id: str, *, archive_version: int | None, facts_version: int, cut: Mapping[int, int]
+    settings: Settings,
+    run_id: str,
+    *,
+    archive_version: int | None,
+    facts_version: int,
+    cut: Mapping[int, int],
+    archived: int | None,
 ) -> None:
-    """Note which version of order_facts holds the run's date, and what it was made from."""
+    """Note which version of order_facts holds the run's date, and what it was made from; see Run."""
     values = {
         "run_id": run_id,
         "archive_version": archive_version,
         "facts_version": facts_version,
         "cut": json.dumps({str(partition): offset for partition, offset in sorted(cut.items())}),
+        "archived": archived,
     }
     with database.connect(settings, database.BATCH) as connection:
         connection.execute(database.queries("batch").record_facts, values)
 
 
-def adopt_facts(settings: Settings, run: Run, source: Run) -> None:
-    """Let a run read the facts that another one wrote for the same date."""
+def adopt_facts(settings: Settings, run: Run, source: Run, *, version: int | None = None) -> None:
+    """Let a run read the facts that another one wrote for the same date, at a later ``version`` where one is given."""
     if source.facts_version is not None:
         record_facts(
             settings,
             run.run_id,
             archive_version=source.archive_version,
-            facts_version=source.facts_version,
+            facts_version=version if version is not None else source.facts_version,
             cut=source.cut or {},
+            archived=source.archived,
         )
 
 
@@ -129,6 +159,6 @@ def _one(settings: Settings, query: str, values: dict[str, Any]) -> Run | None:
         row = connection.execute(getattr(database.queries("batch"), query), values).fetchone()
     if row is None:
         return None
-    run_id, business_date, kind, archive_version, facts_version, cut = row
+    run_id, business_date, kind, archive_version, facts_version, cut, archived = row
     offsets = None if cut is None else {int(partition): offset for partition, offset in cut.items()}
-    return Run(run_id, business_date, kind, archive_version, facts_version, offsets)
+    return Run(run_id, business_date, kind, archive_version, facts_version, offsets, archived)

@@ -297,7 +297,8 @@ CREATE TABLE batch.runs (
     archive_version bigint,
     facts_version bigint,
     cut jsonb,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    archived bigint
 );
 
 CREATE TABLE batch.staged (
@@ -864,6 +865,9 @@ CREATE VIEW serving.daily AS
         ), dates AS (
          SELECT (generate_series((span.first_date)::timestamp with time zone, (span.last_date)::timestamp with time zone, '1 day'::interval))::date AS business_date
            FROM span
+        UNION
+         SELECT (generate_series((((installation.installed_at AT TIME ZONE 'UTC'::text))::date)::timestamp with time zone, ((((now() AT TIME ZONE 'UTC'::text))::date - 1))::timestamp with time zone, '1 day'::interval))::date AS generate_series
+           FROM public.installation
         ), checked AS (
          SELECT DISTINCT ON (r.business_date) r.business_date,
             r.run_id,
@@ -875,7 +879,8 @@ CREATE VIEW serving.daily AS
           ORDER BY r.business_date, r.created_at DESC
         ), failed AS (
          SELECT checked.business_date,
-            max(checked.created_at) AS failed_at,
+            max(checked.created_at) AS began_at,
+            max(gate_results.checked_at) AS checked_at,
             string_agg(DISTINCT gate_results.expectation, ', '::text) AS expectations
            FROM (checked
              JOIN batch.gate_results USING (run_id, business_date))
@@ -884,8 +889,12 @@ CREATE VIEW serving.daily AS
         ), judged AS (
          SELECT dates.business_date,
             failed.expectations,
-            failed.failed_at,
+            failed.began_at,
+            failed.checked_at,
             b.*::serving.batch_daily AS published,
+            ( SELECT r.created_at
+                   FROM batch.runs r
+                  WHERE (r.run_id = b.run_id)) AS published_began_at,
                 CASE
                     WHEN (b.run_id IS NOT NULL) THEN 'certified'::text
                     WHEN (failed.business_date IS NOT NULL) THEN 'failed'::text
@@ -910,14 +919,18 @@ CREATE VIEW serving.daily AS
             ELSE NULL::text
         END AS layer,
     (j.published).version AS version,
-    COALESCE((j.published).as_of, s.as_of) AS as_of,
+    COALESCE((j.published).as_of, s.as_of,
+        CASE
+            WHEN (j.status = 'failed'::text) THEN j.checked_at
+            ELSE NULL::timestamp with time zone
+        END) AS as_of,
     (j.status = 'certified'::text) AS complete,
         CASE
             WHEN (j.status = 'failed'::text) THEN ('the gates failed: '::text || j.expectations)
             WHEN (j.status = 'missing'::text) THEN 'neither layer has this date'::text
             WHEN (j.status = 'overdue'::text) THEN 'the nightly run for this date never published'::text
             WHEN (j.status = 'provisional'::text) THEN 'the nightly run comes after the date ends'::text
-            WHEN (j.failed_at > (j.published).as_of) THEN ('a later run failed its gates: '::text || j.expectations)
+            WHEN (j.began_at >= j.published_began_at) THEN ('a later run failed its gates: '::text || j.expectations)
             ELSE ''::text
         END AS reason,
     COALESCE((j.published).order_count, s.order_count) AS order_count,
@@ -1472,7 +1485,14 @@ CREATE VIEW serving.product_rankings AS
     r.rank_change,
     r.movement,
     r.share,
-    r.cumulative_share
+    r.cumulative_share,
+        CASE
+            WHEN (r.rank IS NULL) THEN NULL::text
+            WHEN (COALESCE(r.share, (0)::double precision) = (0)::double precision) THEN 'C'::text
+            WHEN ((r.cumulative_share - r.share) < ((0.8 - 0.000000000001))::double precision) THEN 'A'::text
+            WHEN ((r.cumulative_share - r.share) < ((0.95 - 0.000000000001))::double precision) THEN 'B'::text
+            ELSE 'C'::text
+        END AS abc_class
    FROM (batch.versions v
      JOIN batch.product_rankings r USING (run_id, business_date))
   WHERE ((v.view = 'product_rankings'::text) AND (v.superseded_at IS NULL));
@@ -1516,9 +1536,24 @@ CREATE VIEW serving.revenue_windows AS
     LATERAL generate_series((order_minutes.pane_start - '00:04:00'::interval), order_minutes.pane_start, '00:01:00'::interval) window_start(window_start)
   GROUP BY window_start.window_start;
 
-CREATE VIEW serving.rfm AS
- SELECT v.version,
+CREATE VIEW serving.rfm_dates AS
+ SELECT v.business_date,
+    v.version,
     v.published_at AS as_of,
+    v.run_id,
+    COALESCE((r.facts_version < known.facts_version), false) AS stale
+   FROM ((batch.versions v
+     JOIN batch.runs r USING (run_id))
+     CROSS JOIN LATERAL ( SELECT max(made.facts_version) AS facts_version
+           FROM (batch.versions day
+             JOIN batch.runs made USING (run_id))
+          WHERE ((day.view = 'daily_metrics'::text) AND (day.superseded_at IS NULL) AND (day.business_date <= v.business_date))) known)
+  WHERE ((v.view = 'rfm'::text) AND (v.superseded_at IS NULL));
+
+CREATE VIEW serving.rfm AS
+ SELECT d.version,
+    d.as_of,
+    d.stale,
     r.run_id,
     r.business_date,
     r.customer_id,
@@ -1533,9 +1568,21 @@ CREATE VIEW serving.rfm AS
     r.segment,
     r.previous_segment,
     r.flags
-   FROM (batch.versions v
-     JOIN batch.rfm r USING (run_id, business_date))
-  WHERE ((v.view = 'rfm'::text) AND (v.superseded_at IS NULL));
+   FROM (serving.rfm_dates d
+     JOIN batch.rfm r USING (run_id, business_date));
+
+CREATE VIEW serving.rfm_transitions AS
+ SELECT business_date,
+    grid,
+    grid_version,
+    COALESCE(previous_segment, ''::text) AS previous_segment,
+    segment,
+    count(*) AS customers,
+    version,
+    as_of,
+    stale
+   FROM serving.rfm
+  GROUP BY business_date, grid, grid_version, COALESCE(previous_segment, ''::text), segment, version, as_of, stale;
 
 CREATE VIEW serving.speed_category_hours AS
  SELECT business_date,
@@ -2077,6 +2124,28 @@ UNION ALL
    FROM speed.region_minutes_pending held,
     LATERAL UNNEST(held.region, held.order_count, held.revenue_cents, held.smallest_cents, held.largest_cents) one(region, order_count, revenue_cents, smallest_cents, largest_cents);
 
+CREATE TABLE speed.reviews (
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    "offset" bigint NOT NULL,
+    decision text NOT NULL,
+    decided_by text NOT NULL,
+    decided_at timestamp with time zone DEFAULT now() NOT NULL,
+    note text DEFAULT ''::text NOT NULL,
+    reasons text[] NOT NULL,
+    event_id text,
+    event_type text,
+    order_id text,
+    business_date date,
+    value bytea,
+    released_key bytea,
+    released_value bytea,
+    released_date date,
+    CONSTRAINT reviews_check CHECK (((decision = 'approved'::text) = (released_value IS NOT NULL))),
+    CONSTRAINT reviews_check1 CHECK (((decision = 'approved'::text) OR (value IS NULL))),
+    CONSTRAINT reviews_decision_check CHECK ((decision = ANY (ARRAY['approved'::text, 'rejected'::text])))
+);
+
 CREATE TABLE speed.sketches (
     partition integer NOT NULL,
     cell_start timestamp with time zone NOT NULL,
@@ -2259,6 +2328,9 @@ ALTER TABLE ONLY speed.quarantine
 ALTER TABLE ONLY speed.region_minutes
     ADD CONSTRAINT region_minutes_pkey PRIMARY KEY (pane_start, region, partition);
 
+ALTER TABLE ONLY speed.reviews
+    ADD CONSTRAINT reviews_pkey PRIMARY KEY (topic, partition, "offset");
+
 ALTER TABLE ONLY speed.sessions
     ADD CONSTRAINT sessions_pkey PRIMARY KEY (partition, customer_id, session_start);
 
@@ -2296,6 +2368,8 @@ CREATE INDEX product_hours_by_date ON speed.product_hours USING btree (business_
 CREATE INDEX quarantine_by_date ON speed.quarantine USING btree (business_date);
 
 CREATE INDEX region_minutes_by_date ON speed.region_minutes USING btree (business_date);
+
+CREATE INDEX reviews_by_date ON speed.reviews USING btree (business_date);
 
 CREATE INDEX sessions_by_end ON speed.sessions USING brin (session_end) WITH (pages_per_range='32', autosummarize='on');
 
@@ -2354,6 +2428,7 @@ REVOKE USAGE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO tandem_speed;
 GRANT USAGE ON SCHEMA public TO tandem_batch;
 GRANT USAGE ON SCHEMA public TO tandem_reconciliation;
+GRANT USAGE ON SCHEMA public TO tandem_review;
 GRANT USAGE ON SCHEMA public TO tandem_reader;
 
 GRANT USAGE ON SCHEMA reconciliation TO tandem_batch;
@@ -2365,6 +2440,7 @@ GRANT USAGE ON SCHEMA serving TO tandem_reconciliation;
 GRANT USAGE ON SCHEMA serving TO tandem_reader;
 
 GRANT USAGE ON SCHEMA speed TO tandem_speed;
+GRANT USAGE ON SCHEMA speed TO tandem_review;
 GRANT USAGE ON SCHEMA speed TO tandem_reconciliation;
 GRANT USAGE ON SCHEMA speed TO tandem_reader;
 
@@ -2415,6 +2491,7 @@ GRANT SELECT ON TABLE batch.versions TO tandem_reader;
 GRANT SELECT ON TABLE public.installation TO tandem_speed;
 GRANT SELECT ON TABLE public.installation TO tandem_batch;
 GRANT SELECT ON TABLE public.installation TO tandem_reconciliation;
+GRANT SELECT ON TABLE public.installation TO tandem_review;
 GRANT SELECT ON TABLE public.installation TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.certificates TO tandem_reconciliation;
@@ -2609,8 +2686,14 @@ GRANT SELECT ON TABLE serving.quality_metrics TO tandem_reader;
 GRANT SELECT ON TABLE serving.revenue_windows TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.revenue_windows TO tandem_reader;
 
+GRANT SELECT ON TABLE serving.rfm_dates TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.rfm_dates TO tandem_reader;
+
 GRANT SELECT ON TABLE serving.rfm TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.rfm TO tandem_reader;
+
+GRANT SELECT ON TABLE serving.rfm_transitions TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.rfm_transitions TO tandem_reader;
 
 GRANT SELECT ON TABLE serving.speed_category_hours TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.speed_category_hours TO tandem_reader;
@@ -2666,6 +2749,7 @@ GRANT SELECT ON TABLE speed.journal TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.journal TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.outbox TO tandem_speed;
+GRANT INSERT ON TABLE speed.outbox TO tandem_review;
 GRANT SELECT ON TABLE speed.outbox TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.outbox TO tandem_reader;
 
@@ -2692,6 +2776,7 @@ GRANT SELECT ON TABLE speed.publisher TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.publisher TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.quarantine TO tandem_speed;
+GRANT SELECT,DELETE ON TABLE speed.quarantine TO tandem_review;
 GRANT SELECT ON TABLE speed.quarantine TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.quarantine TO tandem_reader;
 
@@ -2706,6 +2791,11 @@ GRANT SELECT ON TABLE speed.region_minutes_pending TO tandem_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.region_minutes_all TO tandem_speed;
 GRANT SELECT ON TABLE speed.region_minutes_all TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.region_minutes_all TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.reviews TO tandem_speed;
+GRANT SELECT,INSERT ON TABLE speed.reviews TO tandem_review;
+GRANT SELECT ON TABLE speed.reviews TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.reviews TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.sketches TO tandem_speed;
 GRANT SELECT ON TABLE speed.sketches TO tandem_reconciliation;

@@ -53,6 +53,8 @@ COMMANDS = {
     "stream": Lazy("stream.cli:app", "Run a worker of the speed layer, or rebuild its state", _DATA),
     "archive": Lazy("stream.archive_cli:archive", "Run the archiver, which keeps every event as it came", _DATA),
     "batch": Lazy("spark_jobs.cli:batch", "Run the Spark jobs of a date or a range, and publish", _DATA),
+    "restate": Lazy("spark_jobs.restate_cli:restate", "Do every date that is due, and again what has changed", _DATA),
+    "gates": Lazy("spark_jobs.gate_cli:gates", "Show what the checks of a date's run found", _DATA),
     "history": Lazy("spark_jobs.history_cli:history", "Show what was said of a date, and why it changed", _DATA),
     "claims": Lazy("tandem.claims_cli:claims_command", "List which dates are being worked on, and by whom", _DATA),
     "quarantine": Lazy("stream.review_cli:quarantine", "Review what the checks rejected: approve or reject", _DATA),

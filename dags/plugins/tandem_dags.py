@@ -50,6 +50,23 @@ def final(problem: object) -> Exception:
     return AirflowFailException(str(problem))
 
 
+def skipped(why: str) -> Exception:
+    """The word that there is nothing to do."""
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    return AirflowSkipException(why)
+
+
+def dates_due(context: dict[str, Any]) -> dict[date, Any]:
+    """The dates that are to be restated, and why: those before the one that is the nightly run's own."""
+    from spark_jobs import restate
+    from tandem import business_date
+    from tandem.settings import settings
+
+    own = business_date.newest_due(context["dag_run"].run_after, settings().zone)
+    return restate.due(settings(), own - timedelta(days=1))
+
+
 def date_of_run(context: dict[str, Any]) -> date:
     """The business date of a run, whatever started it. Raises what no retry can cure where it cannot be read."""
     from tandem import business_date

@@ -6,19 +6,37 @@ VALUES (%(run_id)s, %(business_date)s, %(kind)s, %(reason)s, %(requested_by)s, %
 ON CONFLICT (run_id) DO NOTHING;
 
 -- name: run
-SELECT run_id, business_date, kind, archive_version, facts_version, cut FROM batch.runs WHERE run_id = %(run_id)s;
+SELECT run_id, business_date, kind, archive_version, facts_version, cut, archived FROM batch.runs
+WHERE run_id = %(run_id)s;
 
 -- name: cut_offsets
 SELECT partition, next_offset FROM reconciliation.cut_offsets WHERE run_id = %(run_id)s AND topic = %(topic)s;
 
 -- name: record_facts
-UPDATE batch.runs SET archive_version = %(archive_version)s, facts_version = %(facts_version)s, cut = %(cut)s
+UPDATE batch.runs
+SET archive_version = %(archive_version)s, facts_version = %(facts_version)s, cut = %(cut)s, archived = %(archived)s
 WHERE run_id = %(run_id)s;
 
 -- name: latest_facts   The run that last wrote the facts of a date.
-SELECT run_id, business_date, kind, archive_version, facts_version, cut FROM batch.runs
+SELECT run_id, business_date, kind, archive_version, facts_version, cut, archived FROM batch.runs
 WHERE business_date = %(business_date)s AND facts_version IS NOT NULL
 ORDER BY facts_version DESC, created_at LIMIT 1;
+
+-- name: published_dates   Dates that readers have, and how many records of each were archived below the cut.
+SELECT business_date, archived FROM batch.versions JOIN batch.runs USING (run_id, business_date)
+WHERE view = 'daily_metrics' AND superseded_at IS NULL;
+
+-- name: rfm_dates   Dates whose segments readers have, and whether facts that they were made of have changed.
+SELECT business_date, stale FROM serving.rfm_dates ORDER BY business_date;
+
+-- name: published_run   Whose figures of a date readers have.
+SELECT run_id, business_date, kind, archive_version, facts_version, cut, archived FROM batch.versions
+JOIN batch.runs USING (run_id, business_date)
+WHERE view = %(view)s AND business_date = %(business_date)s AND superseded_at IS NULL;
+
+-- name: newest_facts   The version that holds the published facts of every date.
+SELECT max(facts_version) FROM batch.versions JOIN batch.runs USING (run_id)
+WHERE view = 'daily_metrics' AND superseded_at IS NULL;
 
 -- name: forget_staged
 DELETE FROM batch.staged WHERE run_id = ANY(%(run_ids)s) AND table_name = %(table)s;
@@ -74,6 +92,12 @@ ORDER BY run_id;
 
 -- name: mark_pruned
 UPDATE batch.versions SET pruned_at = now() WHERE view = %(view)s AND run_id = ANY(%(run_ids)s);
+
+-- name: gate_page   The results of a run, by default of the date's last run that has any.
+SELECT run_id, suite, expectation, level, success, observed, failing_rows, checked_at FROM batch.gate_results
+WHERE business_date = %(business_date)s AND run_id = coalesce(%(run_id)s::text, (
+    SELECT run_id FROM batch.runs JOIN batch.gate_results AS any_of USING (run_id)
+    WHERE runs.business_date = %(business_date)s ORDER BY created_at DESC LIMIT 1));
 
 -- name: record_gate_result   Checking again replaces what was found before.
 INSERT INTO batch.gate_results

@@ -1,0 +1,87 @@
+"""The tasks of a DAG that does several dates in one Spark application: publish, compare, tell, and give the dates up.
+
+Between tasks travel the application's own arguments, ``--date D --run-id R`` for each date; and what stood in the way,
+by date, '' where nothing did.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import task
+
+
+def runs_of(arguments: list[str]) -> dict[str, str]:
+    """Run ids by date, from the arguments of a Spark application."""
+    return dict(zip(arguments[1::4], arguments[3::4], strict=True))
+
+
+@task
+def publish(arguments: list[str], **context: Any) -> dict[str, str]:
+    """Check every date and publish it. Returns what stood in the way, by date; '' where nothing did."""
+    from datetime import date
+
+    from date_tasks import runs_of
+
+    from spark_jobs import gate, publish
+    from tandem.errors import TandemError
+    from tandem.settings import settings
+
+    problems = {}
+    for day, run_id in runs_of(arguments).items():
+        try:
+            gate.check(settings(), run_id, date.fromisoformat(day))
+            by = f"airflow {context['dag_run'].run_id}"
+            publish.publish(settings(), run_id, date.fromisoformat(day), published_by=by)
+            problems[day] = ""
+        except TandemError as problem:
+            problems[day] = str(problem)
+    return problems
+
+
+@task
+def reconcile(problems: dict[str, str]) -> dict[str, str]:
+    """Compare every published date with the speed layer, and correct it where it is out of tolerance."""
+    from datetime import date
+
+    from reconciliation import reconcile
+    from tandem.errors import TandemError
+    from tandem.settings import settings
+
+    for day, problem in problems.items():
+        try:
+            print(problem or reconcile.run(settings(), date.fromisoformat(day)))
+        except TandemError as error:
+            problems[day] = str(error)
+    return problems
+
+
+@task
+def report(problems: dict[str, str], **context: Any) -> dict[str, str]:
+    """Send one mail about all dates, those without a result included."""
+    from datetime import date
+
+    from reconciliation import mail
+    from reconciliation.digest import End
+    from tandem.settings import settings
+
+    run_id = context["dag_run"].run_id
+    mail.send_digest(settings(), [End(run_id, date.fromisoformat(day), None, why) for day, why in problems.items()])
+    return problems
+
+
+@task(on_failure_callback=None)
+def judge(problems: dict[str, str]) -> None:
+    """Fail where a date has no result, so that the run shows it. The mail has told already."""
+    import tandem_dags
+
+    if failed := [f"{day}: {why}" for day, why in problems.items() if why]:
+        raise tandem_dags.final("; ".join(failed))
+
+
+@task
+def finish(**context: Any) -> None:
+    """Give up the dates, whatever became of the run."""
+    import tandem_dags
+
+    tandem_dags.release(context)

@@ -1,0 +1,135 @@
+"""### What the night before left, and what came after it
+
+Runs at 03:00 in the business time zone, behind the nightly run, and takes every date before the nightly run's own that
+is due: because its night went by without a publication (the machine was off, a gate failed), or because events of it
+came after it was published. They are told from one row per date and the archive's list of files, so a night on which
+nothing is due costs a moment, however long the history.
+
+The dates that are due are computed in one Spark application, checked, published as new versions with their reason,
+compared with the speed layer again, and told in one mail. Segments of later dates that were made of them are then stale
+and computed again as one range; nothing else of those dates changes. `tandem history --date D` shows what was said,
+what is said now, and why.
+
+Two runs never work on the same date: this one waits in `claim` until every date that it touches is free. A cleared task
+is redone; a date that still is due is done the next night.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.sdk import CronTriggerTimetable, PokeReturnValue, dag, task
+from date_tasks import finish, judge, publish, reconcile, report
+from tandem_dags import DEFAULTS, ROOT, START
+
+
+@task.sensor(mode="reschedule", poke_interval=10, timeout=timedelta(hours=6))
+def claim(**context: Any) -> PokeReturnValue:
+    """Find the dates that are due and those whose segments follow, and wait until no other run works on any of them.
+    The run ends here where there are none.
+    """
+    import tandem_dags
+
+    from spark_jobs import restate
+    from tandem.settings import settings
+
+    dates = restate.touched(settings(), tandem_dags.dates_due(context))
+    if not dates:
+        raise tandem_dags.skipped("no date is due")
+    return PokeReturnValue(is_done=tandem_dags.claim(context, dates), xcom_value=[day.isoformat() for day in dates])
+
+
+@task
+def prepare(dates: list[str], **context: Any) -> list[str]:
+    """Open a run for each date that is due, with its reason and the offsets at which it is compared, and wait for the
+    archive to hold everything below. Returns the arguments of the Spark application.
+    """
+    import tandem_dags
+
+    from spark_jobs import cli
+    from tandem.settings import settings
+
+    # What another run has done meanwhile is no longer due.
+    due = {day: why for day, why in tandem_dags.dates_due(context).items() if day.isoformat() in dates}
+    if not due:
+        raise tandem_dags.skipped("no date is due any more")
+    return cli.arguments(cli.prepare(settings(), due, requested_by=context["dag_run"].triggering_user_name))
+
+
+@task(trigger_rule="none_failed")
+def follow(**context: Any) -> list[str]:
+    """Open a run for each date whose segments are stale. Returns the arguments of the Spark application."""
+    import tandem_dags
+
+    from spark_jobs import cli, restate
+    from tandem.settings import settings
+
+    claimed = context["ti"].xcom_pull(task_ids="claim") or []
+    stale = [day for day in restate.stale(settings()) if day.isoformat() in claimed]
+    if not stale:
+        raise tandem_dags.skipped("no segments are stale")
+    by = context["dag_run"].triggering_user_name
+    return cli.arguments(restate.open_dependents(settings(), stale, requested_by=by))
+
+
+@task
+def publish_segments(arguments: list[str], **context: Any) -> dict[str, int]:
+    """Publish the segments that were computed again, and nothing else of their dates. Returns the versions by date."""
+    from datetime import date
+
+    from date_tasks import runs_of
+
+    from spark_jobs import restate
+    from tandem.settings import settings
+
+    opened = {date.fromisoformat(day): run_id for day, run_id in runs_of(arguments).items()}
+    by = f"airflow {context['dag_run'].run_id}"
+    return {
+        str(day): version for day, version in restate.publish_dependents(settings(), opened, published_by=by).items()
+    }
+
+
+def spark(task_id: str, job: str, arguments_of: str, doc: str) -> SparkSubmitOperator:
+    """A task that submits ``spark_jobs/<job>.py`` with the arguments that another task returned."""
+    return SparkSubmitOperator(
+        task_id=task_id,
+        application=str(ROOT / "spark_jobs" / f"{job}.py"),
+        application_args="{{ ti.xcom_pull(task_ids='" + arguments_of + "') }}",
+        conn_id="spark_default",
+        pool="spark",
+        name=f"tandem-restate-{task_id}",
+        doc_md=doc,
+    )
+
+
+@dag(
+    schedule=CronTriggerTimetable("0 3 * * *", timezone=os.environ.get("TANDEM_BUSINESS_TIMEZONE", "UTC")),
+    start_date=START,
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    default_args=DEFAULTS,
+    doc_md=__doc__,
+    tags=["tandem", "batch"],
+    render_template_as_native_obj=True,  # the Spark applications' arguments are lists
+)
+def restate() -> None:
+    """The wiring: when, never how."""
+    dates = claim()
+    arguments = prepare(dates)
+    views = spark(
+        "views", "batch", "prepare", "Order facts and all views of all dates that are due, in one application."
+    )
+    published = publish(arguments)
+    stale = follow()
+    segments = spark("segments", "rfm", "follow", "The segments of every date that follows, in one Spark application.")
+    arguments >> views >> published >> stale
+    again = publish_segments(stale)
+    stale >> segments >> again
+    [judge(report(reconcile(published))), again] >> finish().as_teardown(setups=dates)
+
+
+restate()

@@ -1,0 +1,89 @@
+"""Which dates are to be done, and done again (capability B6), and the segments that follow from dates before them.
+
+A date is due where its night went by without a publication, or the archive now has more records of it than lay below
+the cut of what is published. Both are told from the archive's file list and one row per date, and no event is read.
+Segments are stale where an earlier date was restated after them: the view serving.rfm_dates says so.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+from spark_jobs import archive, runs
+from spark_jobs.publish import publish
+from spark_jobs.runs import Kind, Run, Why
+from tandem import clock, database
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from tandem.settings import Settings
+
+
+def due(settings: Settings, last: date) -> dict[date, Why]:
+    """The dates up to ``last`` that are to be published, and why, by date; none before anything was archived."""
+    with database.connect(settings, database.READER) as connection:
+        published = dict(connection.execute(database.queries("batch").published_dates).fetchall())
+        ((installed_at,),) = connection.execute(database.queries("orchestration").installed_at).fetchall()
+    try:
+        held = archive.look(settings).counts
+    except archive.NoArchiveError:
+        return {}
+    return which(published, held, since=clock.business_date(installed_at, settings.zone), last=last)
+
+
+def which(
+    published: Mapping[date, int | None], held: Mapping[date, int], *, since: date, last: date
+) -> dict[date, Why]:
+    """``published``: how many records of each published date lay below its cut, None where it was not counted;
+    ``held``: how many the archive has now; ``since``: from when on no night may be missing.
+
+    Dates from before ``since`` are only missing between published ones: a history is taken in by a backfill, and one
+    event with an old date does not begin a new one.
+    """
+    first = min(published, default=since)
+    missing = {day for day in held if day >= first} | set(clock.days(since, last) if since <= last else ())
+    found = {day: Why(Kind.MISSED, "it was never published") for day in missing if day <= last and day not in published}
+    for day, counted in published.items():
+        more = held.get(day, 0) - counted if counted is not None else 0
+        if more > 0 and day <= last:
+            found[day] = Why(Kind.LATE_DATA, f"{more} record{'s' * (more != 1)} came after its cut")
+    return dict(sorted(found.items()))
+
+
+def stale(settings: Settings, *, after: date | None = None) -> tuple[date, ...]:
+    """The dates whose published segments are stale; and those that will be once ``after`` is restated."""
+    with database.connect(settings, database.READER) as connection:
+        rows = connection.execute(database.queries("batch").rfm_dates).fetchall()
+    return tuple(day for day, is_stale in rows if is_stale or (after is not None and day > after))
+
+
+def touched(settings: Settings, dates: Collection[date]) -> list[date]:
+    """All dates that a restatement of ``dates`` publishes something for."""
+    return sorted({*dates, *stale(settings, after=min(dates, default=None))})
+
+
+def open_dependents(settings: Settings, dates: Collection[date], *, requested_by: str | None) -> tuple[Run, ...]:
+    """A run for each date's segments, on the newest facts of every date."""
+    with database.connect(settings, database.READER) as connection:
+        ((version,),) = connection.execute(database.queries("batch").newest_facts).fetchall()
+    opened = []
+    for day in sorted(dates):
+        source = runs.published(settings, "rfm", day)
+        if source is None:
+            raise AssertionError(f"the segments of {day} are stale, so they are published")
+        why = f"a date up to {day} was restated: order_facts version {version} for {source.facts_version}"
+        run_id = runs.new_run_id(day, datetime.now(UTC))
+        run = runs.open_run(settings, run_id, day, kind=Kind.DEPENDENT, reason=why, requested_by=requested_by)
+        runs.adopt_facts(settings, run, source, version=version)
+        opened.append(run)
+    return tuple(opened)
+
+
+def publish_dependents(settings: Settings, opened: Mapping[date, str], *, published_by: str) -> dict[date, int]:
+    """Publish the segments of these runs, by date; returns their versions. Nothing else of the dates changes."""
+    return {
+        day: publish(settings, run_id, day, published_by=published_by, views=("rfm",))["rfm"]
+        for day, run_id in opened.items()
+    }
