@@ -26,6 +26,7 @@ from reconciliation.report import (
 )
 from reconciliation.store import Reconciliation
 from tandem import database, kpis
+from tandem import gates as gate_pages
 from tandem.errors import TandemError
 from tandem.settings import Settings
 
@@ -76,6 +77,7 @@ def report(connection: psycopg.Connection[Any], settings: Settings, business_dat
         bias=_bias(connection, business_date),
         lateness=lateness.of_dates(connection, settings, business_date),
         link=link(settings),
+        gates_link=gate_pages.address(settings, found.run_id) if found.run_id else "",
     )
 
 

@@ -243,6 +243,8 @@ class Report:
     lateness: Lateness | None
     link: str
     """Where the date's runs are shown."""
+    gates_link: str
+    """Where all checks of the run are shown; '' where there were none."""
 
     @property
     def state(self) -> State:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from spark_jobs import runs
+from spark_jobs import gate_page, runs
 from spark_jobs.archive import UNKNOWN
 from spark_jobs.gate_suites import ARCHIVE, FACTS, Expectation, Level, Suite
-from tandem import database
+from tandem import database, gates
 from tandem.errors import TandemError
 from tandem.events import Decision
 from tandem.topics import ORDER_EVENTS
@@ -56,9 +56,12 @@ def check(settings: Settings, run_id: str, business_date: date) -> list[Result]:
     of_facts, of_archive = frames(settings, run, business_date)
     results = judge({FACTS.name: of_facts, ARCHIVE.name: of_archive}, (FACTS, ARCHIVE))
     _store(settings, run_id, business_date, results)
+    gate_page.keep(settings, gate_page.read(settings, business_date, run_id))
     if failed := [result for result in results if result.level is Level.FAIL and not result.success]:
         shown = "; ".join(f"{r.expectation} ({r.observed}{_first_rows(r)})" for r in failed)
-        raise GateFailed(f"the gate of {business_date} failed: {shown}", "see batch.gate_results for the rows")
+        raise GateFailed(
+            f"the gate of {business_date} failed: {shown}", f"see the rows at {gates.address(settings, run_id)}"
+        )
     return results
 
 

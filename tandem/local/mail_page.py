@@ -1,4 +1,7 @@
-"""The page of caught mails. A mail is not trusted: its HTML runs no script, loads nothing, and is kept in a frame."""
+"""The page of caught mails, and beside it the gate results of each run.
+
+A mail is not trusted: its HTML runs no script, loads nothing, and is kept in a frame.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from jinja2 import Environment, FileSystemLoader
 
+from tandem import gates
 from tandem.local import mailbox
 from tandem.local.mailbox import Mail
 from tandem.settings import Settings
@@ -33,7 +37,9 @@ def _pages() -> Environment:
 
 def page_server(settings: Settings) -> ThreadingHTTPServer:
     """The web server of the mails, bound and ready for ``serve_forever``."""
-    handler = partial(_Handler, mailbox.folder(settings), frozenset({settings.host, "127.0.0.1", "localhost"}))
+    handler = partial(
+        _Handler, settings, mailbox.folder(settings), frozenset({settings.host, "127.0.0.1", "localhost"})
+    )
     return ThreadingHTTPServer((settings.host, settings.mail_page_port), handler)
 
 
@@ -52,7 +58,8 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "tandem"
     sys_version = ""
 
-    def __init__(self, folder: Path, hosts: frozenset[str], *arguments: object) -> None:
+    def __init__(self, settings: Settings, folder: Path, hosts: frozenset[str], *arguments: object) -> None:
+        self._settings = settings
         self._folder = folder
         self._hosts = hosts
         super().__init__(*arguments)  # type: ignore[arg-type]  # socketserver passes request, address, server
@@ -102,6 +109,14 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._not_found()
 
+    def _gates(self, run_id: str) -> None:
+        try:
+            body = gates.file(self._settings, run_id).read_bytes()
+        except (OSError, ValueError):
+            self._not_found()
+        else:
+            self._answer(HTTPStatus.OK, "text/html; charset=utf-8", body, {"Content-Security-Policy": _OWN_POLICY})
+
     def _page(self, template: str, **values: object) -> None:
         body = _pages().get_template(template).render(**values).encode()
         self._answer(HTTPStatus.OK, "text/html; charset=utf-8", body, {"Content-Security-Policy": _OWN_POLICY})
@@ -111,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(HTTPStatus.OK, "application/octet-stream", content, disposition)
 
     def _not_found(self) -> None:
-        self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"there is no such mail")
+        self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"there is no such page")
 
     def _answer(self, status: HTTPStatus, kind: str, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
@@ -129,6 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     _ROUTES = (
         (re.compile(r"/"), _list),
+        (re.compile(r"/gates/([^/]+)"), _gates),
         (re.compile(r"/mail/([0-9a-f-]+)"), _mail),
         (re.compile(r"/mail/([0-9a-f-]+)/html"), _html),
         (re.compile(r"/mail/([0-9a-f-]+)/part/(\d{1,4})"), _part),

@@ -169,7 +169,7 @@ def reader(page: str) -> Reader:
 def test_nothing_that_an_event_or_a_check_holds_becomes_markup():
     found = reader(render.html(HOSTILE))
     assert "script" not in found.tags
-    assert found.targets == [LINK]
+    assert found.targets == [HOSTILE.gates_link, LINK]
     assert '<script>alert("order")</script>' in found.text
     assert "<b>bold</b>" in found.text
     assert "{{ 7 * 7 }}" in found.text
