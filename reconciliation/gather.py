@@ -77,7 +77,7 @@ def report(connection: psycopg.Connection[Any], settings: Settings, business_dat
         bias=_bias(connection, business_date),
         lateness=lateness.of_dates(connection, settings, business_date),
         link=link(settings),
-        gates_link=gate_pages.address(settings, found.run_id) if found.run_id else "",
+        gates_link=_gates_link(connection, settings, where),
     )
 
 
@@ -153,6 +153,13 @@ def _gates(connection: psycopg.Connection[Any], where: dict[str, Any]) -> tuple[
         query = database.queries("reports").newest_gate_results
     rows = connection.execute(query, where).fetchall()
     return tuple(Gate(name, level, success, observed) for _, name, level, success, observed in rows)
+
+
+def _gates_link(connection: psycopg.Connection[Any], settings: Settings, where: dict[str, Any]) -> str:
+    """Where the checks are shown that ``_gates`` names; '' where there are none."""
+    newest = connection.execute(database.queries("reports").newest_checked_run, where).fetchone()
+    run_id = where["run_id"] or (newest[0] if newest else "")
+    return gate_pages.address(settings, run_id) if run_id else ""
 
 
 def _trend(connection: psycopg.Connection[Any], business_date: date) -> tuple[DayInTrend, ...]:

@@ -9,6 +9,9 @@ WHERE business_date = %(business_date)s AND run_id = (
     SELECT run_id FROM batch.gate_results WHERE business_date = %(business_date)s ORDER BY checked_at DESC LIMIT 1)
 ORDER BY success, level, suite, expectation;
 
+-- name: newest_checked_run
+SELECT run_id FROM batch.gate_results WHERE business_date = %(business_date)s ORDER BY checked_at DESC LIMIT 1;
+
 -- name: signed_errors  (of the last dates compared: batch - stream as counted, in percent of batch)
 WITH newest AS (
     SELECT DISTINCT ON (business_date) business_date, reconciliation_id FROM reconciliation.reconciliations

@@ -55,6 +55,7 @@ def test_a_date_whose_run_failed_its_checks_names_them_and_the_first_rows(
         ("order ids are unique", "2 rows, first at partition:offset 3:1201")
     ]
     assert found.certificate is None
+    assert found.gates_link.endswith(f"/gates/{RUN}"), "the checks that stopped the date are those that are linked"
 
 
 def test_a_date_without_a_run_was_not_compared_rather_than_stopped_by_a_check(
@@ -62,7 +63,7 @@ def test_a_date_without_a_run_was_not_compared_rather_than_stopped_by_a_check(
 ) -> None:
     stage(topic_prefix, ORDERS, gates=False, publish=False)
     found = reported(topic_prefix)
-    assert (found.state, found.gates) == (State.NOT_COMPARED, ())
+    assert (found.state, found.gates, found.gates_link) == (State.NOT_COMPARED, (), "")
 
 
 def test_the_report_prints_the_newest_certificate(topic_prefix: Settings, clean_database: Settings) -> None:
