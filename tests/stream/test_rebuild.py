@@ -244,7 +244,6 @@ NOT_RESULTS = {
     "outbox": "sending takes rows away",
     "published": "what was sent",
     "publisher": "who sends",
-    "alerts": "no worker runs the patterns yet",
 }
 
 
