@@ -22,7 +22,7 @@ CREATE FUNCTION serving.category_series(one text DEFAULT NULL::text, until times
     ), windows AS (
         SELECT date_bin('5 minutes', pane_start, timestamptz '2000-01-01 00:00:00+00') AS window_start,
                category AS key, sum(order_count)::bigint AS order_count, sum(revenue_cents)::bigint AS revenue_cents, min(smallest_cents) AS smallest_cents, max(largest_cents) AS largest_cents
-        FROM speed.category_minutes, edge
+        FROM speed.category_minutes_all, edge
         WHERE pane_start >= date_bin('5 minutes', edge.until - interval '24 hours', timestamptz '2000-01-01 00:00:00+00')
               AND pane_start < edge.until AND ($1 IS NULL OR category = $1)
         GROUP BY 1, 2
@@ -39,7 +39,7 @@ CREATE FUNCTION serving.payment_method_series(one text DEFAULT NULL::text, until
     ), windows AS (
         SELECT date_bin('5 minutes', pane_start, timestamptz '2000-01-01 00:00:00+00') AS window_start,
                payment_method AS key, sum(order_count)::bigint AS order_count, sum(revenue_cents)::bigint AS revenue_cents, min(smallest_cents) AS smallest_cents, max(largest_cents) AS largest_cents
-        FROM speed.payment_method_minutes, edge
+        FROM speed.payment_method_minutes_all, edge
         WHERE pane_start >= date_bin('5 minutes', edge.until - interval '24 hours', timestamptz '2000-01-01 00:00:00+00')
               AND pane_start < edge.until AND ($1 IS NULL OR payment_method = $1)
         GROUP BY 1, 2
@@ -56,7 +56,7 @@ CREATE FUNCTION serving.region_series(one text DEFAULT NULL::text, until timesta
     ), windows AS (
         SELECT date_bin('5 minutes', pane_start, timestamptz '2000-01-01 00:00:00+00') AS window_start,
                region AS key, sum(order_count)::bigint AS order_count, sum(revenue_cents)::bigint AS revenue_cents, min(smallest_cents) AS smallest_cents, max(largest_cents) AS largest_cents
-        FROM speed.region_minutes, edge
+        FROM speed.region_minutes_all, edge
         WHERE pane_start >= date_bin('5 minutes', edge.until - interval '24 hours', timestamptz '2000-01-01 00:00:00+00')
               AND pane_start < edge.until AND ($1 IS NULL OR region = $1)
         GROUP BY 1, 2

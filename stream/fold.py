@@ -46,13 +46,19 @@ def lines_of(events: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
     return lines.join(own, on="row", how="inner")
 
 
-def cells(rows: pl.DataFrame, cube: Cube, zone: ZoneInfo, pane: str | None = None) -> pl.DataFrame:
-    """Deltas of a cube, in its own panes unless others are given. ``rows``: the events, or their lines."""
+def cells(
+    rows: pl.DataFrame, cube: Cube, zone: ZoneInfo, pane: str | None = None, *, by_partition: bool = True
+) -> pl.DataFrame:
+    """Deltas of a cube, in its own panes unless others are given. ``rows``: the events, or their lines.
+
+    Not ``by_partition``: all of them together, as it is settled where the table is packed.
+    """
     time = pl.col("event_time")
     placed = rows.with_columns(
         business_date(time, zone).alias("business_date"), pane_start(time, pane or cube.pane, zone).alias("pane_start")
     )
-    return measured(placed, cube, ["business_date", "pane_start", *([cube.key] if cube.key else []), "partition"])
+    keys = ["business_date", "pane_start", *([cube.key] if cube.key else []), *(["partition"] if by_partition else [])]
+    return measured(placed, cube, keys)
 
 
 def measured(rows: pl.DataFrame, cube: Cube, keys: list[str], more: Iterable[pl.Expr] = ()) -> pl.DataFrame:

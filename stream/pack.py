@@ -17,16 +17,12 @@ _UTC_TEXT = "%Y-%m-%d %H:%M:%S%.6f+00"
 def packed(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
     """Rows of the table → rows of its pending table, arrays as Postgres writes them. Sums of zeros are left out."""
     sums = {name for name, merge in table.values if merge is Merge.ADD}
-    names = [name for name in table.arrays if name not in sums or not _is_zero(frame[name])]
+    names = [name for name in table.arrays if not (name in sums and (frame[name] == 0).all())]
     shared = table.packs or ()
     elements = frame.select(*shared, *(_element(frame[name]) for name in names))
     rows = [pl.col(name).str.join(",") for name in names]
     joined = elements.group_by(shared).agg(rows) if shared else elements.select(rows)
     return joined.with_columns((pl.lit("{") + pl.col(name) + "}").alias(name) for name in names)
-
-
-def _is_zero(values: pl.Series) -> bool:
-    return values.dtype.is_integer() and bool((values == 0).all())
 
 
 def _element(values: pl.Series) -> pl.Series:

@@ -71,7 +71,7 @@ def _plain(row: Row) -> Row:
 
 
 def _of_sketches(shadow: psycopg.Connection[Any], scope: Row) -> Iterator[Difference]:
-    """One difference per cell, however many rows it is in."""
+    """One difference per cell, however many rows it is in, and under which partitions they stand."""
     live, rebuilt = (
         {
             cell: merged(sketches)
@@ -80,7 +80,7 @@ def _of_sketches(shadow: psycopg.Connection[Any], scope: Row) -> Iterator[Differ
         }
         for schema in ("rebuild", "speed")
     )
-    names = ("partition", "cell_start", "rollup", "key", "counted")
+    names = ("cell_start", "rollup", "key", "counted")
     for cell in sorted(live.keys() | rebuilt.keys()):
         if live.get(cell) != rebuilt.get(cell):
             key = _plain(dict(zip(names, cell, strict=True)))

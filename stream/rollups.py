@@ -47,7 +47,11 @@ class Rollups:
     def fold(self, batch: Batch, states: Mapping[int, Any], rules: Rules) -> Emitted:
         """What to merge into the minutes, and sketches to add."""
         rows = {"events": _known(batch.events), "lines": batch.lines}
-        minutes = {PANES[rollup.name]: fold.cells(rows[rollup.rows], rollup, rules.zone) for rollup in ROLLUPS}
+        minutes = {
+            table: fold.cells(rows[rollup.rows], rollup, rules.zone, by_partition=not table.is_packed)
+            for rollup in ROLLUPS
+            for table in [PANES[rollup.name]]
+        }
         return Emitted({**minutes, SKETCH_ROWS: sketch_rows(batch, rules)})
 
 
@@ -56,15 +60,18 @@ def _known(events: pl.DataFrame) -> pl.DataFrame:
 
 
 def sketch_rows(batch: Batch, rules: Rules) -> pl.DataFrame:
-    """Rows of SKETCH_ROWS: one per hour, key, partition and declared sketch."""
+    """Rows of SKETCH_ROWS: one per hour, key and declared sketch, all under the first partition.
+
+    Sketches merge in any order, so it does not matter whose partition's they are; one for each would be many rows.
+    """
     lines = batch.lines
     events = _known(batch.events).filter(pl.col("event_type").is_in({str(sketch.event_type) for sketch in SKETCHES}))
     placed = events.select(
         "row",
-        "partition",
+        pl.col("partition").min(),
         "event_type",
         fold.pane_start(pl.col("event_time"), "hour", rules.zone).alias("cell_start"),
-        pl.col("offset").min().over("partition").alias("first_offset"),
+        pl.col("offset").filter(pl.col("partition") == pl.col("partition").min()).min().alias("first_offset"),
         *_OF_EVENTS,
         *(_hashes(events, sketch.column) for sketch in SKETCHES if sketch.rows == "events"),
     )
