@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from functools import cache
 from itertools import accumulate
 
@@ -80,7 +81,7 @@ def _text(value: bytes | None) -> str | None:
         _STRICT.decode(value)
     except RecursionError:
         # Within MAX_NESTING, but more than the interpreter's own limit leaves to the strict parser.
-        return text if _engine().execute("SELECT json_valid(?)", [text]).fetchall() == [(True,)] else None
+        return text if _ENGINE.connection.execute("SELECT json_valid(?)", [text]).fetchall() == [(True,)] else None
     except (UnicodeDecodeError, msgspec.DecodeError):
         return None
     return text
@@ -113,14 +114,19 @@ def _doubtful(fields: pl.DataFrame, value: pl.Series) -> pl.Series:
     return events.to_series() | with_nul | fields["row"].is_in(lines["row"].implode())
 
 
-@cache
-def _engine() -> duckdb.DuckDBPyConnection:
-    # What is needed comes with the wheel; nothing is to be looked up on the network while decoding.
-    return duckdb.connect(config={"threads": 1, "autoinstall_known_extensions": False})
+class _Engine(threading.local):
+    """A connection for each thread: what one has registered as ``incoming`` is its own."""
+
+    def __init__(self) -> None:
+        # What is needed comes with the wheel; nothing is to be looked up on the network while decoding.
+        self.connection = duckdb.connect(config={"threads": 1, "autoinstall_known_extensions": False})
+
+
+_ENGINE = _Engine()
 
 
 def _run(value: pl.Series, *, careful: bool) -> pl.DataFrame:
-    engine = _engine()
+    engine = _ENGINE.connection
     # Through Arrow, which copies nothing; pyarrow's own conversion of Python values would load pandas.
     engine.register("incoming", value.to_frame().to_arrow())
     try:

@@ -17,7 +17,7 @@ from stream.decode import decode
 from stream.memory import Memory
 from stream.operators import Batch, Emitted, together
 from stream.registry import OPERATORS
-from stream.types import EPOCH, MICROSECOND, Records, Rules
+from stream.types import EPOCH, MICROSECOND, Decoded, Records, Rules
 from stream.validate import validate
 from tandem import journal
 from tandem.events import Decision
@@ -54,11 +54,17 @@ def process(
     rules: Rules,
     reader: psycopg.Connection[Any] | None = None,
 ) -> MicroBatch:
-    """Decide and fold the next records of their partitions. Changes the memories of those partitions.
+    """Decode, decide and fold the next records of their partitions. Changes the memories of those partitions.
 
     ``reader``: as in Batch. The answer is the same however the log is cut into micro-batches.
     """
-    decoded = decode(records, rules.currency)
+    return process_decoded(decode(records, rules.currency), memories, rules, reader)
+
+
+def process_decoded(
+    decoded: Decoded, memories: Mapping[int, Memory], rules: Rules, reader: psycopg.Connection[Any] | None = None
+) -> MicroBatch:
+    """All of ``process`` but the decoding, which remembers nothing and may be done before its turn."""
     states = {partition: memory.ids for partition, memory in memories.items()}
     decided = _decide(validate(decoded.events), states, rules).with_row_index("row")
     counted, late = (decided.filter(pl.col("decision") == of) for of in (Decision.COUNTED, Decision.LATE))

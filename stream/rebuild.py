@@ -170,7 +170,7 @@ class _Reading:
     def up_to(self, ends: dict[Position, int], say: Say) -> None:
         """Read to these offsets, and make final what is."""
         self._log.extend(ends)
-        while not self._log.is_done:
+        while not self._log.is_done or self.session.is_ahead:
             self.session.step()
             if self.stats.micro_batches % 100 == 0:
                 say(f"{self._log.lag()} offsets to go")

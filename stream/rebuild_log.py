@@ -82,7 +82,7 @@ class Log:
         """Records still to come."""
         return sum(end - self._next[position] for position, end in self._ends.items())
 
-    def show_progress(self) -> None:
+    def show_progress(self, committed: Mapping[Position, int]) -> None:
         """Kafka is told nothing."""
 
     def close(self) -> None:

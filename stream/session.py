@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -16,16 +17,17 @@ import polars as pl
 import structlog
 
 from stream import corrections, quarantine, retention, sink, tables
+from stream.decode import decode
 from stream.finals import may_close_an_hour
 from stream.memory import Memory, restore
 from stream.operators import Emitted
 from stream.outgoing import Outgoing
-from stream.process import MicroBatch, process
+from stream.process import MicroBatch, process_decoded
 from stream.rebuild_log import Log
 from stream.settle import Settler
 from stream.source import Polled, Position, Source
 from stream.stats import StatsState
-from stream.types import Rules
+from stream.types import Decoded, Rules
 from stream.upkeep import Upkeep
 from tandem import database
 from tandem.checks import RULE_VERSION
@@ -47,8 +49,18 @@ class HeldState:
     memory: Memory
 
 
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What was read and is being decoded, and not yet decided."""
+
+    polled: Polled
+    decoding: Future[Decoded] | None
+
+
 class Session:
     """A consumer, a connection, and what the held partitions remember.
+
+    Under load, a micro-batch is decoded by a thread while the one before it is decided, folded and committed.
 
     ``source``: where the log comes from, told what to call when partitions are granted and taken. ``sends``: whether
     anything goes out to Kafka.
@@ -64,32 +76,59 @@ class Session:
         # Apart from the commits: what operators look up must not wait for a transaction, nor be part of one.
         self._reader = database.connect(settings, database.SPEED, autocommit=True, options="-c TimeZone=UTC")
         self._settler = Settler(settings)
+        self._decoder = ThreadPoolExecutor(1, "decode")
+        self._ahead: Ahead | None = None
         self._upkeep = Upkeep(self._connection, self._rules, settings.idle_after)
         self._source = source(settings, self._granted, self._taken)
         self._outgoing = Outgoing(settings) if sends else None
 
     def close(self, *, settled: bool = False) -> None:
         """Leave the group and let go of everything, with nothing pending and all sent where ``settled``."""
+        self._ahead = None  # not committed, so whoever comes next reads it again
         with ExitStack() as closing:  # each of them, whatever the others raise; the last one first
             closing.callback(self._connection.close)
             closing.callback(self._reader.close)
+            closing.callback(self._decoder.shutdown)
             closing.callback(self._settler.close, settled=settled)
             if self._outgoing:
                 closing.callback(self._outgoing.close, sent=settled)
             closing.callback(self._source.close)
 
     def step(self) -> int:
-        """Read, decide and commit one micro-batch; returns how many records there were.
+        """Read a micro-batch and commit one or two; returns how many records were committed.
 
         Raises sink.Fenced, or an error of psycopg or Kafka, where the session is over; what it had not committed, the
         next one reads again.
         """
         linger_s = self._settings.micro_batch_linger.total_seconds()
         polled = self._source.poll(self._settings.micro_batch_max_events, linger_s)
-        batch = self._process(polled)
+        orders = polled.orders
+        decoding = self._decoder.submit(decode, orders, self._rules.currency) if len(orders) else None
+        done = self._finish()
+        self._ahead = Ahead(polled, decoding)
+        if not self._is_full(polled):  # nothing waits in Kafka, so nothing is to wait here
+            done += self._finish()
+        return done
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether something was read that is not committed."""
+        return self._ahead is not None
+
+    def _is_full(self, polled: Polled) -> bool:
+        return len(polled.orders) == self._settings.micro_batch_max_events
+
+    def _finish(self) -> int:
+        """Decide and commit what was read ahead; returns how many records there were."""
+        if self._ahead is None:
+            return 0
+        # Gone from here on: after an error nothing may be committed that comes behind it.
+        ahead, self._ahead = self._ahead, None
+        polled = ahead.polled
+        batch = self._process(ahead)
         self._commit(polled, batch)
         self._keep_up(polled)
-        self._settler.note(len(polled.orders), backlog=len(polled.orders) == self._settings.micro_batch_max_events)
+        self._settler.note(len(polled.orders), backlog=self._is_full(polled))
         return len(polled.orders) + len(polled.corrections)
 
     def _keep_up(self, polled: Polled) -> None:
@@ -100,9 +139,11 @@ class Session:
         if not self._upkeep.run({held: of for (topic, held), of in self._held.items() if topic == ORDER_EVENTS}, now_s):
             raise sink.Fenced("a partition belongs to another worker")
 
-    def _process(self, polled: Polled) -> MicroBatch | None:
+    def _process(self, ahead: Ahead) -> MicroBatch | None:
         memories = {held: state.memory for (topic, held), state in self._held.items() if topic == ORDER_EVENTS}
-        return process(polled.orders, memories, self._rules, self._reader) if len(polled.orders) else None
+        if not ahead.decoding:
+            return None
+        return process_decoded(ahead.decoding.result(), memories, self._rules, self._reader)
 
     def _commit(self, polled: Polled, batch: MicroBatch | None) -> None:
         """One transaction for all of it."""
@@ -160,7 +201,7 @@ class Session:
 
     def show_progress(self) -> None:
         """Let Kafka's own tools show the lag."""
-        self._source.show_progress()
+        self._source.show_progress({position: state.next_offset for position, state in self._held.items()})
 
     def is_caught_up(self) -> bool:
         """Whether the group has committed everything that Kafka holds now, whoever reads it, and nobody is missing who
@@ -197,6 +238,7 @@ class Session:
         return HeldState(claim.epoch, claim.next_offset, memory)
 
     def _taken(self, positions: list[Position]) -> None:
+        self._finish()  # it may hold records of theirs
         for position in positions:
             self._held.pop(position, None)
             if position[0] == ORDER_EVENTS:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any
 
 import stamina
@@ -116,15 +117,21 @@ class Source:
         """
         self._moved = False
         messages: list[Message] = self._consumer.consume(limit, linger_s)
-        good = [message for message in messages if message.error() is None]
+        # One pass of C calls a column, here and in _records: that is all the Python there is for a message. The errors'
+        # types are looked at, because comparing an error with None leaves the interpreter broken.
+        good = messages
+        if set(map(type, map(Message.error, messages))) - {NoneType}:
+            good = [message for message in messages if message.error() is None]
         reached = self._ends(messages) if len(good) < len(messages) else {}
         if self._moved:
             # Some may be from before the rebalance: of partitions that are gone, or read again from where they stood.
             good = list(self._in_sequence(good))
             reached = {position: offset for position, offset in reached.items() if position in self._next}
         topic = self._settings.topic(ORDER_EVENTS)
-        orders = [message for message in good if message.topic() == topic]
-        others = [message for message in good if message.topic() != topic] if len(orders) < len(good) else []
+        orders, others = good, []
+        if list(map(Message.topic, good)).count(topic) < len(good):
+            orders = [message for message in good if message.topic() == topic]
+            others = [message for message in good if message.topic() != topic]
         polled = Polled(records_of(orders), records_of(others), reached, dict(reached))
         for name, records in ((ORDER_EVENTS, polled.orders), (CORRECTIONS, polled.corrections)):
             for partition, offset in dict(zip(records.partitions, records.offsets, strict=True)).items():
@@ -209,9 +216,9 @@ class Source:
             total += max(high - offset, 0)
         return total
 
-    def show_progress(self) -> None:
+    def show_progress(self, committed: Mapping[Position, int]) -> None:
         """Tell Kafka how far this worker is, so that its tools can show the lag. Nothing relies on it."""
-        offsets = [self._on_broker(position, offset) for position, offset in self._next.items()]
+        offsets = [self._on_broker(position, offset) for position, offset in committed.items()]
         if offsets:
             with suppress(KafkaException):
                 self._consumer.commit(offsets=offsets, asynchronous=True)
@@ -251,9 +258,9 @@ def records_of(messages: list[Message]) -> Records:
     """Messages as records, sorted by partition; each partition's are in order already."""
     messages.sort(key=Message.partition)  # stable: offsets stay in order
     return Records(
-        partitions=[message.partition() for message in messages],
-        offsets=[message.offset() for message in messages],
-        kafka_times_ms=[message.timestamp()[1] for message in messages],
-        keys=[message.key() for message in messages],
-        values=[message.value() for message in messages],
+        partitions=list(map(Message.partition, messages)),
+        offsets=list(map(Message.offset, messages)),
+        kafka_times_ms=[time_ms for _, time_ms in map(Message.timestamp, messages)],
+        keys=list(map(Message.key, messages)),
+        values=list(map(Message.value, messages)),
     )
