@@ -44,24 +44,25 @@ PACKAGES = ("confluent-kafka", "duckdb", "polars", "pyarrow", "msgspec", "psycop
 
 def measure_all(events: int, names: list[str], *, quick: bool) -> dict[str, Any]:
     """The figures of one run."""
-    rates: dict[str, Rate] = {}
     skipped: dict[str, str] = {}
+    rates: dict[str, Rate] = {}
     with installation() as settings:
         say(f"feeding {events:,} orders")
         size = feed(settings, events)
-        say("ceiling")
-        rates["ceiling"] = ours.ceiling(settings, events)
-        say("whole pipeline")
-        rates["tandem"] = ours.pipeline(settings, events)
-        written = ours.rows_written(settings)
-        for name in names:
-            run, few, many = PEERS[name]
-            if wanted := min(events, few if quick else many):
-                say(name)
-                try:
-                    rates[name] = run(settings, wanted)
-                except (environments.NotInstalledError, measure.FailedError) as error:
-                    skipped[name] = str(error)
+        own = {"ceiling": (ours.ceiling, events), "tandem": (ours.pipeline, events)}
+        peers = {name: (PEERS[name][0], min(events, PEERS[name][1 if quick else 2])) for name in names}
+        written: dict[str, int] = {}
+        for name, (run, count) in (own | peers).items():
+            if not count:
+                continue
+            try:
+                rates[name] = run(settings, count)
+                say(f"{name}: {rates[name].per_second:,.0f} events/s, {rates[name].cpu_us:.1f} µs of CPU an event")
+            except (environments.NotInstalledError, measure.FailedError) as error:
+                skipped[name] = str(error)
+                say(str(error))
+            if name == "tandem":
+                written = ours.rows_written(settings)
     return {
         "ratios": ratios(rates),
         "targets": TARGETS,
