@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import Any
@@ -36,13 +37,20 @@ _PASSES = (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTime
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Granted:
+    """Next offset and epoch of partitions that are this worker's from now on."""
+
+    positions: Mapping[Position, tuple[int, int]]
+
+
 class Outgoing:
     """The thread. It starts with the session and is told of every grant and commit."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._every_s = settings.early_results_every.total_seconds()
-        self._told: SimpleQueue[tuple[Frames | None, Mapping[Position, int]]] = SimpleQueue()
+        self._told: SimpleQueue[_Granted | tuple[Frames, Mapping[Position, int]]] = SimpleQueue()
         self._wake, self._stop = Event(), Event()
         self._failure: BaseException | None = None
         self._relay, self._publisher = Relay(settings), Publisher(settings)
@@ -51,9 +59,9 @@ class Outgoing:
         self._thread = Thread(target=self._run, name="outgoing", daemon=True)
         self._thread.start()
 
-    def granted(self, positions: Mapping[Position, int]) -> None:
-        """Partitions are this worker's, each from an offset on."""
-        self._told.put((None, positions))
+    def granted(self, positions: Mapping[Position, tuple[int, int]]) -> None:
+        """Partitions are this worker's, each from an offset on, in an epoch."""
+        self._told.put(_Granted(positions))
 
     def committed(
         self, frames: Mapping[Table, pl.DataFrame], adjustments: Sequence[tuple[Any, ...]], moves: Sequence[Move]
@@ -114,14 +122,14 @@ class Outgoing:
     def _listen(self) -> None:
         while True:
             try:
-                frames, positions = self._told.get_nowait()
+                told = self._told.get_nowait()
             except Empty:
                 return
-            if frames is None:
-                for position, next_offset in positions.items():
-                    self._publisher.grant(position, next_offset)
+            if isinstance(told, _Granted):
+                for position, (next_offset, epoch) in told.positions.items():
+                    self._publisher.grant(position, next_offset, epoch)
             else:
-                self._publisher.add(frames, positions)
+                self._publisher.add(*told)
 
     def _is_due(self, name: str, every_s: float) -> bool:
         """Whether it is time; if so, the next time is set."""

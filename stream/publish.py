@@ -49,11 +49,13 @@ class Publisher:
         self._name = uuid4().hex
         self._changes = ChangesState()
         self._unknown: dict[Position, int] = {}
+        self._epochs: dict[Position, int] = {}
         self._producer: Producer | None = None
 
-    def grant(self, position: Position, next_offset: int) -> None:
+    def grant(self, position: Position, next_offset: int, epoch: int) -> None:
         """A partition is this worker's, from an offset on; what came before it may not all have gone out."""
         self._unknown[position] = next_offset
+        self._epochs[position] = epoch
 
     def add(self, frames: Frames, reached: Mapping[Position, int]) -> None:
         """What a commit wrote, and how far it moved its partitions."""
@@ -162,5 +164,6 @@ class Publisher:
             "topics": [topic for topic, _ in reached],
             "partitions": [partition for _, partition in reached],
             "offsets": list(reached.values()),
+            "epochs": [self._epochs[position] for position in reached],
         }
         connection.execute(_queries.advance_published, parameters)

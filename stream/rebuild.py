@@ -212,4 +212,5 @@ def _swap(
             live.execute(getattr(_queries, f"put_{table}"))
         for topic, partition, watermark in shadow.execute(_queries.take_watermarks).fetchall():
             live.execute(_queries.put_watermark, {"topic": topic, "partition": partition, "watermark": watermark})
+        live.execute(_queries.send_all_again)
         live.execute(_queries.fence)

@@ -221,10 +221,10 @@ class Session:
         for position, bounds in self._source.bounds(positions).items():
             self._held[position] = self._take_over(position, bounds)
         _log.info("partitions_granted", worker=self._worker, partitions=[f"{t}:{p}" for t, p in positions])
-        next_offsets = {position: self._held[position].next_offset for position in positions}
+        held = {position: self._held[position] for position in positions}
         if self._outgoing:
-            self._outgoing.granted(next_offsets)
-        return next_offsets
+            self._outgoing.granted({position: (of.next_offset, of.epoch) for position, of in held.items()})
+        return {position: of.next_offset for position, of in held.items()}
 
     def _take_over(self, position: Position, bounds: tuple[int, int]) -> HeldState:
         topic, partition = position

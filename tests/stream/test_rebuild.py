@@ -129,6 +129,29 @@ def test_a_damaged_row_is_reported_exactly_and_only_the_swap_mends_it(sold: Sett
     rig.assert_books_are_exact(sold)
 
 
+def shown_revenue(settings: Settings) -> dict[str, int]:
+    """What the state topic ends on, by window."""
+    rig.settle(settings, "revenue-metrics")
+    values = sorted(rig.visible(settings, "revenue-metrics"), key=lambda record: record.offset)
+    return {value["window_start"]: value["revenue_cents"] for value in (json.loads(record.value) for record in values)}
+
+
+def booked_revenue(settings: Settings) -> dict[str, int]:
+    rows = rig.query(settings, "SELECT to_json(held) AS row FROM serving.revenue_windows AS held")
+    return {row["row"]["window_start"]: row["row"]["revenue_cents"] for row in rows}
+
+
+def test_state_topics_show_what_was_swapped_in(sold: Settings) -> None:
+    damage(sold, ONE_MINUTE)
+    damage(sold, "DELETE FROM speed.published RETURNING *")
+    rig.run_to_end(sold)
+    wrong = shown_revenue(sold)
+    assert wrong == booked_revenue(sold)
+    assert rebuild(sold, "--swap")[0] == 0
+    rig.run_to_end(sold)
+    assert shown_revenue(sold) == booked_revenue(sold) != wrong
+
+
 def test_what_lies_before_the_date_is_neither_compared_nor_swapped(sold: Settings) -> None:
     row = damage(
         sold,
