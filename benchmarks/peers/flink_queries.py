@@ -1,6 +1,6 @@
 """Flink SQL over the same topic, in an environment of its own: the same results into a sink that keeps nothing.
 
-python flink_queries.py BROKERS TOPIC CONNECTOR_JAR EVENTS
+python flink_queries.py BROKERS TOPIC CONNECTOR_JAR EVENTS CHECKPOINT_FOLDER
 """
 
 import json
@@ -9,7 +9,7 @@ import time
 
 from pyflink.table import EnvironmentSettings, TableEnvironment
 
-brokers, topic, jar, events = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+brokers, topic, jar, events, folder = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5]
 tables = TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
 for name, value in {
     "pipeline.jars": f"file://{jar}",
@@ -20,6 +20,8 @@ for name, value in {
     "table.exec.mini-batch.size": "20000",
     "table.local-time-zone": "UTC",
     "execution.checkpointing.interval": "5 s",
+    "execution.checkpointing.dir": f"file://{folder}",
+    "restart-strategy.type": "none",
     "taskmanager.memory.process.size": "2g",
     "taskmanager.numberOfTaskSlots": "2",
 }.items():

@@ -64,8 +64,9 @@ def flink_sql(settings: Settings, events: int) -> Rate:
     """Flink SQL: five queries over all that is in the topic, two tasks at a time, start of the job included."""
     python = environments.python_of(*environments.FLINK)
     (jar,) = environments.jars_of(*environments.FLINK_CONNECTOR)
-    command = [str(python), str(_HERE / "flink_queries.py"), settings.brokers, _topic(settings), str(jar), str(events)]
-    return _run(command)
+    with _folder() as folder:
+        command = [str(python), str(_HERE / "flink_queries.py"), settings.brokers, _topic(settings)]
+        return _run([*command, str(jar), str(events), str(folder)])
 
 
 def kafka_streams_in_memory(settings: Settings, events: int) -> Rate:
