@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -123,10 +124,12 @@ def _wait(running: subprocess.Popen[str]) -> float:
     """CPU seconds of the tree, looked at while it runs."""
     used, until = 0.0, time.monotonic() + _LONGEST_S
     tree = psutil.Process(running.pid)
-    while running.poll() is None:
-        if time.monotonic() > until:
-            running.kill()
-        with suppress(psutil.Error):
-            used = max(used, cpu_seconds(tree))
-        time.sleep(_TREE_EVERY_S)
+    try:
+        while running.poll() is None and time.monotonic() < until:
+            with suppress(psutil.Error):
+                used = max(used, cpu_seconds(tree))
+            time.sleep(_TREE_EVERY_S)
+    finally:
+        if running.poll() is None:
+            os.killpg(running.pid, signal.SIGKILL)  # it has a session of its own, with all it started
     return used
