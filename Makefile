@@ -18,7 +18,7 @@ demo: install  ## Replay three days of real orders through everything, print the
 	@$(BIN)/tandem demo $(ARGS)
 
 test: install  ## Run the whole test suite (ARGS="-k late" picks tests)
-	@$(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: install  ## Lint, formatting, types, import rules, and that pyspark and its client are one version
 	@$(BIN)/ruff check .

@@ -27,14 +27,9 @@ if TYPE_CHECKING:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Share the files out to the processes of ``-n``: each whole to one, what needs Spark to the same one, the longest
-    first, so that no process waits for the other at the end.
-    """
-    on_spark = {item.path for item in items if "spark" in getattr(item, "fixturenames", ())}
+    """The longest files first: of the processes that share the files, none is to wait for another at the end."""
     long = {item.path for item in items if item.get_closest_marker("slow")}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("spark" if item.path in on_spark else str(item.path)))
-    items.sort(key=lambda item: (item.path not in long, item.path not in on_spark))
+    items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture(scope="session")

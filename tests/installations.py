@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import shutil
@@ -52,11 +53,13 @@ def installations(**changes: object) -> Iterator[Settings]:
 
 
 def end_what_killed_sessions_left() -> None:
-    """End the servers of test sessions that were killed before they could."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
-        owner = int(folder.name.removeprefix(_FOLDER).split("-")[0])
-        if not psutil.pid_exists(owner):
-            end_installation(Settings(state_dir=folder))
+    """End the servers of test sessions that were killed before they could; one process at a time does."""
+    with (Path(tempfile.gettempdir()) / f"{_FOLDER}lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}[0-9]*-*"):
+            owner = int(folder.name.removeprefix(_FOLDER).split("-")[0])
+            if not psutil.pid_exists(owner):
+                end_installation(Settings(state_dir=folder))
 
 
 def tandem(own: Settings, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
