@@ -15,7 +15,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from tandem.errors import TandemError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
-
+_STILL_CHANGING = timedelta(hours=2)
+"""What is shown of the recent past is kept so much longer than it may still change."""
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -69,8 +70,10 @@ class Settings(BaseSettings):
     order_repeat_lookback_days: int = 7
     high_value_cents: int = 100_000
     """A customer whose orders come to more than this is announced on ``high-value-customers``, once."""
-    moving_average_retention: timedelta = timedelta(hours=3)
-    """How long the minutes of every customer are kept, in event time; longer than the allowed lateness."""
+    moving_average_retention: timedelta = Field(
+        default_factory=lambda given: given.get("allowed_lateness", timedelta()) + _STILL_CHANGING
+    )
+    """How long customers' minutes are kept, in event time; by default two hours longer than they may change."""
     session_retention: timedelta = timedelta(days=90)
     """How long customers' sessions are kept, in event time."""
 
@@ -116,7 +119,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _what_may_change_is_kept(self) -> Self:
         for name in ("moving_average_retention", "session_retention"):
-            if getattr(self, name) < self.allowed_lateness + timedelta(hours=2):
+            if getattr(self, name) < self.allowed_lateness + _STILL_CHANGING:
                 raise ValueError(f"{name} must be two hours more than allowed_lateness")
         return self
 
