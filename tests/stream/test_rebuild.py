@@ -264,6 +264,7 @@ NOT_RESULTS = {
     "idle_marks": "what a clock decided, which a rebuild reads",
     "finality": "how far hours are final, which never goes back",
     "quarantine": "reviews take rows away",
+    "reviews": "what people decided",
     "outbox": "sending takes rows away",
     "published": "what was sent",
     "publisher": "who sends",
