@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import polars as pl
 import psycopg
 
-from stream import patterns, so_far
-from stream.held import HeldState
+from stream import patterns
 from stream.operators import Batch, Emitted
 from stream.patterns import TOTALS, PatternState
 from stream.tables import Merge, Table, Write, merging
@@ -42,45 +40,35 @@ _REACH_US = {pattern.of: patterns.reach(PATTERNS, pattern.of) // MICROSECOND for
 _REACH = max(pattern.reach for pattern in PATTERNS)
 
 
-@dataclass(slots=True)
-class AlertsState:
-    """Of one partition. ``history``: the events that can still decide; ``totals``: of customers, see stream.so_far."""
-
-    history: PatternState = field(default_factory=PatternState)
-    totals: HeldState = field(default_factory=so_far.nobody)
-
-
 class Alerts:
     """The operator."""
 
     name = "alerts"
     tables: tuple[Table, ...] = (ALERTS,)
 
-    def empty(self) -> AlertsState:
+    def empty(self) -> PatternState:
         """Nothing has happened."""
-        return AlertsState()
+        return PatternState()
 
     def restore(
         self, reader: psycopg.Connection[Any], partition: int, watermark: datetime, rules: Rules
-    ) -> AlertsState:
+    ) -> PatternState:
         """The events that can still decide about one which is accepted, from the journal."""
-        state = AlertsState(totals=so_far.anybody())
+        state = PatternState()
         since = watermark - rules.allowed_lateness - _REACH
         parameters = {"topic": ORDER_EVENTS, "partition": partition, "since": since}
         segments = reader.execute(database.queries("recover").journal_from, parameters).fetchall()
         rows = pl.concat([journal.ROWS, *(journal.decode(segment, partition) for (segment,) in segments)])
-        patterns.recall(PATTERNS, rows.filter(pl.col("decision") == Decision.COUNTED), {partition: state.history})
+        patterns.recall(PATTERNS, rows.filter(pl.col("decision") == Decision.COUNTED), {partition: state})
         return state
 
-    def fold(self, batch: Batch, states: Mapping[int, AlertsState], rules: Rules) -> Emitted:
+    def fold(self, batch: Batch, states: Mapping[int, PatternState], rules: Rules) -> Emitted:
         """Every occurrence that an event of the micro-batch completes."""
         events = batch.events.with_columns(journal.cents().alias("cents"))
-        history = {partition: state.history for partition, state in states.items()}
-        totals = so_far.totals({partition: state.totals for partition, state in states.items()}, batch)
-        found = patterns.find(PATTERNS, events, history, totals.select(TOTALS.columns))
+        found = patterns.find(PATTERNS, events, states, batch.customers.select(TOTALS.columns))
         for partition, state in states.items():
             bound_us = batch.watermarks_us[partition] - rules.allowed_lateness // MICROSECOND
-            state.history.forget({types: bound_us - _REACH_US[types] for types in _REACH_US})
+            state.forget({types: bound_us - _REACH_US[types] for types in _REACH_US})
         alerts = [_alerts(pattern, found[pattern.name], events) for pattern in PATTERNS if pattern.name in found]
         told = pl.concat(alerts) if alerts else None
         if told is None or not told.height:

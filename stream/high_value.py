@@ -13,8 +13,7 @@ from typing import Any
 import polars as pl
 import psycopg
 
-from stream import so_far
-from stream.held import KEY, HeldState
+from stream.held import KEY
 from stream.operators import MESSAGES, Batch, Emitted
 from stream.types import Rules
 from tandem.events import EventType
@@ -22,26 +21,22 @@ from tandem.topics import HIGH_VALUE_CUSTOMERS
 
 
 class HighValue:
-    """The operator. Its rows in Postgres are those of ``customer_totals``, which another operator writes."""
+    """The operator. No memory: what customers came to before is the micro-batch's."""
 
     name = "high_value"
     tables = ()
 
-    def empty(self) -> HeldState:
-        """No customer."""
-        return so_far.nobody()
+    def empty(self) -> None:
+        """Nothing is remembered."""
 
-    def restore(self, reader: psycopg.Connection[Any], partition: int, watermark: datetime, rules: Rules) -> HeldState:
-        """Nothing is read now: a customer's totals are looked up when they order again."""
-        return so_far.anybody()
+    def restore(self, reader: psycopg.Connection[Any], partition: int, watermark: datetime, rules: Rules) -> None:
+        """Nothing is remembered."""
 
-    def fold(self, batch: Batch, states: Mapping[int, HeldState], rules: Rules) -> Emitted:
+    def fold(self, batch: Batch, states: Mapping[int, Any], rules: Rules) -> Emitted:
         """A message for each customer who crosses the threshold in this micro-batch."""
         orders = batch.events.filter(pl.col("event_type") == EventType.ORDER_CREATED)
         before, reached = pl.col("revenue_cents"), pl.col("revenue_cents") + pl.col("cents_added")
-        crossing = so_far.totals(states, batch).filter(
-            (before <= rules.high_value_cents) & (reached > rules.high_value_cents)
-        )
+        crossing = batch.customers.filter((before <= rules.high_value_cents) & (reached > rules.high_value_cents))
         return Emitted(messages=_messages(crossing, orders, rules) if crossing.height else MESSAGES.to_frame())
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import psycopg
 
+from stream import so_far
 from stream.dedupe import PartitionState
+from stream.held import HeldState
 from stream.marks import MarksState, marks
 from stream.registry import OPERATORS
 from stream.restore import restore as restore_ids
@@ -18,11 +20,14 @@ from stream.types import Rules
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Of one partition. ``states``: by the name of the operator; ``marks``: of when it was idle."""
+    """Of one partition. ``states``: by the name of the operator; ``marks``: of when it was idle; ``customers``: what
+    their orders have come to, see stream.so_far.
+    """
 
     ids: PartitionState = field(default_factory=PartitionState)
     states: Mapping[str, Any] = field(default_factory=lambda: {of.name: of.empty() for of in OPERATORS})
     marks: MarksState = field(default_factory=MarksState)
+    customers: HeldState = field(default_factory=so_far.nobody)
 
 
 def restore(
@@ -33,4 +38,5 @@ def restore(
     if watermark is None:
         return Memory(marks=of_idleness)
     ids = restore_ids(reader, topic, partition, watermark, rules.dedupe_horizon)
-    return Memory(ids, {of.name: of.restore(reader, partition, watermark, rules) for of in OPERATORS}, of_idleness)
+    states = {of.name: of.restore(reader, partition, watermark, rules) for of in OPERATORS}
+    return Memory(ids, states, of_idleness, so_far.anybody())

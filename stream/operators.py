@@ -27,7 +27,8 @@ class Batch:
     the ``row`` of their event. ``decided``: every record, with ``decision``, ``reasons`` and ``watermark`` (of its
     partition before it). ``watermarks_us``: of each partition in this micro-batch, after it; stream.dedupe.NO_WATERMARK
     before the first counted event. ``late``, ``late_lines``: like ``events`` and ``lines``, of what came too late.
-    ``marks``: what was written down of each partition while it was idle. ``reader``: to look up what a state does not
+    ``marks``: what was written down of each partition while it was idle. ``customers``: who orders in it, and
+    what their orders came to before it (stream.so_far.totals). ``reader``: to look up what a state does not
     hold in memory; in autocommit and apart from the commits. Without it there is no database, so a state must hold
     everything: only where nothing was restored.
     """
@@ -39,6 +40,7 @@ class Batch:
     late: pl.DataFrame
     late_lines: pl.DataFrame
     marks: Mapping[int, MarksState]
+    customers: pl.DataFrame
     reader: psycopg.Connection[Any] | None = None
 
 

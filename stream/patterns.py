@@ -7,7 +7,7 @@ reach behind the allowed lateness is forgotten, at whatever moment, without a di
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
@@ -101,7 +101,7 @@ def of_types(events: pl.DataFrame, types: Types) -> pl.DataFrame:
 
 
 def find(
-    patterns: Sequence[Pattern], events: pl.DataFrame, states: dict[int, PatternState], totals: pl.DataFrame
+    patterns: Sequence[Pattern], events: pl.DataFrame, states: Mapping[int, PatternState], totals: pl.DataFrame
 ) -> dict[str, pl.DataFrame]:
     """Occurrences among the next counted events, as FOUND by the pattern's name; the states remember the events.
 
@@ -114,14 +114,14 @@ def find(
     return found
 
 
-def recall(patterns: Sequence[Pattern], events: pl.DataFrame, states: dict[int, PatternState]) -> None:
+def recall(patterns: Sequence[Pattern], events: pl.DataFrame, states: Mapping[int, PatternState]) -> None:
     """Let the states remember events that were looked at before; see ``find``."""
     for _ in _next(patterns, events, states):
         pass
 
 
 def _next(
-    patterns: Sequence[Pattern], events: pl.DataFrame, states: dict[int, PatternState]
+    patterns: Sequence[Pattern], events: pl.DataFrame, states: Mapping[int, PatternState]
 ) -> Iterator[tuple[Types, pl.DataFrame]]:
     """The rows of ``_in_order`` by the types that are looked at together; the states remember the new ones."""
     for types in dict.fromkeys(pattern.of for pattern in patterns):

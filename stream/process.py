@@ -12,7 +12,7 @@ import polars as pl
 import psycopg
 import pyarrow as pa
 
-from stream import dedupe, fold
+from stream import dedupe, fold, so_far
 from stream.decode import decode
 from stream.memory import Memory
 from stream.operators import Batch, Emitted, together
@@ -79,6 +79,7 @@ def process_decoded(
         late_lines=fold.lines_of(late, decoded.lines),
         marks={partition: memory.marks for partition, memory in present.items()},
         reader=reader,
+        customers=so_far.totals({number: of.customers for number, of in present.items()}, counted, reader),
     )
     emitted = together(
         of.fold(batch, {partition: memory.states[of.name] for partition, memory in present.items()}, rules)

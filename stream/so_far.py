@@ -1,6 +1,7 @@
 """so_far: what the orders of a customer have come to, the recently used in memory and all in ``customer_totals`` (S5).
 
-For operators that compare an order with those before it. The table is written by another operator (stream.totals).
+For operators that compare an order with those before it: a micro-batch's customers are found once for all of them
+(``Batch.customers``). The table is written by another operator (stream.totals).
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import psycopg
 from stream import held
 from stream.dedupe import NO_WATERMARK
 from stream.held import KEY, HeldState
-from stream.operators import Batch
 from tandem import database
 from tandem.events import EventType
 
@@ -40,16 +40,20 @@ def anybody() -> HeldState:
     return HeldState(_ROWS, held.EVERYWHERE)
 
 
-def totals(states: Mapping[int, HeldState], batch: Batch) -> pl.DataFrame:
+def totals(
+    states: Mapping[int, HeldState], events: pl.DataFrame, reader: psycopg.Connection[Any] | None
+) -> pl.DataFrame:
     """KEY of the customers who order in the micro-batch; their order_count and revenue_cents before it, 0 of new ones;
     ``orders_added`` and ``cents_added`` by it. The states then hold what they are after it.
+
+    ``events`` and ``reader``: as in stream.operators.Batch.
     """
-    orders = batch.events.filter(pl.col("event_type") == EventType.ORDER_CREATED)
+    orders = events.filter(pl.col("event_type") == EventType.ORDER_CREATED)
     added = orders.group_by(KEY).agg(
         pl.len().cast(pl.Int64).alias("orders_added"), pl.col("total_cents").sum().alias("cents_added")
     )
     since_us = dict.fromkeys(states, NO_WATERMARK)
-    known = held.recall(states, added.select(KEY), since_us, lambda unknown: _look_up(batch.reader, unknown))
+    known = held.recall(states, added.select(KEY), since_us, lambda unknown: _look_up(reader, unknown))
     of_each = added.join(known, on=KEY, how="left").with_columns(
         pl.col("order_count", "revenue_cents", "time_us").fill_null(0)
     )
