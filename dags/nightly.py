@@ -20,7 +20,7 @@ from typing import Any
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import Param, PokeReturnValue, dag, task
 from business_day import BusinessDayTimetable
-from tandem_dags import DEFAULTS, ROOT, START
+from tandem_dags import EVERY_DAG, ROOT
 
 DATE = "{{ ti.xcom_pull(task_ids='claim') }}"
 RUN_ID = "{{ ti.xcom_pull(task_ids='cut') }}"
@@ -151,12 +151,8 @@ def spark(name: str, doc: str) -> SparkSubmitOperator:
 
 
 @dag(
+    **EVERY_DAG,
     schedule=BusinessDayTimetable(),
-    start_date=START,
-    catchup=False,
-    max_active_runs=1,
-    is_paused_upon_creation=False,
-    default_args=DEFAULTS,
     doc_md=__doc__,
     tags=["tandem", "batch"],
     params={

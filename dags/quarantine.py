@@ -20,7 +20,7 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param, dag, task, task_group
-from tandem_dags import DEFAULTS, START
+from tandem_dags import EVERY_DAG
 
 RECORD = "ti.xcom_pull(task_ids='look')[ti.map_index]"
 APPROVE, REJECT, LEAVE = "Approve", "Reject", "Leave"
@@ -79,12 +79,8 @@ def record(found: dict[str, str]) -> None:
 
 
 @dag(
+    **EVERY_DAG,
     schedule=None,
-    start_date=START,
-    catchup=False,
-    max_active_runs=1,
-    is_paused_upon_creation=False,
-    default_args=DEFAULTS,
     doc_md=__doc__,
     tags=["tandem", "operations"],
     params={

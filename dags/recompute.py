@@ -16,7 +16,7 @@ from typing import Any
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import Param, PokeReturnValue, dag, task
 from date_tasks import finish, judge, publish, reconcile, report
-from tandem_dags import DEFAULTS, ROOT, START
+from tandem_dags import EVERY_DAG, ROOT
 
 
 @task.sensor(mode="reschedule", poke_interval=10, timeout=timedelta(hours=6))
@@ -46,12 +46,8 @@ def prepare(dates: list[str], **context: Any) -> list[str]:
 
 
 @dag(
+    **EVERY_DAG,
     schedule=None,
-    start_date=START,
-    catchup=False,
-    max_active_runs=1,
-    is_paused_upon_creation=False,
-    default_args=DEFAULTS,
     doc_md=__doc__,
     tags=["tandem", "batch"],
     render_template_as_native_obj=True,  # the Spark application's arguments are a list

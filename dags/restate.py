@@ -23,7 +23,7 @@ from typing import Any
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import CronTriggerTimetable, PokeReturnValue, dag, task
 from date_tasks import finish, judge, publish, reconcile, report
-from tandem_dags import DEFAULTS, ROOT, START
+from tandem_dags import EVERY_DAG, ROOT
 
 
 @task.sensor(mode="reschedule", poke_interval=10, timeout=timedelta(hours=6))
@@ -106,12 +106,8 @@ def spark(task_id: str, job: str, arguments_of: str, doc: str) -> SparkSubmitOpe
 
 
 @dag(
+    **EVERY_DAG,
     schedule=CronTriggerTimetable("0 3 * * *", timezone=os.environ.get("TANDEM_BUSINESS_TIMEZONE", "UTC")),
-    start_date=START,
-    catchup=False,
-    max_active_runs=1,
-    is_paused_upon_creation=False,
-    default_args=DEFAULTS,
     doc_md=__doc__,
     tags=["tandem", "batch"],
     render_template_as_native_obj=True,  # the Spark applications' arguments are lists

@@ -13,7 +13,7 @@ import os
 from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, dag, task
-from tandem_dags import DEFAULTS, START
+from tandem_dags import EVERY_DAG
 
 
 @task
@@ -48,12 +48,8 @@ def prune_history() -> None:
 
 
 @dag(
+    **EVERY_DAG,
     schedule=CronTriggerTimetable("0 6 * * *", timezone=os.environ.get("TANDEM_BUSINESS_TIMEZONE", "UTC")),
-    start_date=START,
-    catchup=False,
-    max_active_runs=1,
-    is_paused_upon_creation=False,
-    default_args=DEFAULTS,
     doc_md=__doc__,
     tags=["tandem", "operations"],
 )

@@ -41,6 +41,15 @@ DEFAULTS: dict[str, Any] = {
     "execution_timeout": timedelta(hours=2),
     "on_failure_callback": tell,
 }
+"""Of every task."""
+
+EVERY_DAG: dict[str, Any] = {
+    "start_date": START,
+    "catchup": False,
+    "max_active_runs": 1,
+    "is_paused_upon_creation": False,
+    "default_args": DEFAULTS,
+}
 
 
 def final(problem: object) -> Exception:
