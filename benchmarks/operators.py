@@ -20,7 +20,7 @@ from typing import Any
 from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
-from stream import fold, process, registry, rollups
+from stream import fold, process, registry, rollups, so_far
 from stream.memory import Memory
 from stream.operators import Batch, Emitted, Operator
 from stream.types import Records, Rules
@@ -99,6 +99,7 @@ def measure(span: timedelta) -> dict[str, Any]:
         rows = sum(frame.height for frame in _fold(operator, batch).frames.values())
         cost = _best_us(partial(_fold, operator, batch))
         found[operator.name] = {"cpu_us": cost, "rows": round(rows / _EVENTS, 2)}
+    found["customers"] = {"cpu_us": _best_us(partial(_customers, batch)), "rows": 0}
     for grain in ("hour", "minute"):
         found[f"sketches of a {grain}"] = _sketches(batch, grain)
     return found
@@ -106,6 +107,11 @@ def measure(span: timedelta) -> dict[str, Any]:
 
 def _fold(operator: Operator, batch: Batch) -> Emitted:
     return operator.fold(batch, {partition: operator.empty() for partition in range(_PARTITIONS)}, _RULES)
+
+
+def _customers(batch: Batch) -> Any:
+    """What customers came to before, which is found once for all operators."""
+    return so_far.totals({partition: so_far.nobody() for partition in range(_PARTITIONS)}, batch.events, None)
 
 
 def _sketches(batch: Batch, grain: str) -> dict[str, float]:
