@@ -108,7 +108,11 @@ def test_a_server_that_ends_at_its_start_is_reported_with_its_last_words(lone: S
 
 def test_another_process_gets_the_very_settings(tmp_path: Path):
     own = Settings(
-        state_dir=tmp_path, allowed_lateness="PT90M", topic_prefix="mine-", business_timezone="Europe/Berlin"
+        state_dir=tmp_path,
+        allowed_lateness="PT90M",
+        moving_average_retention="PT4H",
+        topic_prefix="mine-",
+        business_timezone="Europe/Berlin",
     )
     code = "from tandem.settings import settings; print(settings().model_dump_json())"
     env = {**os.environ, **process.environment(own)}
