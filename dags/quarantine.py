@@ -9,6 +9,8 @@ about each under *Required Actions*.
 * **Reject** deletes it from quarantine for good. Who and when is kept, and the archive keeps the record as it came.
 * **Leave** decides nothing: the record waits for the next review. So does one that nobody answers in two weeks.
 
+A question that comes back after it was answered was answered faster than Airflow could put it aside: answer it again.
+
 Where a check still fails, `apply` fails and says which: clear `decide` of that record, and answer again. On the command
 line the same is `tandem quarantine`.
 """
@@ -68,6 +70,10 @@ def record(found: dict[str, str]) -> None:
         options=[APPROVE, REJECT, LEAVE],
         defaults=LEAVE,
         response_timeout=timedelta(days=14),
+        # All that fails here is Airflow's own handing over, so the question need not stay away for long.
+        retries=20,
+        retry_delay=timedelta(seconds=5),
+        retry_exponential_backoff=False,
         params={
             "data": Param("", type="string", format="multiline", title="Corrected data", description="A JSON object"),
             "whole": Param(False, type="boolean", title="The data is the whole event"),
