@@ -26,14 +26,15 @@ def look(**context: Any) -> str:
 
 @task
 def send_leftovers(**context: Any) -> None:
-    """Send the mails that earlier runs could not."""
+    """Send the mails that earlier runs could not, and tell of dates that were settled since they were mailed."""
     import tandem_dags
 
-    from reconciliation import mail
+    from reconciliation import mail, post
     from tandem.settings import settings
 
     tandem_dags.send_digest(context)
-    mail.send_pending(settings())
+    mail.send_recoveries(settings())
+    post.send_pending(settings())
 
 
 @task

@@ -98,6 +98,7 @@ def reconcile(
     Exit status 0 match, 1 mismatch, 2 could not compare; of a range the highest. A mismatch that is corrected is still
     a mismatch: run it again to see 0. Example: `tandem reconcile --date 2017-12-23`.
     """
+    from reconciliation import mail
     from reconciliation import reconcile as reconciling
 
     configure_logging()
@@ -110,6 +111,8 @@ def reconcile(
         outcome = reconciling.run(settings(), day, dry_run=dry_run)
         outcomes.append(outcome)
         documents.append(_told(outcome, show_it=not as_json, dry_run=dry_run))
+    if not dry_run:
+        mail.send_recoveries(settings(), [outcome.business_date for outcome in outcomes])
     if as_json:
         _print_json(documents[0] if date else documents)
     raise typer.Exit(max(outcome.exit_status for outcome in outcomes))
@@ -152,7 +155,7 @@ def report(
 
     Example: `tandem report --date 2017-12-23 --out report.html`.
     """
-    from reconciliation import gather, mail, render
+    from reconciliation import gather, incidents, mail, post, render
 
     configure_logging()
     day = business_date.parse(date)
@@ -161,10 +164,10 @@ def report(
     if out is not None:
         _write(found, out)
     if send:
-        delivery = mail.send_report(settings(), day)
+        delivery = mail.send_report(settings(), day, again=True)
         if delivery.kept:
             raise TandemError(f"{delivery.kept} mails are kept: {delivery.reason}", "they go out with the next one")
-        typer.echo(f"sent to {settings().mail_to}", err=True)
+        typer.echo(f"sent to {', '.join(post.addresses(settings(), incidents.severity_of(found)))}", err=True)
     if out is None and not send:
         typer.echo(render.text(found), nl=False)
 

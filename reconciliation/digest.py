@@ -45,6 +45,6 @@ def send_if_last(settings: Settings, others: Callable[[Sequence[str]], int]) -> 
         runs = [end.dag_run for end in ends]
         if not ends or others(runs):
             return 0
-        mail.send_digest(settings, ends)
+        mail.send_summary(settings, ends)
         connection.execute(named.mark_ends_mailed, {"dag_runs": runs})
         return len(ends)

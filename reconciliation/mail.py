@@ -1,45 +1,32 @@
-"""Mail: reports, notices, and the outbox that keeps each until a mail server has taken it."""
+"""What is mailed, and to whom: reports, the summary of a range, notices; each incident once, and that it is over."""
 
 from __future__ import annotations
 
 import smtplib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import date
-from email import message_from_bytes, policy
 from email.message import EmailMessage
-from email.utils import localtime, make_msgid
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import msgspec
 import psycopg
 import structlog
 
-from reconciliation import chart, gather, notice, render, summary
+from reconciliation import chart, gather, incidents, notice, post, render, summary
 from reconciliation.notice import Notice
+from reconciliation.post import Delivery, Letter
 from reconciliation.report import DayInTrend, Report
 from reconciliation.summary import Failure, Summary
 from tandem import database
 from tandem.errors import TandemError
+from tandem.recipients import Severity
 from tandem.settings import Settings
 
-# Folded at the usual 78 columns, a subject that begins with a bracket starts on a line of its own, with a space.
-_POLICY = policy.SMTP.clone(max_line_length=900, refold_source="none")
-_TIMEOUT_S = 10
-_ATTEMPTS = 3
 _BIAS = "bias:"
-"""Begins the names of notices of a bias."""
+"""Begins the names of incidents of a bias."""
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """How many mails went out, how many are kept for the next time, and why."""
-
-    sent: int
-    kept: int
-    reason: str = ""
 
 
 class End(Protocol):
@@ -54,17 +41,38 @@ class End(Protocol):
         """The tasks that failed."""
 
 
-def send_report(settings: Settings, business_date: date) -> Delivery:
-    """Keep the report of a date and mail it. Raises TandemError for a date that was never reconciled."""
+def send_report(settings: Settings, business_date: date, *, again: bool = False) -> Delivery:
+    """Keep the report of a date and mail it, unless it says of an incident what was told already and not ``again``.
+
+    Raises TandemError for a date that was never reconciled.
+    """
     with database.connect(settings, database.RECONCILIATION) as connection:
-        report = gather.report(connection, settings, business_date)
+        report, is_news = incidents.note(connection, gather.report(connection, settings, business_date))
         kept = _keep(connection, report)
-        pictures = render.pictures(report)
-        _queue(
-            connection, compose(settings, report.subject, render.text(report), render.html(report), pictures), [kept]
-        )
-        _queue_new_bias(connection, settings, report)
-    return send_pending(settings)
+        if is_news or again:
+            to = post.addresses(settings, incidents.severity_of(report))
+            letter = Letter(report.subject, render.text(report), render.html(report), render.pictures(report))
+            post.queue(connection, post.compose(settings, to, letter), [kept])
+        _queue_bias(connection, settings, report)
+    return post.send_pending(settings)
+
+
+def send_recoveries(settings: Settings, dates: Iterable[date] | None = None) -> Delivery:
+    """Mail of every date with an open incident (of these ``dates`` only) that it is over, where it is."""
+    asked = None if dates is None else set(dates)
+    over = []
+    with database.connect(settings, database.RECONCILIATION) as connection:
+        for incident in incidents.open_ones(connection, incidents.OF_DATE):
+            day = date.fromisoformat(incident.name.removeprefix(incidents.OF_DATE))
+            if asked is not None and day not in asked:
+                continue
+            try:
+                state = gather.report(connection, settings, day).state
+            except TandemError:  # of a date that failed before it was ever compared there is nothing to tell yet
+                continue
+            over += [day] if state in incidents.SETTLED else []
+    told = [send_report(settings, day) for day in over]
+    return replace(told[-1], sent=sum(one.sent for one in told)) if told else Delivery(0, 0)
 
 
 def send_reports(settings: Settings, dates: Iterable[date]) -> Delivery:
@@ -72,7 +80,7 @@ def send_reports(settings: Settings, dates: Iterable[date]) -> Delivery:
     return _send_summary(settings, dict.fromkeys(dates, ""))
 
 
-def send_digest(settings: Settings, ends: Sequence[End]) -> Delivery:
+def send_summary(settings: Settings, ends: Sequence[End]) -> Delivery:
     """As ``send_reports``, for dates some of which may have failed; a date that ran again counts by its last end."""
     return _send_summary(settings, {end.business_date: end.failure for end in ends})
 
@@ -81,72 +89,108 @@ def _send_summary(settings: Settings, failures: dict[date, str]) -> Delivery:
     reports, failed, kept = [], [], []
     with database.connect(settings, database.RECONCILIATION) as connection:
         for day, failure in sorted(failures.items()):
-            if failure:
-                failed.append(Failure(day, failure))
-                continue
-            try:
-                report = gather.report(connection, settings, day)
-            except TandemError as error:
-                failed.append(Failure(day, error.problem))
-                continue
-            kept.append(_keep(connection, report))
-            reports.append(report)
+            found = _of_range(connection, settings, day, failure)
+            if isinstance(found, Failure):
+                failed.append(found)
+            else:
+                kept.append(_keep(connection, found))
+                reports.append(found)
         whole = Summary(tuple(reports), tuple(failed), gather.link(settings))
         pictures = _chart(summary.trend(whole))
         page = summary.html(whole) if pictures else summary.html(whole, chart_source="")
-        _queue(connection, compose(settings, whole.subject, summary.text(whole), page, pictures), kept)
+        letter = Letter(whole.subject, summary.text(whole), page, pictures)
+        post.queue(connection, post.compose(settings, post.addresses(settings, whole.severity), letter), kept)
         if reports:
-            _queue_new_bias(connection, settings, reports[-1])
-    return send_pending(settings)
+            _queue_bias(connection, settings, reports[-1])
+    return post.send_pending(settings)
+
+
+def _of_range(connection: psycopg.Connection[Any], settings: Settings, day: date, failure: str) -> Report | Failure:
+    """What became of a date. One without a result is an incident, too."""
+    if not failure:
+        try:
+            return incidents.note(connection, gather.report(connection, settings, day))[0]
+        except TandemError as error:
+            failure = error.problem
+    incidents.open_(connection, incidents.of_date(day), Severity.CRITICAL, f"{day} has no result: {failure}", failure)
+    return Failure(day, failure)
 
 
 def send_failure(
     settings: Settings, *, dag_id: str, task_id: str, business_date: str, error: str, link: str = ""
 ) -> Delivery:
     """Mail that a task failed for good. Never raises: it is called where something is wrong already."""
-    return _notify(
-        settings,
-        notice.failure(dag_id=dag_id, task_id=task_id, business_date=business_date, error=error, link=link),
-    )
+    told = notice.failure(dag_id=dag_id, task_id=task_id, business_date=business_date, error=error, link=link)
+    return _notify(settings, told, incidents.failure(dag_id, task_id, business_date))
 
 
 def send_overdue(settings: Settings, business_date: date, *, still_running: bool) -> Delivery:
-    """Mail that a date is not published though it should be. Never raises."""
-    return _notify(settings, notice.overdue(business_date, still_running=still_running, link=gather.link(settings)))
+    """Mail once that a date is not published though it should be. Never raises."""
+    told = notice.overdue(business_date, still_running=still_running, link=gather.link(settings))
+    return _notify(settings, told, incidents.overdue(business_date))
 
 
-def _notify(settings: Settings, told: Notice) -> Delivery:
-    message = compose(settings, told.subject, notice.text(told), notice.html(told), {})
+def _notify(settings: Settings, told: Notice, name: str) -> Delivery:
+    """Mail an incident unless it was told so before. Where it cannot be kept it is sent at once, told or not."""
+    message = _compose(settings, told)
     try:
         with database.connect(settings, database.RECONCILIATION) as connection:
-            _queue(connection, message, [])
-        return send_pending(settings)
+            if not incidents.open_(connection, name, told.severity, told.headline, told.finding):
+                return Delivery(0, 0)
+            post.queue(connection, message, [])
+        return post.send_pending(settings)
     except (TandemError, psycopg.Error) as error:
         _log.warning("mail could not be kept, sending it at once", reason=str(error))
     try:
-        _send(settings, message)
+        post.send(settings, message)
     except (OSError, smtplib.SMTPException) as error:
         _log.exception("mail lost", subject=told.subject)
         return Delivery(0, 0, str(error))
     return Delivery(1, 0)
 
 
-def _queue_new_bias(connection: psycopg.Connection[Any], settings: Settings, report: Report) -> None:
-    """Mail once of each bias that has begun; one that is over is forgotten, so that it is told again if it comes back.
+def send_recovery(settings: Settings, *, dag_id: str, task_id: str, business_date: str) -> Delivery:
+    """Mail that a task went through which had failed for good; nothing where it had not. Never raises."""
+    try:
+        with database.connect(settings, database.RECONCILIATION) as connection:
+            ended = incidents.resolve(connection, incidents.failure(dag_id, task_id, business_date))
+            for incident in ended:
+                told = notice.recovered(dag_id=dag_id, task_id=task_id, business_date=business_date, incident=incident)
+                post.queue(connection, _compose(settings, told), [])
+        return post.send_pending(settings) if ended else Delivery(0, 0)
+    except (TandemError, psycopg.Error) as error:
+        _log.warning("whether a failure is over could not be told", reason=str(error))
+        return Delivery(0, 0, str(error))
+
+
+def _compose(settings: Settings, told: Notice) -> EmailMessage:
+    to = post.addresses(settings, told.severity)
+    return post.compose(settings, to, Letter(told.subject, notice.text(told), notice.html(told)))
+
+
+def _queue_bias(connection: psycopg.Connection[Any], settings: Settings, report: Report) -> None:
+    """Mail once of each bias that has begun, and once when it is over; it is told again if it comes back.
 
     A date that is not the last says nothing of today.
     """
-    queries = database.queries("reports")
-    row = connection.execute(queries.is_newest_compared, {"business_date": report.business_date}).fetchone()
+    row = connection.execute(
+        database.queries("reports").is_newest_compared, {"business_date": report.business_date}
+    ).fetchone()
     if not row or not row[0]:
         return
     raised = {f"{_BIAS}{one.name}:{one.kind}:{'short' if one.short else 'over'}": one for one in report.bias}
-    connection.execute(queries.forget_other_notices, {"prefix": _BIAS, "notices": list(raised)})
-    new = {notice for (notice,) in connection.execute(queries.new_notices, {"notices": list(raised)})}
-    if new:
-        begun = [one for key, one in raised.items() if key in new]
-        told = notice.biased(begun, report.business_date, link=report.link)
-        _queue(connection, compose(settings, told.subject, notice.text(told), notice.html(told), {}), [])
+    told = []
+    if over := incidents.resolve_others(connection, _BIAS, list(raised)):
+        told.append(notice.unbiased(over, report.business_date, link=report.link))
+    begun = [
+        one
+        for name, one in raised.items()
+        if incidents.open_(connection, name, Severity.WARNING, notice.bias_in_short(one), name)
+    ]
+    if begun:
+        told.append(notice.biased(begun, report.business_date, link=report.link))
+    for one in told:
+        post.queue(connection, _compose(settings, one), [])
 
 
 def _keep(connection: psycopg.Connection[Any], report: Report) -> int:
@@ -161,83 +205,3 @@ def _keep(connection: psycopg.Connection[Any], report: Report) -> int:
 
 def _chart(trend: tuple[DayInTrend, ...]) -> dict[str, bytes]:
     return {render.TREND_ID: chart.trend_png(trend, render.limit_percent())} if trend else {}
-
-
-def compose(settings: Settings, subject: str, text: str, html: str, pictures: dict[str, bytes]) -> EmailMessage:
-    """A mail of text, HTML, and PNGs by the content id under which the HTML shows them."""
-    message = EmailMessage(policy=policy.SMTP)
-    message["From"], message["To"] = settings.mail_from, settings.mail_to
-    message["Subject"] = " ".join(subject.split())
-    message["Date"] = localtime()
-    message["Message-ID"] = make_msgid(domain=settings.mail_from.rpartition("@")[2] or None)
-    message["Auto-Submitted"] = "auto-generated"
-    message.set_content(text)
-    message.add_alternative(html, subtype="html")
-    page = cast("list[EmailMessage]", message.get_payload())[1]
-    for content_id, picture in pictures.items():
-        page.add_related(
-            picture,
-            "image",
-            "png",
-            cid=f"<{content_id}>",
-            filename=f"{content_id.partition('@')[0]}.png",
-            disposition="inline",
-        )
-    return message
-
-
-def _queue(connection: psycopg.Connection[Any], message: EmailMessage, report_ids: list[int]) -> None:
-    content = message.as_bytes(policy=_POLICY)
-    parameters = {"subject": str(message["Subject"]), "message": content, "report_ids": report_ids}
-    connection.execute(database.queries("reconciliation").queue_mail, parameters)
-
-
-def send_pending(settings: Settings) -> Delivery:
-    """Send every mail that was kept, oldest first; what cannot be sent now stays for the next time.
-
-    A mail server that is away is no error. A crash between sending and marking sends a mail again, under the same
-    Message-ID.
-    """
-    queries = database.queries("reconciliation")
-    sent, after, reason = 0, 0, ""
-    with database.connect(settings, database.RECONCILIATION, autocommit=True) as connection:
-        while True:
-            with connection.transaction():
-                row = connection.execute(queries.next_unsent, {"after": after}).fetchone()
-                if row is None:
-                    break
-                after, content, report_ids = row
-                try:
-                    _send(settings, message_from_bytes(content, policy=_POLICY))
-                except (OSError, smtplib.SMTPException, TandemError) as error:
-                    reason = f"the mail server at {settings.smtp_host}:{settings.smtp_port} did not take it: {error}"
-                    _log.warning("mail kept for the next run", reason=reason)
-                    if not _is_about_the_mail(error):
-                        break
-                    continue
-                connection.execute(queries.mark_sent, {"mail_id": after})
-                connection.execute(queries.mark_mailed, {"report_ids": report_ids})
-                sent += 1
-        kept = connection.execute(queries.count_unsent).fetchone()
-    return Delivery(sent, int(kept[0]) if kept else 0, reason)
-
-
-def _is_about_the_mail(error: Exception) -> bool:
-    """Whether the server refused this mail, rather than being away: another one may pass."""
-    refusals = (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused, smtplib.SMTPDataError)
-    return isinstance(error, refusals)
-
-
-def _send(settings: Settings, message: EmailMessage) -> None:
-    import stamina
-
-    def passes(error: Exception) -> bool:
-        return isinstance(error, OSError | smtplib.SMTPException) and not _is_about_the_mail(error)
-
-    for attempt in stamina.retry_context(on=passes, attempts=_ATTEMPTS, timeout=3 * _TIMEOUT_S, wait_initial=0.2):
-        with attempt, smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=_TIMEOUT_S) as server:
-            if settings.smtp_starttls:
-                server.starttls()
-            if settings.smtp_user:
-                server.login(settings.smtp_user, settings.secret("smtp"))
-            server.send_message(message)

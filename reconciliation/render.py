@@ -130,7 +130,7 @@ def long_date(day: date) -> str:
     return f"{day:%A} {day.day} {day:%B %Y}"
 
 
-def _moment(instant: datetime | None, zone: ZoneInfo, day: date) -> str:
+def _moment(instant: datetime | None, zone: ZoneInfo, day: date | None) -> str:
     """A time in the business time zone, with its date where that is not ``day``."""
     if instant is None:
         return "no time"

@@ -10,6 +10,7 @@ from reconciliation.compare import Status, Verdict
 from reconciliation.explain import Cause
 from tandem.amounts import show_change
 from tandem.kpis import Unit
+from tandem.recipients import Severity
 
 
 class State(StrEnum):
@@ -213,6 +214,16 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Incident:
+    """Something that people were told of by mail: what was ``said`` of it, and ``since`` when."""
+
+    name: str
+    severity: Severity
+    said: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything that a date's report says."""
 
@@ -245,6 +256,8 @@ class Report:
     """Where the date's runs are shown."""
     gates_link: str
     """Where all checks of the run are shown; '' where there were none."""
+    resolved: tuple[Incident, ...] = ()
+    """The incidents that are over with this report."""
 
     @property
     def state(self) -> State:
@@ -301,7 +314,8 @@ class Report:
             State.NOT_COMPARED: f"could not be compared ({self.reason})",
             State.NOT_PUBLISHED: f"has no batch figures: {_checks(self.failed_gates)}",
         }
-        return f"[Tandem] {self.business_date} {said[self.state]}"
+        over = self.resolved and self.state in {State.AGREES, State.CORRECTED}
+        return f"[Tandem] {self.business_date} {'is resolved: it ' if over else ''}{said[self.state]}"
 
 
 def _checks(failed: tuple[Gate, ...]) -> str:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from reconciliation import chart, render, wording
+from reconciliation import chart, incidents, render, wording
 from reconciliation.compare import Verdict
 from reconciliation.report import DayInTrend, Report, State
 from tandem.amounts import show
 from tandem.kpis import Unit
+from tandem.recipients import Severity
 
 _MOST_LINES, _MOST_DETAILS, _MOST_BARS = 60, 5, 31
 """So that the mail stays small however long the range is."""
@@ -57,6 +58,12 @@ class Summary:
     def count(self, *states: State) -> int:
         """How many dates are in one of the states."""
         return sum(report.state in states for report in self.reports)
+
+    @property
+    def severity(self) -> Severity:
+        """That of the date in the worst state."""
+        each = [incidents.severity_of(report) for report in self.reports]
+        return max([*each, *[Severity.CRITICAL] * len(self.failures)], key=lambda one: one.rank, default=Severity.INFO)
 
     @property
     def worst(self) -> Report | None:
@@ -158,5 +165,5 @@ def _line(report: Report) -> Line:
         revenue=show(report.figure("revenue_cents").batch, Unit.CENTS, report.currency),
         worst=report.worst_in_words(),
         corrections=f"{waiting:,} waiting" if waiting else f"{applied:,} of {sent:,} applied" if sent else "none",
-        note=report.reason,
+        note="; ".join(filter(None, (report.reason, *(f"resolved: {told.said}" for told in report.resolved)))),
     )

@@ -14,6 +14,12 @@ CREATE SCHEMA speed;
 
 COMMENT ON SCHEMA speed IS 'What the stream has counted, within a second. Written by tandem_speed only.';
 
+CREATE TYPE reconciliation.severity AS ENUM (
+    'info',
+    'warning',
+    'critical'
+);
+
 CREATE FUNCTION serving.category_series(one text DEFAULT NULL::text, until timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(window_start timestamp with time zone, category text, order_count bigint, revenue_cents bigint, smallest_cents bigint, largest_cents bigint, avg_order_value_cents bigint)
     LANGUAGE sql STABLE
     AS $_$
@@ -470,6 +476,25 @@ CREATE TABLE reconciliation.discrepancies (
     evidence text NOT NULL
 );
 
+CREATE TABLE reconciliation.incidents (
+    incident_id bigint NOT NULL,
+    name text NOT NULL,
+    severity reconciliation.severity NOT NULL,
+    finding text NOT NULL,
+    said text NOT NULL,
+    opened_at timestamp with time zone DEFAULT now() NOT NULL,
+    resolved_at timestamp with time zone
+);
+
+ALTER TABLE reconciliation.incidents ALTER COLUMN incident_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME reconciliation.incidents_incident_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE reconciliation.ledger (
     reconciliation_id bigint NOT NULL,
     cube text NOT NULL,
@@ -497,11 +522,6 @@ ALTER TABLE reconciliation.mails ALTER COLUMN mail_id ADD GENERATED ALWAYS AS ID
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
-);
-
-CREATE TABLE reconciliation.notices (
-    notice text NOT NULL,
-    sent_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 CREATE TABLE reconciliation.reconciliations (
@@ -2232,14 +2252,14 @@ ALTER TABLE ONLY reconciliation.digest_entries
 ALTER TABLE ONLY reconciliation.discrepancies
     ADD CONSTRAINT discrepancies_pkey PRIMARY KEY (reconciliation_id, topic, partition, "offset");
 
+ALTER TABLE ONLY reconciliation.incidents
+    ADD CONSTRAINT incidents_pkey PRIMARY KEY (incident_id);
+
 ALTER TABLE ONLY reconciliation.ledger
     ADD CONSTRAINT ledger_pkey PRIMARY KEY (reconciliation_id, cube, cell_start, key, measure, cause);
 
 ALTER TABLE ONLY reconciliation.mails
     ADD CONSTRAINT mails_pkey PRIMARY KEY (mail_id);
-
-ALTER TABLE ONLY reconciliation.notices
-    ADD CONSTRAINT notices_pkey PRIMARY KEY (notice);
 
 ALTER TABLE ONLY reconciliation.reconciliations
     ADD CONSTRAINT reconciliations_pkey PRIMARY KEY (reconciliation_id);
@@ -2342,6 +2362,8 @@ CREATE UNIQUE INDEX one_current_version ON batch.versions USING btree (view, bus
 CREATE INDEX runs_by_date ON batch.runs USING btree (business_date, created_at);
 
 CREATE INDEX certificates_by_reconciliation ON reconciliation.certificates USING btree (reconciliation_id, certificate_id);
+
+CREATE UNIQUE INDEX incidents_open ON reconciliation.incidents USING btree (name) WHERE (resolved_at IS NULL);
 
 CREATE INDEX reconciliations_by_date ON reconciliation.reconciliations USING btree (business_date, reconciliation_id);
 
@@ -2531,6 +2553,11 @@ GRANT SELECT ON TABLE reconciliation.digest_entries TO tandem_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.discrepancies TO tandem_reconciliation;
 GRANT SELECT ON TABLE reconciliation.discrepancies TO tandem_reader;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.incidents TO tandem_reconciliation;
+GRANT SELECT ON TABLE reconciliation.incidents TO tandem_reader;
+
+GRANT USAGE ON SEQUENCE reconciliation.incidents_incident_id_seq TO tandem_reconciliation;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.ledger TO tandem_reconciliation;
 GRANT SELECT ON TABLE reconciliation.ledger TO tandem_reader;
 
@@ -2538,9 +2565,6 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.mails TO tandem_reconc
 GRANT SELECT ON TABLE reconciliation.mails TO tandem_reader;
 
 GRANT USAGE ON SEQUENCE reconciliation.mails_mail_id_seq TO tandem_reconciliation;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.notices TO tandem_reconciliation;
-GRANT SELECT ON TABLE reconciliation.notices TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.reconciliations TO tandem_reconciliation;
 GRANT SELECT ON TABLE reconciliation.reconciliations TO tandem_reader;

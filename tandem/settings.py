@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from tandem import recipients
 from tandem.errors import TandemError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -97,7 +98,7 @@ class Settings(BaseSettings):
 
     mail_from: str = "tandem@localhost"
     mail_to: str = "business@localhost"
-    """Comma-separated recipients of reports."""
+    """Who gets mail, separated by commas; ``boss@example.org:critical`` gets only what is at least so urgent."""
     smtp_host: str = "127.0.0.1"
     smtp_user: str = ""
     """Logs in with the secret ``smtp``; empty sends without."""
@@ -114,6 +115,13 @@ class Settings(BaseSettings):
             ZoneInfo(value)
         except (KeyError, OSError, ValueError):
             raise ValueError(f"'{value}' is no time zone such as Europe/Berlin") from None
+        return value
+
+    @field_validator("mail_to")
+    @classmethod
+    def _addresses_can_be_read(cls, value: str) -> str:
+        if not recipients.parse(value):
+            raise ValueError("name at least one address")
         return value
 
     @model_validator(mode="after")

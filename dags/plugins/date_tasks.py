@@ -66,7 +66,7 @@ def report(problems: dict[str, str], **context: Any) -> dict[str, str]:
     from tandem.settings import settings
 
     run_id = context["dag_run"].run_id
-    mail.send_digest(settings(), [End(run_id, date.fromisoformat(day), None, why) for day, why in problems.items()])
+    mail.send_summary(settings(), [End(run_id, date.fromisoformat(day), None, why) for day, why in problems.items()])
     return problems
 
 

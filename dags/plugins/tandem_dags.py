@@ -19,17 +19,31 @@ def tell(context: dict[str, Any]) -> None:
     from reconciliation import mail
     from tandem.settings import settings
 
-    dag_run, ti = context["dag_run"], context["ti"]
-    if dag_run.run_type != "backfill":
-        claimed = ti.xcom_pull(task_ids="claim") or ""
+    if context["dag_run"].run_type != "backfill":
+        ti = context["ti"]
         mail.send_failure(
             settings(),
             dag_id=ti.dag_id,
             task_id=ti.task_id,
-            business_date=f"{claimed[0]} to {claimed[-1]}" if isinstance(claimed, list) else claimed,
+            business_date=_claimed(ti),
             error=str(context.get("exception") or "the process ended without a word"),
             link=ti.log_url,
         )
+
+
+def tell_recovery(context: dict[str, Any]) -> None:
+    """Mail that a task went through which had failed for good."""
+    from reconciliation import mail
+    from tandem.settings import settings
+
+    ti = context["ti"]
+    mail.send_recovery(settings(), dag_id=ti.dag_id, task_id=ti.task_id, business_date=_claimed(ti))
+
+
+def _claimed(ti: Any) -> str:
+    """The date or dates that a run works on; '' where it works on none, or has none yet."""
+    claimed = ti.xcom_pull(task_ids="claim") or ""
+    return f"{claimed[0]} to {claimed[-1]}" if isinstance(claimed, list) else claimed
 
 
 DEFAULTS: dict[str, Any] = {
@@ -40,6 +54,7 @@ DEFAULTS: dict[str, Any] = {
     "max_retry_delay": timedelta(minutes=5),
     "execution_timeout": timedelta(hours=2),
     "on_failure_callback": tell,
+    "on_success_callback": tell_recovery,
 }
 """Of every task."""
 
@@ -211,6 +226,5 @@ def warn_if_unpublished(context: dict[str, Any]) -> str:
     with database.connect(own, database.RECONCILIATION) as connection:
         if connection.execute(named.is_published, {"business_date": day}).fetchone()[0]:
             return f"{day} is published"
-        if connection.execute(named.notice_once, {"notice": f"overdue:{day}"}).fetchone():
-            mail.send_overdue(own, day, still_running=bool(context["ti"].get_dr_count("nightly", states=["running"])))
+    mail.send_overdue(own, day, still_running=bool(context["ti"].get_dr_count("nightly", states=["running"])))
     return f"{day} is not published"

@@ -47,9 +47,6 @@ WHERE mailed_at IS NULL ORDER BY business_date, ended_at;
 -- name: mark_ends_mailed
 UPDATE reconciliation.digest_entries SET mailed_at = now() WHERE dag_run = ANY (%(dag_runs)s);
 
--- name: notice_once
-INSERT INTO reconciliation.notices (notice) VALUES (%(notice)s) ON CONFLICT DO NOTHING RETURNING notice;
-
 -- name: is_published
 SELECT EXISTS (
     SELECT FROM batch.versions

@@ -26,9 +26,3 @@ ORDER BY metric, business_date;
 -- name: is_newest_compared  (nothing was compared of a later date)
 SELECT NOT EXISTS (SELECT FROM reconciliation.reconciliations
                    WHERE business_date > %(business_date)s AND verdict <> 'not_comparable');
-
--- name: new_notices  (remember these; returns those that were not known)
-INSERT INTO reconciliation.notices (notice) SELECT unnest(%(notices)s::text[]) ON CONFLICT DO NOTHING RETURNING notice;
-
--- name: forget_other_notices  (of a kind: those that are over may be told again)
-DELETE FROM reconciliation.notices WHERE starts_with(notice, %(prefix)s) AND notice <> ALL(%(notices)s::text[]);

@@ -59,6 +59,11 @@ def test_every_task_that_fails_for_good_says_so_by_mail(dag: DAG) -> None:
         assert [callback.__name__ for callback in task.on_failure_callback] == callbacks, task.task_id
 
 
+def test_every_task_that_goes_through_ends_what_was_mailed_of_it(dag: DAG) -> None:
+    for task in dag.tasks:
+        assert [callback.__name__ for callback in task.on_success_callback] == ["tell_recovery"], task.task_id
+
+
 def test_spark_applications_wait_for_each_other_in_the_pool(dag: DAG) -> None:
     for task in dag.tasks:
         wanted = SPARK_POOL if task.task_type == "SparkSubmitOperator" else "default_pool"

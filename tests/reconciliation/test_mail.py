@@ -15,7 +15,9 @@ from aiosmtpd.controller import Controller
 from typer.testing import CliRunner
 
 from reconciliation import cli as commands
-from reconciliation import mail, reconcile, render
+from reconciliation import correct, mail, reconcile, render
+from reconciliation import post as post_office
+from reconciliation.post import Delivery, Letter
 from tandem import cli
 from tandem.errors import TandemError
 from tandem.settings import Settings
@@ -91,7 +93,7 @@ def test_the_report_arrives_as_text_and_html_with_its_pictures_inside(post):
     post.server.start()
     reconcile_date(post.settings, OUTSIDE)
     Applier(post.settings).apply()
-    assert mail.send_report(post.settings, DAY) == mail.Delivery(sent=1, kept=0)
+    assert mail.send_report(post.settings, DAY) == Delivery(sent=1, kept=0)
     (message,) = post.box.mails
     assert post.box.recipients == [["ann@example.org", "bob@example.org"]]
     assert message["Subject"] == "[Tandem] 2017-12-23 was out of tolerance, corrected (order count +9.09 %)"
@@ -116,8 +118,8 @@ def test_a_report_is_kept_while_the_server_is_away_and_goes_out_once_with_the_ne
     assert str(post.settings.smtp_port) in away.reason
     assert execute(post.settings, "SELECT mailed_at FROM reconciliation.reports") == [(None,)]
     post.server.start()
-    assert mail.send_pending(post.settings) == mail.Delivery(sent=1, kept=0)
-    assert mail.send_pending(post.settings) == mail.Delivery(sent=0, kept=0)
+    assert post_office.send_pending(post.settings) == Delivery(sent=1, kept=0)
+    assert post_office.send_pending(post.settings) == Delivery(sent=0, kept=0)
     assert post.subjects == ["[Tandem] 2017-12-23 agrees (no difference)"]
 
 
@@ -137,7 +139,7 @@ def test_a_failure_is_mailed_even_where_the_database_is_away(post):
     told = mail.send_failure(
         nowhere, dag_id="nightly", task_id="cut", business_date="", error="<b>Postgres</b> is gone", link="http://x/log"
     )
-    assert told == mail.Delivery(sent=1, kept=0)
+    assert told == Delivery(sent=1, kept=0)
     found = parts(post.box.mails[0])
     assert "&lt;b&gt;Postgres&lt;/b&gt; is gone" in found["text/html"]
     assert "http://x/log" in found["text/plain"]
@@ -153,7 +155,7 @@ def test_a_range_is_one_mail_that_names_dates_without_a_result(post):
     post.server.start()
     reconcile_date(post.settings, AGREED)
     delivery = mail.send_reports(post.settings, [DAY, DAY + timedelta(days=1)])
-    assert delivery == mail.Delivery(sent=1, kept=0)
+    assert delivery == Delivery(sent=1, kept=0)
     assert post.subjects == ["[Tandem] 2017-12-23 to 2017-12-24: 1 within tolerance, 1 without a result"]
     assert "2017-12-24 was never reconciled" in parts(post.box.mails[0])["text/plain"]
 
@@ -163,6 +165,124 @@ def test_an_overdue_date_is_told_with_what_to_do(post):
     mail.send_overdue(post.settings, DAY, still_running=False)
     assert post.subjects == ["[Tandem] 2017-12-23 is overdue: no batch figures are published"]
     assert "tandem status" in parts(post.box.mails[0])["text/plain"]
+
+
+WAITING = "[Tandem] 2017-12-23 is out of tolerance, corrections wait for approval (order count +9.09 %)"
+
+
+def reconcile_again(settings: Settings) -> None:
+    reconcile.run(settings, DAY, apply_timeout=timedelta(0))
+
+
+def test_an_incident_is_mailed_once_however_often_the_date_is_compared_and_once_when_it_is_over(post):
+    post.server.start()
+    stage(post.settings, OUTSIDE, gates=False)
+    for _ in range(3):
+        reconcile_again(post.settings)
+        mail.send_report(post.settings, DAY)
+    assert post.subjects == [WAITING]
+    assert execute(post.settings, "SELECT count(*) FROM reconciliation.reports") == [(3,)]  # kept all the same
+    assert mail.send_recoveries(post.settings) == Delivery(sent=0, kept=0)
+    correct.approve(post.settings, DAY, None, "ann")
+    Applier(post.settings).apply()
+    assert mail.send_recoveries(post.settings).sent == 1
+    assert mail.send_recoveries(post.settings).sent == 0
+    assert post.subjects[1:] == [
+        "[Tandem] 2017-12-23 is resolved: it was out of tolerance, corrected (order count +9.09 %)"
+    ]
+    found = parts(post.box.mails[1])
+    assert f"Resolved: {WAITING.removeprefix('[Tandem] ')} (told on " in found["text/plain"]
+    assert "resolved</span>" in found["text/html"]
+
+
+def test_another_finding_of_the_same_incident_is_mailed_again(post):
+    post.server.start()
+    stage(post.settings, OUTSIDE, gates=False)
+    reconcile_again(post.settings)
+    mail.send_report(post.settings, DAY)
+    execute(post.settings, "UPDATE batch.daily_metrics SET revenue_cents = revenue_cents + 100000")
+    reconcile_again(post.settings)
+    mail.send_report(post.settings, DAY)
+    assert len(post.subjects) == 2
+    assert execute(post.settings, "SELECT count(*) FROM reconciliation.incidents") == [(1,)]
+
+
+def test_a_person_who_asks_for_the_report_gets_it_though_it_was_mailed(post):
+    post.server.start()
+    stage(post.settings, OUTSIDE, gates=False)
+    reconcile_again(post.settings)
+    mail.send_report(post.settings, DAY)
+    assert invoke("report", "--date", str(DAY), "--send").exit_code == 0
+    assert post.subjects == [WAITING] * 2
+
+
+def test_a_date_that_reconciles_by_hand_ends_its_incident_at_once(post):
+    post.server.start()
+    stage(post.settings, OUTSIDE, gates=False)
+    reconcile_again(post.settings)
+    mail.send_report(post.settings, DAY)
+    correct.approve(post.settings, DAY, None, "ann")
+    Applier(post.settings).apply()
+    assert invoke("reconcile", "--date", str(DAY)).exit_code == 0
+    assert post.subjects[1:] == ["[Tandem] 2017-12-23 is resolved: it agrees (no difference)"]
+
+
+def test_mail_goes_to_those_who_want_to_hear_of_its_severity_and_so_does_that_it_is_over(post):
+    post.server.start()
+    wanted = "ann@example.org, ops@example.org:warning, boss@example.org:critical"
+    post.settings = post.settings.model_copy(update={"mail_to": wanted})
+    stage(post.settings, OUTSIDE, gates=False)
+    reconcile_again(post.settings)
+    mail.send_report(post.settings, DAY)
+    correct.approve(post.settings, DAY, None, "ann")
+    Applier(post.settings).apply()
+    reconcile_again(post.settings)
+    mail.send_report(post.settings, DAY)
+    mail.send_report(post.settings, DAY)
+    all_of_them = ["ann@example.org", "ops@example.org", "boss@example.org"]
+    assert post.box.recipients == [all_of_them, all_of_them, all_of_them[:1]]
+
+
+def test_a_report_that_nobody_wants_by_mail_is_kept_all_the_same(post):
+    post.server.start()
+    quiet = post.settings.model_copy(update={"mail_to": "boss@example.org:critical"})
+    reconcile_date(quiet, AGREED)
+    assert mail.send_report(quiet, DAY) == Delivery(sent=0, kept=0)
+    assert execute(quiet, "SELECT count(*), count(mailed_at) FROM reconciliation.reports") == [(1, 0)]
+
+
+def test_a_task_that_fails_for_the_same_reason_again_is_mailed_once_and_once_when_it_went_through(post):
+    post.server.start()
+    place = {"dag_id": "nightly", "task_id": "cut", "business_date": "2017-12-23"}
+    assert mail.send_recovery(post.settings, **place) == Delivery(sent=0, kept=0)
+    for error in ("process 4711 ended", "process 4712 ended", "no space left on device"):
+        mail.send_failure(post.settings, **place, error=error)
+    assert post.subjects == ["[Tandem] nightly failed at cut for 2017-12-23"] * 2
+    assert mail.send_recovery(post.settings, **place).sent == 1
+    assert mail.send_recovery(post.settings, **place).sent == 0
+    assert post.subjects[2:] == ["[Tandem] nightly is resolved: cut for 2017-12-23 went through"]
+    mail.send_failure(post.settings, **place, error="no space left on device")
+    assert len(post.subjects) == 4
+
+
+def test_a_date_that_failed_in_a_range_is_told_to_be_over_by_its_report(post):
+    post.server.start()
+    mail.send_reports(post.settings, [DAY])
+    reconcile_date(post.settings, AGREED)
+    mail.send_report(post.settings, DAY)
+    assert post.subjects[1:] == ["[Tandem] 2017-12-23 is resolved: it agrees (no difference)"]
+
+
+def test_an_overdue_date_is_told_once_and_is_over_with_its_report(post):
+    post.server.start()
+    for _ in range(2):
+        mail.send_overdue(post.settings, DAY, still_running=False)
+    reconcile_date(post.settings, AGREED)
+    mail.send_report(post.settings, DAY)
+    assert post.subjects == [
+        "[Tandem] 2017-12-23 is overdue: no batch figures are published",
+        "[Tandem] 2017-12-23 is resolved: it agrees (no difference)",
+    ]
 
 
 def compare_earlier_dates(settings: Settings, dates: int) -> None:
@@ -209,6 +329,8 @@ def test_a_bias_is_mailed_once_and_again_when_it_comes_back(post):
     every_other = "reconciliation_id IN (2, 4, 6, 8, 10)"
     over = f"UPDATE reconciliation.comparisons SET speed_value = 200000 - speed_value WHERE {every_other}"
     execute(post.settings, over)
+    assert not told()
+    assert post.subjects[1:] == ["[Tandem] up to 2017-12-23 the stream is no longer short of revenue date after date"]
     assert [told(), len(post.box.mails)] == [False, 1]
     execute(post.settings, over)
     assert told()
@@ -228,7 +350,8 @@ def test_a_bias_up_to_a_date_that_is_not_the_last_is_shown_and_not_mailed(post):
 
 
 def test_no_text_can_add_a_header(post):
-    message = mail.compose(post.settings, "a subject\nBcc: eve@example.org", "text", "<p>html</p>", {})
+    to = ("ann@example.org",)
+    message = post_office.compose(post.settings, to, Letter("a subject\nBcc: eve@example.org", "text", "<p>html</p>"))
     assert message["Bcc"] is None
     assert message["Subject"] == "a subject Bcc: eve@example.org"
 

@@ -1,0 +1,110 @@
+"""Incidents: what people were told of by mail and is not over. Each is told once, again only where something else is
+found, and once more when it is over.
+
+They are kept in the transaction that queues the mail, so that neither is without the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from datetime import date
+from typing import Any
+
+import psycopg
+
+from reconciliation import canonical
+from reconciliation.report import Incident, Report, State
+from tandem import database
+from tandem.recipients import Severity
+
+_SEVERITIES = {
+    State.AGREES: Severity.INFO,
+    State.CORRECTED: Severity.WARNING,
+    State.NOT_COMPARED: Severity.WARNING,
+    State.WAITS: Severity.CRITICAL,
+    State.DIFFERS: Severity.CRITICAL,
+    State.NOT_PUBLISHED: Severity.CRITICAL,
+}
+SETTLED = (State.AGREES, State.CORRECTED)
+"""States of a date in which nothing is left to do."""
+OF_DATE = "date:"
+"""Begins the names of what was found of a date."""
+
+
+def severity_of(report: Report) -> Severity:
+    """How urgent a report is; one that ends an incident goes to all who were told of that."""
+    said = [_SEVERITIES[report.state], *(incident.severity for incident in report.resolved)]
+    return max(said, key=lambda severity: severity.rank)
+
+
+def of_date(business_date: date) -> str:
+    """The name under which what was found of a date is kept."""
+    return f"{OF_DATE}{business_date}"
+
+
+def overdue(business_date: date) -> str:
+    """The name of a date that was not published in time."""
+    return f"overdue:{business_date}"
+
+
+def failure(dag_id: str, task_id: str, business_date: str) -> str:
+    """The name of a task that failed for good."""
+    return f"failure:{dag_id}:{task_id}:{business_date}"
+
+
+def open_(connection: psycopg.Connection[Any], name: str, severity: Severity, said: str, finding: str) -> bool:
+    """Open an incident, or renew what was found of it. True where that is news, so that it is to be mailed."""
+    values = {"name": name, "severity": severity.value, "finding": finding, "said": said}
+    return connection.execute(database.queries("incidents").open, values).fetchone() is not None
+
+
+def resolve(connection: psycopg.Connection[Any], *names: str) -> tuple[Incident, ...]:
+    """End the incidents of these names; returns those that were open."""
+    rows = connection.execute(database.queries("incidents").resolve, {"names": list(names)}).fetchall()
+    return tuple(_incident(*row) for row in rows)
+
+
+def resolve_others(connection: psycopg.Connection[Any], prefix: str, names: list[str]) -> tuple[Incident, ...]:
+    """End the incidents whose names begin so and are none of these; returns those that were open."""
+    where = {"prefix": prefix, "names": names}
+    rows = connection.execute(database.queries("incidents").resolve_others, where).fetchall()
+    return tuple(_incident(*row) for row in rows)
+
+
+def open_ones(connection: psycopg.Connection[Any], prefix: str = "") -> tuple[Incident, ...]:
+    """The incidents that are open, the oldest first; only those whose names begin so."""
+    rows = connection.execute(database.queries("incidents").open_ones, {"prefix": prefix}).fetchall()
+    return tuple(_incident(*row) for row in rows)
+
+
+def _incident(name: str, severity: str, said: str, since: Any) -> Incident:
+    return Incident(name, Severity(severity), said, since)
+
+
+def note(connection: psycopg.Connection[Any], report: Report) -> tuple[Report, bool]:
+    """Keep what a report says of its date; returns it with the incidents that it ends, and whether it is news.
+
+    A date that agrees or was corrected is always news: the report of a run, not an incident.
+    """
+    day = report.business_date
+    if report.state in SETTLED:
+        return replace(report, resolved=resolve(connection, of_date(day), overdue(day))), True
+    ended = resolve(connection, overdue(day)) if report.run else ()
+    said = report.subject.removeprefix("[Tandem] ")
+    news = open_(connection, of_date(day), _SEVERITIES[report.state], said, _finding(report))
+    return replace(report, resolved=ended), news
+
+
+def _finding(report: Report) -> str:
+    """A hash of what was found, the same for every comparison that finds the same.
+
+    Of a date that was not compared only that: by how much the stream is behind changes from one try to the next.
+    """
+    found: dict[str, Any] = {"state": report.state.value}
+    if report.state is not State.NOT_COMPARED:
+        found |= {
+            "figures": [(f.name, f.batch, f.speed, f.status.value) for f in report.figures],
+            "causes": [asdict(cause) for cause in report.causes],
+            "failed": [gate.expectation for gate in report.failed_gates],
+        }
+    return canonical.document_sha256(found)
