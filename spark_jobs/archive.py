@@ -10,7 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
+from tandem import master_dataset
 from tandem.errors import TandemError
+from tandem.master_dataset import UNKNOWN
 from tandem.topics import ORDER_EVENTS
 
 if TYPE_CHECKING:
@@ -20,21 +22,19 @@ if TYPE_CHECKING:
 
     from tandem.settings import Settings
 
-UNKNOWN = "unknown"
-"""The partition of records whose date the archiver would not guess. Every run reads it."""
-
 _LIMITS = pa.schema({"business_date": pa.string(), "partition": pa.int32(), "next": pa.int64()})
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
     """The archive at one Delta version. ``counts``: records by date, those without one left out; ``next_offsets``: by
-    partition, everything below is in it.
+    partition, everything below is in it; ``kept_from``: the first date that retention has left, None where all are.
     """
 
     version: int
     counts: dict[date, int]
     next_offsets: dict[int, int]
+    kept_from: date | None = None
 
     @property
     def dates(self) -> frozenset[date]:
@@ -58,13 +58,25 @@ def look(settings: Settings) -> Archive:
         raise NoArchiveError(f"there is no archive at {settings.archive}", "run 'tandem archive'") from error
     except (DeltaError, OSError) as error:
         raise TandemError(f"the archive at {settings.archive} cannot be read ({error})", "check the storage") from error
-    offsets: dict[int, int] = {}
-    while (offset := table.transaction_version(f"tandem:{ORDER_EVENTS}:{len(offsets)}")) is not None:
-        offsets[len(offsets)] = offset
     totals = files.group_by("partition.business_date").aggregate([("num_records", "sum")]).to_pylist()
     counts = {row["partition.business_date"]: row["num_records_sum"] for row in totals}
+    first = master_dataset.kept_from(table)
     dated = {date.fromisoformat(name): count for name, count in counts.items() if name != UNKNOWN}
-    return Archive(table.version(), dated, offsets)
+    kept = {day: count for day, count in dated.items() if first is None or day >= first}
+    return Archive(table.version(), kept, master_dataset.next_offsets(table, ORDER_EVENTS), first)
+
+
+def require_kept(settings: Settings, dates: Iterable[date]) -> None:
+    """Raises TandemError where retention has taken records of one of ``dates``: its figures would be too small."""
+    try:
+        first = look(settings).kept_from
+    except NoArchiveError:
+        return
+    if first is not None and (past := [day for day in dates if day < first]):
+        raise TandemError(
+            f"the archive keeps the records from {first} on, and those of {min(past)} are gone",
+            f"what is published of it stays; compute dates from {first} on",
+        )
 
 
 def count_below(settings: Settings, version: int, cuts: Mapping[date, Mapping[int, int]]) -> dict[date, int]:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spark_jobs import gate, publish, runs
+from spark_jobs import archive, gate, publish, runs
 from spark_jobs.difference import difference
 from spark_jobs.job import meant
 from spark_jobs.runs import Run, Why
@@ -56,7 +56,11 @@ def batch(
 
 
 def prepare(config: Settings, dates: Mapping[date, Why], *, requested_by: str | None) -> tuple[Run, ...]:
-    """A run with a cut for each date, and an archive that holds everything below all cuts."""
+    """A run with a cut for each date, and an archive that holds everything below all cuts.
+
+    Raises TandemError where the archive no longer keeps one of the dates.
+    """
+    archive.require_kept(config, dates)
     wait: dict[str, str] = {}
     opened = []
     for day, why in sorted(dates.items()):

@@ -72,6 +72,8 @@ def write(rows: DataFrame, settings: Settings, dates: Collection[date], mark: st
         .partitionBy("business_date")
         .option("replaceWhere", f"business_date IN ({wanted})")
         .option("userMetadata", mark)
+        # A table from before a column came gets it; its older dates read as NULL there.
+        .option("mergeSchema", "true")
         # What a figure was made of can be read for as long as the figure stands.
         .option("delta.logRetentionDuration", "interval 3650 days")
         .save(settings.order_facts)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from spark_jobs import gate_page, runs
-from spark_jobs.archive import UNKNOWN
 from spark_jobs.gate_suites import ARCHIVE, FACTS, Expectation, Level, Suite
 from tandem import database, gates
 from tandem.errors import TandemError
 from tandem.events import Decision
+from tandem.master_dataset import UNKNOWN
 from tandem.topics import ORDER_EVENTS
 
 if TYPE_CHECKING:
@@ -139,9 +139,12 @@ def _result(suite: Suite, expectation: Expectation, found: Any) -> Result:
 
 
 def _archived(settings: Settings, run: Run, partitions: list[str]) -> pl.DataFrame:
-    """Positions of the archived records of these partitions below the run's cut."""
+    """Positions of the archived records of these partitions below the run's cut.
+
+    Of the archive as it is now: below the cut it never changes, while the files of an old version go with vacuum.
+    """
     wanted = [("business_date", "in", partitions)]
-    rows = pl.DataFrame(_read(settings.archive, run.archive_version, wanted, columns=["topic", *_POSITION]))
+    rows = pl.DataFrame(_read(settings.archive, None, wanted, columns=["topic", *_POSITION]))
     cut = run.cut or {}
     limit = pl.col("partition").replace_strict(list(cut), list(cut.values()), default=0, return_dtype=pl.Int64)
     return rows.filter((pl.col("topic") == ORDER_EVENTS) & (pl.col("offset") < limit)).select(
@@ -149,10 +152,10 @@ def _archived(settings: Settings, run: Run, partitions: list[str]) -> pl.DataFra
     )
 
 
-def _read(address: str, version: int | None, partitions: Any, columns: list[str] | None = None) -> Any:
+def _read(address: str, version: int | None, filters: Any, columns: list[str] | None = None) -> Any:
     from deltalake import DeltaTable
 
-    return DeltaTable(address, version=version).to_pyarrow_table(partitions=partitions, columns=columns)
+    return DeltaTable(address, version=version).to_pyarrow_table(filters=filters, columns=columns)
 
 
 def _first_rows(result: Result) -> str:

@@ -18,7 +18,7 @@ from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from spark_jobs import runs
+from spark_jobs import archive, runs
 from spark_jobs.runs import Run
 from tandem import business_date, claims, clock
 from tandem.errors import TandemError
@@ -79,6 +79,8 @@ def main(name: str, compute: Callable[[Job], None], *, views: tuple[str, ...] = 
     try:
         config = settings()
         asked = parse(name, sys.argv[1:])
+        if writes_facts:
+            archive.require_kept(config, asked.dates)
         with _claimed(config, asked):
             opened = _open_runs(config, name, asked, writes_facts=writes_facts)
             _run(name, compute, config, opened)

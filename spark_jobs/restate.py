@@ -27,10 +27,13 @@ def due(settings: Settings, last: date) -> dict[date, Why]:
         published = dict(connection.execute(database.queries("batch").published_dates).fetchall())
         ((installed_at,),) = connection.execute(database.queries("orchestration").installed_at).fetchall()
     try:
-        held = archive.look(settings).counts
+        held = archive.look(settings)
     except archive.NoArchiveError:
         return {}
-    return which(published, held, since=clock.business_date(installed_at, settings.zone), last=last)
+    since = clock.business_date(installed_at, settings.zone)
+    # What is published of a date whose records are no longer kept, stays; what is not, can no longer be computed.
+    kept = {day: counted for day, counted in published.items() if held.kept_from is None or day >= held.kept_from}
+    return which(kept, held.counts, since=max(since, held.kept_from or since), last=last)
 
 
 def which(

@@ -1,4 +1,4 @@
-"""The command ``tandem archive``."""
+"""The command ``tandem archive``: the archiver itself, and what tends its table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import json
 import signal
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -14,8 +14,14 @@ import typer
 from tandem.errors import TandemError
 from tandem.settings import Settings, settings
 
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+_AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing; say what would go.")]
 
-def archive(
+
+@app.callback(invoke_without_command=True)
+def archive(  # noqa: PLR0917 - Typer passes them by name
+    context: typer.Context,
     until_caught_up: Annotated[
         bool, typer.Option("--until-caught-up", help="Leave when all that is in Kafka now is archived.")
     ] = False,
@@ -34,6 +40,8 @@ def archive(
 
     Example: `tandem archive --until-caught-up --json`
     """
+    if context.invoked_subcommand:
+        return
     from tandem.logs import configure_logging
 
     configure_logging()
@@ -50,6 +58,54 @@ def archive(
         typer.echo(f"{result['events']} events archived in {result['commits']} commits")
     if problems:
         raise typer.Exit(1)
+
+
+@app.command()
+def compact(as_json: _AsJson = False) -> None:
+    """Put the small files of each date together. No row changes, and archivers and readers go on meanwhile.
+
+    Example: `tandem archive compact`
+    """
+    from stream import archive_upkeep as upkeep
+
+    done = upkeep.compact(settings(), datetime.now(UTC), _say)
+    _tell(as_json, done, f"{done.files_before} files of {done.dates} dates are now {done.files_after}")
+
+
+@app.command()
+def retain(dry_run: _DryRun = False, as_json: _AsJson = False) -> None:
+    """Take the dates out of the archive that are past `TANDEM_ARCHIVE_RETENTION`; without that setting, nothing.
+
+    What was published of them stays. They can no longer be computed, and the speed layer can no longer be rebuilt.
+
+    Example: `tandem archive retain --dry-run --json`
+    """
+    from stream import archive_upkeep as upkeep
+
+    done = upkeep.retain(settings(), datetime.now(UTC), dry_run=dry_run)
+    taken = f"{done.records} records of {done.dates} dates {'would go' if dry_run else 'are gone'}"
+    _tell(as_json, done, f"{taken}; all is kept from {done.kept_from} on" if done.kept_from else "all is kept for good")
+
+
+@app.command()
+def vacuum(dry_run: _DryRun = False, as_json: _AsJson = False) -> None:
+    """Delete files that `TANDEM_ARCHIVE_FILE_RETENTION` ago were put together, were taken out, or were never finished.
+
+    Example: `tandem archive vacuum`
+    """
+    from stream import archive_upkeep as upkeep
+
+    files = upkeep.vacuum(settings(), dry_run=dry_run)
+    _tell(as_json, {"files": files}, f"{files} files {'would be' if dry_run else 'are'} deleted")
+
+
+def _tell(as_json: bool, done: Any, line: str) -> None:
+    document = done if isinstance(done, dict) else dataclasses.asdict(done)
+    typer.echo(json.dumps(document, default=str) if as_json else line)
+
+
+def _say(line: str) -> None:
+    typer.echo(f"archive: {line}", err=True)
 
 
 def _archive(config: Settings, until_caught_up: bool, until_cut: str | None, timeout: timedelta) -> dict[str, Any]:

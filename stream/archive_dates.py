@@ -15,8 +15,8 @@ import msgspec
 import polars as pl
 
 from tandem.events import EARLIEST_EVENT_TIME, EVENT_TIME_PATTERN
+from tandem.master_dataset import UNKNOWN
 
-UNKNOWN = "unknown"
 FURTHEST_AHEAD = timedelta(days=1)
 """An event further ahead of the broker's clock has an implausible date: it would make a partition that nobody reads."""
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from tandem import master_dataset
 from tandem.errors import TandemError
 
 Offsets = dict[int, int]
@@ -104,10 +106,12 @@ class MasterDataset:
 
     def next_offsets(self) -> Offsets:
         """The next offset of every partition that was opened, as this handle sees them."""
-        offsets: Offsets = {}
-        while (next_offset := self._table.transaction_version(self._id(len(offsets)))) is not None:
-            offsets[len(offsets)] = next_offset
-        return offsets
+        return master_dataset.next_offsets(self._table, self._topic)
+
+    @property
+    def kept_from(self) -> date | None:
+        """The first date that retention has left whole; None where it has never taken anything."""
+        return master_dataset.kept_from(self._table)
 
     def open_partitions(self, starts: Mapping[int, int]) -> None:
         """Set where the archive of new partitions begins, so that what expires unread later is noticed.
@@ -131,6 +135,7 @@ class MasterDataset:
                 self._table,
                 events,
                 mode="append",
+                schema_mode="merge",  # a table that has gained a column is written beside a newer archiver, or by one
                 writer_properties=_PARQUET,
                 commit_properties=self._transactions(after),
             )
@@ -156,11 +161,8 @@ class MasterDataset:
         self.refresh()  # unlike an append, this commit does not move the handle
 
     def _transactions(self, after: Offsets) -> CommitProperties:
-        transactions = [Transaction(self._id(partition), next_offset) for partition, next_offset in after.items()]
-        return CommitProperties(app_transactions=transactions)
-
-    def _id(self, partition: int) -> str:
-        return f"tandem:{self._topic}:{partition}"
+        ids = {master_dataset.next_offset_id(self._topic, partition): offset for partition, offset in after.items()}
+        return CommitProperties(app_transactions=[Transaction(name, offset) for name, offset in ids.items()])
 
 
 def covers(held: Mapping[int, int], wanted: Mapping[int, int]) -> bool:

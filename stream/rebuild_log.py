@@ -93,6 +93,12 @@ class Log:
         low = self._lows[position]
         first, end = self._next[position], min(low, self._ends[position])
         archived = self._dataset.next_offsets().get(partition, 0) if self._dataset and topic == ORDER_EVENTS else 0
+        if first < end and self._dataset and (kept_from := self._dataset.kept_from):
+            raise TandemError(
+                f"Kafka begins at offset {low} of {topic} partition {partition}, and the archive keeps only the dates"
+                f" from {kept_from} on",
+                "a rebuild needs the whole log: it is possible only as long as TANDEM_ARCHIVE_RETENTION takes nothing",
+            )
         if first < end and archived < end:
             raise TandemError(
                 f"offsets [{max(first, archived)}, {end}) of {topic} partition {partition} are neither in Kafka nor in"

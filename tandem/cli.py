@@ -51,7 +51,7 @@ COMMANDS = {
     "airflow": Lazy("tandem.local.cli:airflow", "Run Airflow's own command against the local Airflow", _LOCAL),
     "replay": Lazy("tandem.sources.cli:replay", "Send real orders, or your own CSV or Parquet, to Kafka", _DATA),
     "stream": Lazy("stream.cli:app", "Run a worker of the speed layer, or rebuild its state", _DATA),
-    "archive": Lazy("stream.archive_cli:archive", "Run the archiver, which keeps every event as it came", _DATA),
+    "archive": Lazy("stream.archive_cli:app", "Run the archiver, which keeps every event as it came; tend it", _DATA),
     "batch": Lazy("spark_jobs.cli:batch", "Run the Spark jobs of a date or a range, and publish", _DATA),
     "restate": Lazy("spark_jobs.restate_cli:restate", "Do every date that is due, and again what has changed", _DATA),
     "gates": Lazy("spark_jobs.gate_cli:gates", "Show what the checks of a date's run found", _DATA),

@@ -19,6 +19,9 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 _STILL_CHANGING = timedelta(hours=2)
 """What is shown of the recent past is kept so much longer than it may still change."""
 
+_SHORTEST_ARCHIVE = timedelta(days=31)
+"""A night that failed, and whatever came late, can still be computed so long after."""
+
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
@@ -59,6 +62,10 @@ class Settings(BaseSettings):
     archive_batch_max_bytes: int = 64 * 1024 * 1024
     archive_batch_linger: timedelta = timedelta(seconds=5)
     """How long a record that Kafka has may be missing from the archive while an archiver keeps up."""
+    archive_retention: timedelta = timedelta(0)
+    """How long the archive keeps a business date, counted from its end; 0 keeps all for good."""
+    archive_file_retention: timedelta = Field(default=timedelta(days=7), ge=timedelta(hours=1))
+    """How long files stay that compaction or retention took out of the archive: longer than any reader reads."""
     order_facts_uri: str = ""
     """Delta table of the decoded, validated, deduplicated orders; empty means inside the state folder."""
 
@@ -130,6 +137,13 @@ class Settings(BaseSettings):
             if getattr(self, name) < self.allowed_lateness + _STILL_CHANGING:
                 raise ValueError(f"{name} must be two hours more than allowed_lateness")
         return self
+
+    @field_validator("archive_retention")
+    @classmethod
+    def _what_may_be_restated_is_kept(cls, value: timedelta) -> timedelta:
+        if value and value < _SHORTEST_ARCHIVE:
+            raise ValueError(f"it must be 0, for good, or at least {_SHORTEST_ARCHIVE.days} days")
+        return value
 
     @property
     def zone(self) -> ZoneInfo:

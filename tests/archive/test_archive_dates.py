@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.archive_dates import UNKNOWN, business_dates
+from stream.archive_dates import business_dates
 from tandem.events import EVENT_TIME_PATTERN
+from tandem.master_dataset import UNKNOWN
 
 KAFKA_TIME = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

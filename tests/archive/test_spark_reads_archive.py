@@ -7,12 +7,14 @@ import json
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from shop import Shop, archived
 
 from stream.archive import archive
+from stream.archive_upkeep import compact
 from stream.archive_verify import verify
 from tandem.settings import PROJECT_ROOT, Settings
 
@@ -55,14 +57,18 @@ def digest(settings: Settings) -> dict[str, object]:
     return {"events": len(records), "digest": found.hexdigest()}
 
 
-def test_spark_reads_the_archive_now_and_as_it_was(topic_prefix: Settings, tmp_path: Path):
+def test_spark_reads_the_archive_now_compacted_and_as_it_was(topic_prefix: Settings, tmp_path: Path):
     shop = Shop(topic_prefix)
     shop.sell(900)
     archive(topic_prefix, stop=threading.Event(), until_caught_up=True)
     then, version = digest(topic_prefix), verify(topic_prefix).version
     shop.sell(300)
     shop.send([b"\xff\xfe not json", None], partition=2)
+    for _ in range(4):
+        archive(topic_prefix, stop=threading.Event(), until_caught_up=True)
+        shop.sell(9)
     archive(topic_prefix, stop=threading.Event(), until_caught_up=True)
+    assert compact(topic_prefix, datetime.now(UTC), print).dates == 3
 
     answer = tmp_path / "answer.json"
     subprocess.run([sys.executable, "-c", _READ, str(version), str(answer)], cwd=PROJECT_ROOT, check=True, timeout=300)
@@ -71,7 +77,7 @@ def test_spark_reads_the_archive_now_and_as_it_was(topic_prefix: Settings, tmp_p
     assert read["then"] == then
     assert then["events"] == 900
     assert read["dates"] == ["2017-12-21", "2017-12-22", "2017-12-23", "unknown"]
-    assert read["of_one_date"] == 400
+    assert read["of_one_date"] == 412
     assert [tuple(column) for column in read["columns"]] == [
         ("topic", "string"),
         ("partition", "int"),

@@ -9,9 +9,10 @@ import polars as pl
 import pytest
 from awkward import VALUES, mixed
 
-from stream.archive_dates import UNKNOWN, business_dates
+from stream.archive_dates import business_dates
 from stream.decode import decode
 from stream.types import Records
+from tandem.master_dataset import UNKNOWN
 
 KAFKA_TIME = datetime(2017, 12, 21, 10, tzinfo=UTC)
 

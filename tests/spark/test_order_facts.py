@@ -13,8 +13,9 @@ import polars as pl
 import pytest
 from log import KAFKA_TIME, Log, order
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from spark_jobs import order_facts, runs
+from spark_jobs import facts, order_facts, runs
 from spark_jobs.job import Job
 from stream.release import Address, Correction, release
 from stream.types import Rules
@@ -238,3 +239,19 @@ def test_a_date_without_events_has_facts_of_none(built: Built, spark: SparkSessi
     run = compute(spark, built.settings, empty, new_id(empty))
     assert run.facts_version is not None
     assert built.facts(version=run.facts_version).filter(business_date=empty).is_empty()
+
+
+def test_a_table_from_before_a_column_came_gains_it_and_stays_readable(
+    built: Built, spark: SparkSession, tmp_path: object
+) -> None:
+    own = built.settings.model_copy(update={"order_facts_uri": f"{tmp_path}/order_facts"})
+    old = built.facts(version=0).filter(pl.col("business_date") != D24).drop("region")
+    old.write_delta(own.order_facts, delta_write_options={"partition_by": ["business_date"]})
+    run_id = new_id(D24)
+    take_cut(own, run_id, D24, {0: built.after_cut[1], 1: 2, 2: 1})
+    compute(spark, own, D24, run_id)
+    over_both = facts.read(spark, own).groupBy("business_date").agg(F.count("*"), F.count("region"))
+    held = {row[0]: (row[1], row[2]) for row in over_both.collect()}
+    assert held[D23] == (old.filter(business_date=D23).height, 0)
+    assert held[D24][0] == 1
+    assert "region" in pl.scan_delta(own.order_facts).collect_schema().names()

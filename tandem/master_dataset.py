@@ -1,0 +1,41 @@
+"""What both layers know of the master dataset's Delta table: what its application transactions are called and mean."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Protocol
+
+UNKNOWN = "unknown"
+"""The partition of records whose date the archiver would not guess. Every run reads it."""
+KEPT_FROM = "tandem:kept_from"
+
+
+class Transactions(Protocol):
+    """What is asked of a Delta table: the last version of an application transaction."""
+
+    def transaction_version(self, app_id: str) -> int | None:
+        """The version, None where there never was one."""
+
+
+def next_offset_id(topic: str, partition: int) -> str:
+    """The transaction that holds the next offset of a Kafka partition."""
+    return f"tandem:{topic}:{partition}"
+
+
+def next_offsets(table: Transactions, topic: str) -> dict[int, int]:
+    """The next offset of every partition that was opened: all below it is in the table."""
+    offsets: dict[int, int] = {}
+    while (offset := table.transaction_version(next_offset_id(topic, len(offsets)))) is not None:
+        offsets[len(offsets)] = offset
+    return offsets
+
+
+def kept_from(table: Transactions) -> date | None:
+    """The first date that retention has left whole; None where it has never taken anything."""
+    version = table.transaction_version(KEPT_FROM)
+    return None if version is None else date.fromisoformat(str(version))
+
+
+def kept_from_version(day: date) -> int:
+    """``day`` as the version of KEPT_FROM."""
+    return int(f"{day:%Y%m%d}")
