@@ -146,6 +146,8 @@ def _write_config(settings: Settings, home: Path) -> Path:
         "log.dirs": str(home / "data"),
         "auto.create.topics.enable": "false",
         "group.initial.rebalance.delay.ms": "0",
+        # Whoever wants a dead worker's partitions sooner than after six seconds may ask for it.
+        "group.min.session.timeout.ms": "1000",
         # One broker: what Kafka keeps about itself exists once, and in few partitions.
         "offsets.topic.replication.factor": "1",
         "offsets.topic.num.partitions": "8",

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import signal
-import time
 from datetime import UTC, datetime, timedelta
-from random import Random
 from subprocess import Popen
 from threading import Event, Thread
 
@@ -153,27 +151,3 @@ def test_a_worker_that_is_asked_to_stop_finishes_and_leaves_at_once(topic_prefix
     # Had it not left the group, the twenty minutes of its session would have to pass first.
     rig.run_to_end(patient)
     rig.assert_books_are_exact(patient)
-
-
-@pytest.mark.slow
-def test_workers_killed_at_random_moments_of_fifty_thousand_events_lose_and_double_nothing(
-    topic_prefix: Settings,
-) -> None:
-    random = Random(7)
-    small = topic_prefix.model_copy(update={"micro_batch_max_events": 1_000})
-    feeding = Thread(target=rig.produce, args=(small, (order_record(number) for number in range(50_000))))
-    feeding.start()
-    worker = rig.start_worker(small)
-    try:
-        for _ in range(5):
-            rig.wait_for(lambda current=worker: rig.is_owner(small, current), "the worker to own partitions")  # type: ignore[misc]
-            time.sleep(random.uniform(0.1, 3))
-            worker.kill()
-            worker.communicate()
-            worker = rig.start_worker(small)
-        feeding.join()
-        rig.wait_for(lambda: rig.is_caught_up(small), "the last to finish")
-    finally:
-        end(worker)
-    wanted = rig.assert_books_are_exact(small)
-    assert len(wanted.decisions) == 50_000

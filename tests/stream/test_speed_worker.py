@@ -164,6 +164,21 @@ def test_poison_of_every_kind_goes_to_quarantine_whole_and_stops_nothing(topic_p
     assert rig.query(topic_prefix, "SELECT count(*) AS n FROM speed.outbox") == [{"n": 0}]
 
 
+@pytest.mark.slow
+def test_ten_thousand_poisoned_records_among_as_many_orders_cost_no_order(topic_prefix: Settings) -> None:
+    random = Random(3)
+    sound = [order_record(n, START + timedelta(seconds=n)) for n in range(10_000)]
+    poison = [rig.Outgoing(odd.MALFORMED[n % len(odd.MALFORMED)], b"k%d" % (n % 97)) for n in range(9_990)]
+    poison += [rig.Outgoing(odd.nested(100_000) if n % 2 else b"{" * 900_000, b"k") for n in range(10)]
+    mixed = [*sound, *poison]
+    random.shuffle(mixed)
+    rig.produce(topic_prefix, mixed)
+    stats = rig.run_to_end(topic_prefix)
+    wanted = rig.assert_books_are_exact(topic_prefix)
+    assert stats.decisions["quarantined"] == 10_000
+    assert len(wanted.decisions) == 20_000
+
+
 def test_messages_that_a_dead_worker_left_behind_are_sent_by_the_next(topic_prefix: Settings) -> None:
     with database.connect(topic_prefix, database.SPEED) as speed:
         for number in range(3):

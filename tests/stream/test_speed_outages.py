@@ -1,0 +1,92 @@
+"""Postgres away for a minute, Kafka away for a minute, under load: a worker waits, says so, goes on, and is exact."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from threading import Event, Thread
+
+import pytest
+import speed_rig as rig
+from confluent_kafka import Producer
+from installations import installations
+from topic_books import shop
+
+from stream.source import SILENT
+from tandem.local import kafka, postgres, process
+from tandem.settings import Settings
+from tandem.topics import ORDER_EVENTS
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1200)]
+
+AWAY_S = 60
+
+
+@pytest.fixture
+def own() -> Iterator[Settings]:
+    """An installation whose servers the test stops."""
+    for made in installations(micro_batch_max_events=500):
+        postgres.start(made)
+        kafka.start(made)
+        yield made
+
+
+class Load:
+    """A shop that sells all the time, through whatever happens to its broker."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings, self._stop, self.sent = settings, Event(), 0
+        self.refused: list[str] = []
+        self._thread = Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        patient = {"enable.idempotence": True, "message.timeout.ms": 600_000, "linger.ms": 5}
+        producer = Producer({"bootstrap.servers": self._settings.brokers, **patient}, logger=SILENT)
+        for record in shop(1_000_000):
+            producer.produce(
+                self._settings.topic(ORDER_EVENTS),
+                record.value,
+                record.key,
+                on_delivery=lambda error, _: self.refused.append(str(error)) if error else None,
+            )
+            producer.poll(0)
+            self.sent += 1
+            if self.sent % 20 == 0 and self._stop.wait(0.05):
+                break
+        assert producer.flush(300) == 0
+
+    def end(self) -> None:
+        self._stop.set()
+        self._thread.join(360)
+        assert self.refused == []
+
+
+def progress_over(settings: Settings) -> int:
+    return sum(rig.positions(settings).values())
+
+
+@pytest.mark.parametrize(
+    ("name", "start_again"), [(postgres.NAME, postgres.start), (kafka.NAME, kafka.start)], ids=["postgres", "kafka"]
+)
+def test_a_server_that_is_away_for_a_minute_costs_nothing_but_the_minute(
+    own: Settings, name: str, start_again: Callable[[Settings], None]
+) -> None:
+    worker = rig.start_worker(own)
+    load = Load(own)
+    try:
+        rig.wait_for(lambda: progress_over(own) > 1_000, "the worker to be in the middle of it")
+        process.stop(own, name)
+        time.sleep(AWAY_S)
+        assert worker.poll() is None
+        start_again(own)
+        sent = load.sent
+        rig.wait_for(lambda: load.sent > sent + 1_000, "more load")
+        load.end()
+        rig.wait_for(lambda: rig.is_caught_up(own), "the worker to finish")
+    finally:
+        load.end()
+        worker.terminate()
+        _, said = worker.communicate(timeout=60)
+    assert "waiting" in said
+    rig.assert_books_are_exact(own)
