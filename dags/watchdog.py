@@ -32,7 +32,7 @@ def send_leftovers(**context: Any) -> None:
     from reconciliation import mail, post
     from tandem.settings import settings
 
-    tandem_dags.send_digest(context)
+    tandem_dags.send_summary(context)
     mail.send_recoveries(settings())
     post.send_pending(settings())
 

@@ -1,4 +1,4 @@
-"""The one form in which anything is hashed, so that whoever has the rows can work out the same digest.
+"""The one form in which anything is hashed, so that whoever has the rows can work out the same hash.
 
 Rows are sorted by their columns (texts by Unicode code point, None first), each is a line of JSON without spaces, and
 every line ends in a newline. Instants are RFC 3339 in UTC, dates ISO 8601, amounts whole numbers.
@@ -21,10 +21,10 @@ _json = msgspec.json.Encoder(order="sorted")
 
 def sha256(rows: Iterable[tuple[Any, ...]]) -> str:
     """The SHA-256 of rows of one shape, in hexadecimal, whatever order they come in."""
-    digest = hashlib.sha256()
+    hashed = hashlib.sha256()
     for row in sorted((tuple(map(_plain, row)) for row in rows), key=_key):
-        digest.update(_json.encode(row) + b"\n")
-    return digest.hexdigest()
+        hashed.update(_json.encode(row) + b"\n")
+    return hashed.hexdigest()
 
 
 def frame_sha256(rows: pl.DataFrame) -> str:
@@ -32,10 +32,10 @@ def frame_sha256(rows: pl.DataFrame) -> str:
     ordered = rows.sort(rows.columns)  # texts by their UTF-8 bytes, which is by code point; None first
     pattern = "[" + ",".join(["{}"] * ordered.width) + "]\n"
     lines = ordered.select(pl.format(pattern, *map(_encoded, ordered)))
-    digest = hashlib.sha256()
+    hashed = hashlib.sha256()
     for chunk in lines.iter_slices(_CHUNK_ROWS):
-        digest.update("".join(chunk.to_series()).encode())
-    return digest.hexdigest()
+        hashed.update("".join(chunk.to_series()).encode())
+    return hashed.hexdigest()
 
 
 def _encoded(column: pl.Series) -> pl.Series:

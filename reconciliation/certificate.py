@@ -1,7 +1,7 @@
-"""The convergence certificate (capability B3): what was compared, at which cut, from which versions, the digests of
+"""The convergence certificate (capability B3): what was compared, at which cut, from which versions, the hashes of
 both books before and after the corrections, and the corrections themselves.
 
-Anyone can work it out again from the books; docs/certificate.md says how. ``sha256`` is the document's own digest,
+Anyone can work it out again from the books; docs/certificate.md says how. ``sha256`` is the document's own hash,
 without that field.
 """
 
@@ -90,7 +90,7 @@ def _document(
         raise TandemError(f"the cut of run {found.run_id} is gone", "run the date again")
     entries = correction_rows(connection, both.corrected_by)
     since = sorted(set(both.corrected_by) - set(before))
-    after = compare.digest(both.speed)
+    after = compare.books_hash(both.speed)
     document: Certificate = {
         "format": FORMAT,
         "reconciliation_id": found.reconciliation_id,
@@ -109,7 +109,7 @@ def _document(
         "cells": {"compared": found.cells_compared, "differing": found.cells_differing},
         "figures": {"batch": both.batch_day, "counted": both.counted_day, "corrected": both.speed_day},
         "before": {
-            "counted_sha256": compare.digest(both.counted),
+            "counted_sha256": compare.books_hash(both.counted),
             "speed_sha256": found.speed_hash,
             "batch_sha256": found.batch_hash,
         },
@@ -139,7 +139,7 @@ def correction_rows(connection: psycopg.Connection[Any], ids: Sequence[str]) -> 
 
 
 def ledger_sha256(connection: psycopg.Connection[Any], reconciliation_id: int) -> str:
-    """The digest of a comparison's causes."""
+    """The hash of a comparison's causes."""
     query = database.queries("reconciliation").ledger_rows
     return canonical.sha256(connection.execute(query, {"reconciliation_id": reconciliation_id}))
 

@@ -19,7 +19,7 @@ def certificate(
     date: Annotated[str, typer.Option("--date", metavar=_DAY, help="The business date.")],
     out: Annotated[Path | None, typer.Option(help="File to write; standard output if none.")] = None,
 ) -> None:
-    """Print a date's certificate: what was compared, at which offsets, and the digests of both books.
+    """Print a date's certificate: what was compared, at which offsets, and the hashes of both books.
 
     Example: `tandem certificate --date 2017-12-23 --out certificate.json`.
     """

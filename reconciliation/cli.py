@@ -173,17 +173,11 @@ def report(
 
 
 def _write(found: Report, out: Path) -> None:
-    from reconciliation import render
+    from reconciliation import files, render
 
     forms: dict[str, Callable[[Report], str]] = {
         ".html": render.standalone,
         ".txt": render.text,
         ".json": lambda value: json.dumps(render.document(value), indent=2),
     }
-    if out.suffix not in forms:
-        raise TandemError(f"'{out}' is no kind of report", "end it in .html, .txt or .json")
-    try:
-        out.write_text(forms[out.suffix](found), encoding="utf-8")
-    except OSError as error:
-        raise TandemError(f"cannot write {out}: {error.strerror}", "name a file in a folder that exists") from error
-    typer.echo(f"wrote {out}", err=True)
+    files.write(found, out, forms)

@@ -210,8 +210,8 @@ def verdict(day_rows: pl.DataFrame) -> Verdict:
     return Verdict.MATCH if decisive.is_empty() else Verdict.MISMATCH
 
 
-def digest(side: pl.DataFrame) -> str:
-    """SHA-256 over a side's base cells in canonical form. Equal digests mean equal books.
+def books_hash(side: pl.DataFrame) -> str:
+    """SHA-256 over a side's base cells in canonical form. Equal hashes mean equal books.
 
     Canonical: the cells that are not zero, by cube, cell_start, key and measure (texts by code point), each a line of
     JSON ``[cube, cell_start, key, measure, value]`` without spaces and with the instant as RFC 3339 in UTC.

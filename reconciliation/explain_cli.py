@@ -73,7 +73,11 @@ def _show(report: Report) -> None:
     from reconciliation.headline import headline
 
     typer.echo(headline(report))
-    typer.echo(tables.columns(tables.cause_rows(report)) if report.causes else "No event differs.")
+    typer.echo(
+        tables.columns(tables.cause_rows(report.causes, report.events_total, report.currency))
+        if report.causes
+        else "No event differs."
+    )
     for event in report.events:
         typer.echo("\n" + tables.event_line(event, report.currency))
     left = report.events_total - len(report.events)

@@ -13,7 +13,7 @@ import msgspec
 import psycopg
 import structlog
 
-from reconciliation import chart, gather, incidents, notice, post, render, summary
+from reconciliation import chart, digest, digest_pages, gather, incidents, notice, post, render, summary
 from reconciliation.notice import Notice
 from reconciliation.post import Delivery, Letter
 from reconciliation.report import DayInTrend, Report
@@ -102,6 +102,16 @@ def _send_summary(settings: Settings, failures: dict[date, str]) -> Delivery:
         post.queue(connection, post.compose(settings, post.addresses(settings, whole.severity), letter), kept)
         if reports:
             _queue_bias(connection, settings, reports[-1])
+    return post.send_pending(settings)
+
+
+def send_digest(settings: Settings, last: date) -> Delivery:
+    """Mail the digest of the week up to ``last`` to all who get mail. Raises digest.NothingReconciledError."""
+    with database.connect(settings, database.RECONCILIATION) as connection:
+        week = digest.of_week(connection, settings, last)
+        pages = digest_pages.text(week), digest_pages.html(week), digest_pages.pictures(week)
+        to = post.addresses(settings, Severity.CRITICAL)
+        post.queue(connection, post.compose(settings, to, Letter(week.subject, *pages)), [])
     return post.send_pending(settings)
 
 

@@ -141,8 +141,8 @@ def _explained(
         remedy="",
         rows=pl.concat([days, compare.differing(cells)]),
         cells_compared=len(cells),
-        speed_hash=compare.digest(both.speed),
-        batch_hash=compare.digest(both.batch),
+        speed_hash=compare.books_hash(both.speed),
+        batch_hash=compare.books_hash(both.batch),
         corrected_by=both.corrected_by,
     )
     try:

@@ -152,7 +152,7 @@ def _context(report: Report) -> dict[str, Any]:
         "waterfall_in_words": chart.waterfall_in_words(chart.waterfall(report), report.currency),
         "footer": tables.footer(report),
         "figure_rows": tables.figure_rows(report),
-        "cause_rows": tables.cause_rows(report),
+        "cause_rows": tables.cause_rows(report.causes, report.events_total, report.currency),
         "correction_rows": tables.correction_rows(report),
         "trend_rows": tables.trend_rows(report),
     }

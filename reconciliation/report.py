@@ -197,7 +197,7 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class Certified:
-    """The newest certificate of the comparison: its own digest, and those of both books with all ``corrections``."""
+    """The newest certificate of the comparison: its own hash, and those of both books with all ``corrections``."""
 
     sha256: str
     speed_sha256: str

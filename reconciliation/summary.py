@@ -128,25 +128,41 @@ def trend(summary: Summary) -> tuple[DayInTrend, ...]:
 def _template(summary: Summary, form: str) -> Any:
     first = summary.reports[0] if summary.reports else None
     zone = {"currency": first.currency, "timezone": first.timezone} if first else {}
-    return render.template(f"digest.{form}.jinja", **zone)
+    return render.template(f"summary.{form}.jinja", **zone)
+
+
+def lines(summary: Summary) -> tuple[list[Line], int]:
+    """One line a date, those that need a look before those that agree, and how many that agree were left out."""
+    unsettled = [report for report in summary.reports if report.state is not State.AGREES]
+    shown = [*map(_failed_line, summary.failures), *map(_line, unsettled)][:_MOST_LINES]
+    agreeing = [report for report in summary.reports if report.state is State.AGREES]
+    named = agreeing[: _MOST_LINES - len(shown)]
+    in_order = sorted([*shown, *map(_line, named)], key=lambda line: line.business_date)
+    return in_order, len(agreeing) - len(named)
+
+
+def line_rows(found: list[Line]) -> list[list[str]]:
+    """The overview as a table of texts."""
+    rows = [[str(line.business_date), line.outcome, line.revenue, line.worst, line.corrections] for line in found]
+    return [["date", "outcome", "revenue", "largest difference", "corrections"], *rows]
+
+
+def tone(summary: Summary) -> str:
+    """The colour of the range."""
+    return {"agrees": "good", "corrected": "warn"}.get(summary.state, "bad")
 
 
 def _context(summary: Summary) -> dict[str, Any]:
+    found, more = lines(summary)
     unsettled = [report for report in summary.reports if report.state is not State.AGREES]
-    lines = [*map(_failed_line, summary.failures), *map(_line, unsettled)][:_MOST_LINES]
-    agreeing = [report for report in summary.reports if report.state is State.AGREES]
-    shown = agreeing[: _MOST_LINES - len(lines)]
-    lines = sorted([*lines, *map(_line, shown)], key=lambda line: line.business_date)
-    tones = {"agrees": "good", "corrected": "warn", "needs a look": "bad", "not complete": "bad"}
-    rows = [[str(x.business_date), x.outcome, x.revenue, x.worst, x.corrections] for x in lines]
     return {
-        "digest": summary,
-        "tone": tones[summary.state],
-        "lines": lines,
-        "more_lines": len(agreeing) - len(shown),
+        "summary": summary,
+        "tone": tone(summary),
+        "lines": found,
+        "more_lines": more,
         "details": unsettled[:_MOST_DETAILS],
         "next_steps": wording.steps,
-        "line_rows": [["date", "outcome", "revenue", "largest difference", "corrections"], *rows],
+        "line_rows": line_rows(found),
         "link": summary.link,
         "trend_in_words": chart.trend_in_words(trend(summary)),
     }

@@ -101,7 +101,7 @@ def gates_in_words(report: Report) -> str:
 
 
 def footer(report: Report) -> tuple[str, ...]:
-    """What makes the report repeatable: run, versions, cut, digests of both books."""
+    """What makes the report repeatable: run, versions, cut, hashes of both books."""
     compared = (
         f"Compared {report.compared_at.astimezone(ZoneInfo(report.timezone)):%Y-%m-%d %H:%M:%S} {report.timezone}"
     )
@@ -146,7 +146,7 @@ def figure_rows(report: Report) -> list[list[str]]:
     return [["figure", "batch", "stream", "difference", "%", "limit"], *rows]
 
 
-def cause_rows(report: Report) -> list[list[str]]:
+def cause_rows(causes: Sequence[CauseTotal], events_total: int, currency: str) -> list[list[str]]:
     """What each cause adds, and the sum."""
     shown = (("order_count", Unit.COUNT), ("revenue_cents", Unit.CENTS), ("unique_customers", Unit.COUNT))
     rows = [["cause", "events", "orders", "revenue", "customers"]]
@@ -154,12 +154,12 @@ def cause_rows(report: Report) -> list[list[str]]:
         [
             f"{line.cause.replace('_', ' ')} ({wording.CAUSES[line.cause]})",
             str(line.events),
-            *(show_change(line.amounts.get(name, 0), unit, report.currency) for name, unit in shown),
+            *(show_change(line.amounts.get(name, 0), unit, currency) for name, unit in shown),
         ]
-        for line in report.causes
+        for line in causes
     ]
-    sums = [show_change(total(report.causes, name), unit, report.currency) for name, unit in shown]
-    return [*rows, ["batch - stream as counted", str(report.events_total), *sums]]
+    sums = [show_change(total(causes, name), unit, currency) for name, unit in shown]
+    return [*rows, ["batch - stream as counted", str(events_total), *sums]]
 
 
 def correction_rows(report: Report) -> list[list[str]]:

@@ -447,15 +447,6 @@ CREATE TABLE reconciliation.cuts (
     taken_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
-CREATE TABLE reconciliation.digest_entries (
-    dag_run text NOT NULL,
-    business_date date NOT NULL,
-    reconciliation_id bigint,
-    failure text DEFAULT ''::text NOT NULL,
-    ended_at timestamp with time zone DEFAULT now() NOT NULL,
-    mailed_at timestamp with time zone
-);
-
 CREATE TABLE reconciliation.discrepancies (
     reconciliation_id bigint NOT NULL,
     topic text NOT NULL,
@@ -564,6 +555,15 @@ ALTER TABLE reconciliation.reports ALTER COLUMN report_id ADD GENERATED ALWAYS A
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE reconciliation.run_ends (
+    dag_run text CONSTRAINT digest_entries_dag_run_not_null NOT NULL,
+    business_date date CONSTRAINT digest_entries_business_date_not_null NOT NULL,
+    reconciliation_id bigint,
+    failure text DEFAULT ''::text CONSTRAINT digest_entries_failure_not_null NOT NULL,
+    ended_at timestamp with time zone DEFAULT now() CONSTRAINT digest_entries_ended_at_not_null NOT NULL,
+    mailed_at timestamp with time zone
 );
 
 CREATE VIEW serving.batch_daily AS
@@ -2246,9 +2246,6 @@ ALTER TABLE ONLY reconciliation.cut_product_hours
 ALTER TABLE ONLY reconciliation.cuts
     ADD CONSTRAINT cuts_pkey PRIMARY KEY (run_id);
 
-ALTER TABLE ONLY reconciliation.digest_entries
-    ADD CONSTRAINT digest_entries_pkey PRIMARY KEY (dag_run);
-
 ALTER TABLE ONLY reconciliation.discrepancies
     ADD CONSTRAINT discrepancies_pkey PRIMARY KEY (reconciliation_id, topic, partition, "offset");
 
@@ -2266,6 +2263,9 @@ ALTER TABLE ONLY reconciliation.reconciliations
 
 ALTER TABLE ONLY reconciliation.reports
     ADD CONSTRAINT reports_pkey PRIMARY KEY (report_id);
+
+ALTER TABLE ONLY reconciliation.run_ends
+    ADD CONSTRAINT run_ends_pkey PRIMARY KEY (dag_run);
 
 ALTER TABLE ONLY speed.adjustments
     ADD CONSTRAINT adjustments_pkey PRIMARY KEY (correction_id);
@@ -2430,9 +2430,6 @@ ALTER TABLE ONLY reconciliation.cut_order_hours
 ALTER TABLE ONLY reconciliation.cut_product_hours
     ADD CONSTRAINT cut_product_hours_run_id_fkey FOREIGN KEY (run_id) REFERENCES reconciliation.cuts(run_id);
 
-ALTER TABLE ONLY reconciliation.digest_entries
-    ADD CONSTRAINT digest_entries_reconciliation_id_fkey FOREIGN KEY (reconciliation_id) REFERENCES reconciliation.reconciliations(reconciliation_id);
-
 ALTER TABLE ONLY reconciliation.discrepancies
     ADD CONSTRAINT discrepancies_reconciliation_id_fkey FOREIGN KEY (reconciliation_id) REFERENCES reconciliation.reconciliations(reconciliation_id);
 
@@ -2441,6 +2438,9 @@ ALTER TABLE ONLY reconciliation.ledger
 
 ALTER TABLE ONLY reconciliation.reports
     ADD CONSTRAINT reports_reconciliation_id_fkey FOREIGN KEY (reconciliation_id) REFERENCES reconciliation.reconciliations(reconciliation_id);
+
+ALTER TABLE ONLY reconciliation.run_ends
+    ADD CONSTRAINT run_ends_reconciliation_id_fkey FOREIGN KEY (reconciliation_id) REFERENCES reconciliation.reconciliations(reconciliation_id);
 
 GRANT USAGE ON SCHEMA batch TO tandem_batch;
 GRANT USAGE ON SCHEMA batch TO tandem_reconciliation;
@@ -2547,9 +2547,6 @@ GRANT SELECT ON TABLE reconciliation.cuts TO tandem_batch;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.cuts TO tandem_reconciliation;
 GRANT SELECT ON TABLE reconciliation.cuts TO tandem_reader;
 
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.digest_entries TO tandem_reconciliation;
-GRANT SELECT ON TABLE reconciliation.digest_entries TO tandem_reader;
-
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.discrepancies TO tandem_reconciliation;
 GRANT SELECT ON TABLE reconciliation.discrepancies TO tandem_reader;
 
@@ -2575,6 +2572,9 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.reports TO tandem_reco
 GRANT SELECT ON TABLE reconciliation.reports TO tandem_reader;
 
 GRANT USAGE ON SEQUENCE reconciliation.reports_report_id_seq TO tandem_reconciliation;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.run_ends TO tandem_reconciliation;
+GRANT SELECT ON TABLE reconciliation.run_ends TO tandem_reader;
 
 GRANT SELECT ON TABLE serving.batch_daily TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.batch_daily TO tandem_reader;

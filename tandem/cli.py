@@ -69,6 +69,7 @@ COMMANDS = {
     "certificate": Lazy("reconciliation.certificate_cli:certificate", "Print the certificate of a date", _BOOKS),
     "verify": Lazy("reconciliation.certificate_cli:verify", "Work a certificate out again from the books", _BOOKS),
     "report": Lazy("reconciliation.cli:report", "Write the report that is mailed", _BOOKS),
+    "digest": Lazy("reconciliation.digest_cli:digest", "Write the digest of a week", _BOOKS),
 }
 
 

@@ -62,7 +62,7 @@ def report(problems: dict[str, str], **context: Any) -> dict[str, str]:
     from datetime import date
 
     from reconciliation import mail
-    from reconciliation.digest import End
+    from reconciliation.ends import End
     from tandem.settings import settings
 
     run_id = context["dag_run"].run_id

@@ -188,7 +188,7 @@ def release(context: dict[str, Any]) -> None:
 
 def note_end(context: dict[str, Any]) -> None:
     """Note how a run of a backfill ended, and send the mail for all of them where it is the last."""
-    from reconciliation import digest
+    from reconciliation import ends
     from tandem.settings import settings
 
     run, ti = context["dag_run"], context["ti"]
@@ -196,13 +196,13 @@ def note_end(context: dict[str, Any]) -> None:
         states = ti.get_task_states(ti.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
         failed = ", ".join(sorted(task for task, state in states.items() if state == "failed"))
         day, compared = date_of_run(context), ti.xcom_pull(task_ids="reconcile")
-        digest.note(settings(), digest.End(run.run_id, day, compared, failed))
-    send_digest(context)
+        ends.note(settings(), ends.End(run.run_id, day, compared, failed))
+    send_summary(context)
 
 
-def send_digest(context: dict[str, Any]) -> None:
+def send_summary(context: dict[str, Any]) -> None:
     """Send the one mail about the runs of a backfill, unless more of them are to come."""
-    from reconciliation import digest
+    from reconciliation import ends
     from tandem.settings import settings
 
     def others(noted: Any) -> int:
@@ -211,7 +211,7 @@ def send_digest(context: dict[str, Any]) -> None:
         done = {*noted, context["dag_run"].run_id}
         return count("nightly", states=states) - count("nightly", run_ids=sorted(done), states=states)
 
-    digest.send_if_last(settings(), others)
+    ends.send_if_last(settings(), others)
 
 
 def warn_if_unpublished(context: dict[str, Any]) -> str:

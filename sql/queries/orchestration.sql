@@ -1,4 +1,4 @@
--- What the DAGs ask of the database. See tandem/claims.py and reconciliation/digest.py.
+-- What the DAGs ask of the database. See tandem/claims.py and reconciliation/ends.py.
 
 -- name: lock_claims
 SELECT pg_advisory_xact_lock(hashtext('tandem.claims'));
@@ -31,21 +31,21 @@ SELECT business_date, holder, claimed_at FROM batch.claims ORDER BY business_dat
 SELECT installed_at FROM public.installation;
 
 -- name: note_end
-INSERT INTO reconciliation.digest_entries (dag_run, business_date, reconciliation_id, failure)
+INSERT INTO reconciliation.run_ends (dag_run, business_date, reconciliation_id, failure)
 VALUES (%(dag_run)s, %(business_date)s, %(reconciliation_id)s, %(failure)s)
 ON CONFLICT (dag_run) DO UPDATE
 SET business_date = excluded.business_date, reconciliation_id = excluded.reconciliation_id, failure = excluded.failure,
     ended_at = now(), mailed_at = NULL;
 
--- name: lock_digest
-SELECT pg_advisory_xact_lock(hashtext('tandem.digest'));
+-- name: lock_ends
+SELECT pg_advisory_xact_lock(hashtext('tandem.ends'));
 
 -- name: unmailed_ends
-SELECT dag_run, business_date, reconciliation_id, failure FROM reconciliation.digest_entries
+SELECT dag_run, business_date, reconciliation_id, failure FROM reconciliation.run_ends
 WHERE mailed_at IS NULL ORDER BY business_date, ended_at;
 
 -- name: mark_ends_mailed
-UPDATE reconciliation.digest_entries SET mailed_at = now() WHERE dag_run = ANY (%(dag_runs)s);
+UPDATE reconciliation.run_ends SET mailed_at = now() WHERE dag_run = ANY (%(dag_runs)s);
 
 -- name: is_published
 SELECT EXISTS (

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
     from airflow.sdk import DAG
 
-IDS = ("archive_upkeep", "nightly", "quarantine", "recompute", "restate", "watchdog")
-HOLD_NO_DATE = {"archive_upkeep", "quarantine", "watchdog"}
+IDS = ("archive_upkeep", "nightly", "quarantine", "recompute", "restate", "watchdog", "weekly")
+HOLD_NO_DATE = {"archive_upkeep", "quarantine", "watchdog", "weekly"}
 
 
 @pytest.fixture(params=IDS)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 from reconciliation.compare import Status, Verdict
+from reconciliation.digest import Digest
 from reconciliation.explain import Cause
 from reconciliation.report import (
     Bias,
@@ -18,12 +19,15 @@ from reconciliation.report import (
     Figure,
     Gate,
     Grace,
+    Incident,
     Lateness,
     Report,
     Run,
     Serving,
 )
+from reconciliation.summary import Failure, Summary
 from tandem.kpis import Unit
+from tandem.recipients import Severity
 from tests.reconciliation.books import DAY, at
 
 CENTS, COUNT = Unit.CENTS, Unit.COUNT
@@ -271,3 +275,33 @@ EVERY = {
 def on(day: date, report: Report) -> Report:
     """The same report of another date."""
     return replace(report, business_date=day)
+
+
+def before(days: int, report: Report) -> Report:
+    """The same report so many days earlier."""
+    return on(DAY - timedelta(days=days), report)
+
+
+DIGEST = Digest(
+    first=DAY - timedelta(days=6),
+    last=DAY,
+    currency="USD",
+    timezone="UTC",
+    summary=Summary(
+        (
+            before(6, EQUAL),
+            before(5, WITHIN),
+            before(4, replace(NOT_COMPARED, trend=())),
+            before(3, EQUAL),
+            before(1, WAITING),
+            CORRECTED,
+        ),
+        (Failure(DAY - timedelta(days=2), "order_facts, gate"),),
+        "http://127.0.0.1:18080/dags/nightly",
+    ),
+    incidents=(
+        Incident("overdue:2017-12-21", Severity.CRITICAL, "2017-12-21 is overdue", NIGHT - timedelta(days=2)),
+        Incident("bias:units", Severity.WARNING, "<b>over in units</b> by more and more", NIGHT - timedelta(days=1)),
+    ),
+)
+"""A week in which everything happened once."""

@@ -1,4 +1,4 @@
-"""The form that is hashed is plain JSON lines: anyone gets the same digest with what every language has."""
+"""The form that is hashed is plain JSON lines: anyone gets the same hash with what every language has."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def by_hand(rows: list[tuple]) -> str:
 
 
 @given(ROWS, st.randoms(use_true_random=False))
-def test_rows_and_frames_have_the_digest_of_their_json_lines_whatever_their_order(
+def test_rows_and_frames_have_the_hash_of_their_json_lines_whatever_their_order(
     rows: list[tuple], shuffle: random.Random
 ) -> None:
     expected = by_hand(rows)

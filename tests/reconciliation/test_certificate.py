@@ -62,7 +62,7 @@ def batch_cells(shop: Settings) -> list[list]:
     return [*found, ["distinct", f"{DAY}T00:00:00Z", "", "unique_customers", customers]]
 
 
-def test_the_digests_are_those_of_the_tables_and_of_the_document_itself(shop):
+def test_the_hashes_are_those_of_the_tables_and_of_the_document_itself(shop):
     found = reconciled(shop, [*OUTSIDE, ODD])
     assert found["before"]["batch_sha256"] == sha256(batch_cells(shop))
     assert found["after"] == {

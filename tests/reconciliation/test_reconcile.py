@@ -101,13 +101,13 @@ def test_a_date_outside_tolerance_gets_a_correction_for_every_differing_cell_and
     assert serving.read(shop, DAY, Layer.SPEED).metrics == serving.read(shop, DAY, Layer.BATCH).metrics
 
 
-def test_after_corrections_both_sides_have_one_digest(shop, applier):
+def test_after_corrections_both_sides_have_one_hash(shop, applier):
     stage(shop, OUTSIDE)
     run(shop)
     applier.apply()
     run(shop)
-    digests = execute(shop, "SELECT speed_hash, batch_hash FROM reconciliation.reconciliations ORDER BY 1")
-    assert [speed == batch for speed, batch in digests].count(True) == 1
+    hashes = execute(shop, "SELECT speed_hash, batch_hash FROM reconciliation.reconciliations ORDER BY 1")
+    assert [speed == batch for speed, batch in hashes].count(True) == 1
 
 
 def test_a_date_inside_tolerance_keeps_and_shows_its_difference(shop, applier):

@@ -13,13 +13,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reconciliation import chart, notice, render, summary, wording
+from reconciliation import chart, digest_pages, notice, render, summary, wording
 from reconciliation.headline import headline
 from reconciliation.report import Corrections, Report, Serving, State
 from reconciliation.summary import Failure, Summary
 from tests.reconciliation.books import DAY
 from tests.reconciliation.reports import (
     CORRECTED,
+    DIGEST,
     EQUAL,
     EVERY,
     HOSTILE,
@@ -50,6 +51,8 @@ RENDERED = {
     **{f"{name}.txt": render.text(report) for name, report in EVERY.items()},
     "range.html": summary.html(RANGE),
     "range.txt": summary.text(RANGE),
+    "digest.html": digest_pages.html(DIGEST),
+    "digest.txt": digest_pages.text(DIGEST),
     "failure.html": notice.html(BROKEN),
     "failure.txt": notice.text(BROKEN),
 }

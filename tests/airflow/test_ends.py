@@ -8,8 +8,8 @@ from datetime import date
 
 import pytest
 
-from reconciliation import digest
-from reconciliation.digest import End
+from reconciliation import ends
+from reconciliation.ends import End
 from tandem.local import mail, mailbox, process
 from tandem.settings import Settings
 
@@ -39,25 +39,25 @@ def subjects(own: Settings) -> list[str]:
 
 
 def test_nothing_is_sent_while_other_runs_of_the_backfill_are_to_come(office: Settings) -> None:
-    digest.note(office, failed(DAYS[0]))
-    assert digest.send_if_last(office, lambda noted: 3 - len(noted)) == 0
+    ends.note(office, failed(DAYS[0]))
+    assert ends.send_if_last(office, lambda noted: 3 - len(noted)) == 0
     assert subjects(office) == []
 
 
 def test_the_last_run_tells_of_every_date_in_one_mail_and_once(office: Settings) -> None:
     for day in DAYS:
-        digest.note(office, failed(day))
-    assert digest.send_if_last(office, none) == 3
-    assert digest.send_if_last(office, none) == 0
+        ends.note(office, failed(day))
+    assert ends.send_if_last(office, none) == 3
+    assert ends.send_if_last(office, none) == 0
     (subject,) = subjects(office)
     assert "2017-12-21 to 2017-12-23" in subject
 
 
 def test_a_run_that_was_cleared_and_ran_again_is_told_of_again(office: Settings) -> None:
-    digest.note(office, failed(DAYS[0]))
-    digest.send_if_last(office, none)
-    digest.note(office, failed(DAYS[0]))
-    assert digest.send_if_last(office, none) == 1
+    ends.note(office, failed(DAYS[0]))
+    ends.send_if_last(office, none)
+    ends.note(office, failed(DAYS[0]))
+    assert ends.send_if_last(office, none) == 1
     assert len(subjects(office)) == 2
 
 
@@ -66,8 +66,8 @@ def test_of_runs_that_end_at_the_same_moment_exactly_one_sends_the_mail(office: 
     at_work = {failed(day).dag_run for day in DAYS}
 
     def end(day: date) -> int:
-        digest.note(office, failed(day))
-        return digest.send_if_last(office, lambda noted: len(at_work - set(noted)))
+        ends.note(office, failed(day))
+        return ends.send_if_last(office, lambda noted: len(at_work - set(noted)))
 
     with ThreadPoolExecutor(len(DAYS)) as runs:
         told = list(runs.map(end, DAYS))
