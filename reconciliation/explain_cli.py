@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -19,23 +20,60 @@ if TYPE_CHECKING:
     from reconciliation.report import Report
 
 
+class By(StrEnum):
+    """Of what the cells are that are shown."""
+
+    HOURS = "hours"
+    PRODUCTS = "products"
+    CATEGORIES = "categories"
+
+
 def explain(
     date: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="The business date.")] = "",
     order: Annotated[str, typer.Option(help="Tell this order's whole story; of one date where --date is given.")] = "",
-    limit: Annotated[int, typer.Option(help="How many events to list; 0 for all.", min=0)] = 50,
+    *,
+    metric: Annotated[str, typer.Option(help="Only this figure, cell by cell: revenue, order_count, units, …")] = "",
+    hour: Annotated[int | None, typer.Option(help="Only this hour of the business day.", min=0, max=23)] = None,
+    by: Annotated[By | None, typer.Option(help="Cells by hour alone, or by hour and product or category.")] = None,
+    limit: Annotated[int, typer.Option(help="How many events or cells to list; 0 for all.", min=0)] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
 ) -> None:
     """List what makes up a date's difference, its causes and each event that differs; or tell one order's whole story.
 
-    Example: `tandem explain --date 2017-12-23`, or `tandem explain --order 41382910`.
+    With --metric, --hour or --by: the ledger's lines of each cell that differs, whose amounts sum to batch - stream
+    there. Example: `tandem explain --date 2017-12-23 --metric revenue --hour 17`, or `tandem explain --order 41382910`.
     """
     if not date and not order:
         raise TandemError("which date, or which order?", "give --date YYYY-MM-DD, or --order ID")
+    cells = bool(metric or by) or hour is not None
+    if order and cells:
+        raise TandemError("an order or cells?", "give --order, or --date with --metric, --hour or --by")
     day = business_date.parse(date) if date else None
     if order:
         _tell(order, day, as_json=as_json)
+    elif day is not None and cells:
+        _break_down(day, metric, hour, by or By.HOURS, limit or None, as_json=as_json)
     elif day is not None:
         _explain(day, limit, as_json=as_json)
+
+
+def _break_down(day: dt.date, metric: str, hour: int | None, by: By, limit: int | None, *, as_json: bool) -> None:
+    from reconciliation import breakdown, tables
+
+    with database.connect(settings(), database.READER) as connection:
+        found = breakdown.of_date(connection, settings(), day, metric=metric, hour=hour, by=by)
+    if as_json:
+        derived = [{"difference": cell.difference, "adds_up": cell.adds_up} for cell in found.cells]
+        document = msgspec.to_builtins(found)
+        document["cells"] = [{**cell, **more} for cell, more in zip(document["cells"], derived, strict=True)]
+        typer.echo(json.dumps(document, indent=2))
+    else:
+        for line in breakdown.lines(found, settings(), limit) or ["No cell differs."]:
+            typer.echo(line)
+        for event in found.events[:limit]:
+            typer.echo(tables.event_line(event, settings().currency) + "\n")
+    if not all(cell.adds_up for cell in found.cells):
+        raise typer.Exit(1)
 
 
 def _tell(order: str, day: dt.date | None, *, as_json: bool) -> None:
