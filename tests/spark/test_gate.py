@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from log import Log, order
 
-from spark_jobs.gate import Result, judge
+from spark_jobs.gate import Result, frames, judge
 from spark_jobs.gate_suites import ARCHIVE, FACTS
+from spark_jobs.runs import Run
+from tandem.settings import Settings
 
 DAY = date(2017, 12, 23)
 SOUND: dict[str, Any] = {
@@ -41,8 +45,7 @@ def sound(offset: int, **changes: Any) -> dict[str, Any]:
 
 def judged(facts: list[dict[str, Any]], in_facts: list[bool] | None = None) -> list[Result]:
     archive = pl.DataFrame({"partition": 0, "offset": range(len(in_facts or [True])), "in_facts": in_facts or [True]})
-    frames = {FACTS.name: pl.DataFrame(facts, schema_overrides=KINDS), ARCHIVE.name: archive}
-    return judge(frames, (FACTS, ARCHIVE))
+    return judge({FACTS.name: pl.DataFrame(facts, schema_overrides=KINDS), ARCHIVE.name: archive}, (FACTS, ARCHIVE))
 
 
 def failures(results: list[Result]) -> dict[str, list[int]]:
@@ -106,3 +109,22 @@ def test_a_date_without_events_passes() -> None:
     frame = pl.DataFrame([sound(0)], schema_overrides=KINDS).clear()
     archive = pl.DataFrame(schema={"partition": pl.Int64, "offset": pl.Int64, "in_facts": pl.Boolean})
     assert failures(judge({FACTS.name: frame, ARCHIVE.name: archive}, (FACTS, ARCHIVE))) == {}
+
+
+def test_the_gate_reads_the_date_s_own_facts_and_records_from_both_tables(tmp_path: Path) -> None:
+    """Without Spark: the tables as it writes them, the facts partitioned by a date and the archive by its name."""
+    own = Settings(archive_uri=str(tmp_path / "archive"), order_facts_uri=str(tmp_path / "order_facts"))
+    other = date(2017, 12, 22)
+    log = Log()
+    for number, each in enumerate((other, DAY, DAY, DAY)):
+        log.add(order(number, f"{each}T12:00:00Z"), dated=number != 3)
+    log.archive(own)
+    facts = [sound(offset, business_date=each) for offset, each in enumerate((other, DAY))]
+    rows = pl.DataFrame(facts, schema_overrides=KINDS).with_columns(pl.col("partition").cast(pl.Int32))
+    rows.drop("archived", "below_cut", "quarantined").write_delta(
+        own.order_facts, delta_write_options={"partition_by": ["business_date"]}
+    )
+    run = Run("r", DAY, "scheduled", 0, 0, {0: 4})
+    checked, held = frames(own, run, DAY)
+    assert checked.select("offset", "archived", "below_cut").rows() == [(1, True, True)]
+    assert sorted(held.select("offset", "in_facts").rows()) == [(1, True), (2, False)]
