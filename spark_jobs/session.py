@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,24 @@ def spark_conf(config: Settings) -> dict[str, str]:
         # The default of 50 tasks to read a table's log costs seconds on a small table.
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.sql.warehouse.dir": str(config.state_dir / "spark-warehouse"),
+        **(_s3_conf(os.environ) if config.uses_s3 else {}),
         **SEMANTICS,
+    }
+
+
+def _s3_conf(environment: Mapping[str, str]) -> dict[str, str]:
+    """S3 as delta-rs is told of it: by Amazon's own variables. Both find the keys where Amazon's tools look."""
+    endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL", "")
+    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION", "")
+    return {
+        "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",  # so that s3:// means the same to both
+        "spark.delta.logStore.s3.impl": "io.delta.storage.S3SingleDriverLogStore",
+        **({"spark.hadoop.fs.s3a.endpoint.region": region} if region else {}),
+        **(
+            {"spark.hadoop.fs.s3a.endpoint": endpoint, "spark.hadoop.fs.s3a.path.style.access": "true"}
+            if endpoint
+            else {}
+        ),
     }
 
 

@@ -165,6 +165,11 @@ class Settings(BaseSettings):
         """Address of the ``order_facts`` table."""
         return self.order_facts_uri or str(self.state_dir / "order_facts")
 
+    @property
+    def uses_s3(self) -> bool:
+        """Whether one of the two lies on S3."""
+        return any(address.startswith(("s3://", "s3a://")) for address in (self.archive, self.order_facts))
+
     def topic(self, name: str) -> str:
         """The name a topic has on the broker."""
         return self.topic_prefix + name

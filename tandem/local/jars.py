@@ -1,4 +1,4 @@
-"""The JVM parts: Kafka's broker, and the Delta and Postgres jars for Spark, checked against recorded sums.
+"""The JVM parts: Kafka's broker, and Spark's jars for Delta, Postgres and S3, checked against recorded sums.
 
 ``python -m tandem.local.jars`` fetches what is missing; ``... record`` writes the sums after jars.xml changed.
 """
@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +23,9 @@ from tandem.settings import settings
 _WANTED = Path(__file__).with_name("jars.xml")
 _SUMS = Path(__file__).with_name("jars.sha256")
 _ATTEMPTS = 3
+_ALWAYS = ("kafka", "spark")
+_ON_S3 = "s3"
+"""Configurations of jars.xml, and the folders that they come into."""
 
 
 def kafka_classpath() -> str:
@@ -31,8 +34,9 @@ def kafka_classpath() -> str:
 
 
 def spark_jars() -> list[Path]:
-    """What a Spark session needs beyond PySpark: Delta and the Postgres driver, for ``spark.jars``."""
-    return [settings().jars_dir / name for name in _recorded() if name.startswith("spark/")]
+    """What a Spark session needs beyond PySpark, for ``spark.jars``: Delta, Postgres's driver, S3 where it is used."""
+    groups = [group for group in _wanted() if group != "kafka"]
+    return [settings().jars_dir / name for name in _recorded(groups)]
 
 
 def java_home() -> Path:
@@ -49,9 +53,10 @@ def ensure_jars() -> None:
     if not _differing(folder):
         return
     with _locked(folder):
-        if not _differing(folder):
+        if not (differing := _differing(folder)):
             return
-        _fetch(folder)
+        # Only what differs: others may run on the rest.
+        _fetch(folder, sorted({Path(name).parts[0] for name in differing}))
         if differing := _differing(folder):
             raise TandemError(
                 f"{len(differing)} jars are not the recorded ones, first {differing[0]}",
@@ -62,16 +67,22 @@ def ensure_jars() -> None:
 def record() -> None:
     """Fetch what jars.xml names and write the sums of what came."""
     folder = settings().jars_dir
+    groups = [_ON_S3, *_ALWAYS]
     with _locked(folder):
-        _fetch(folder)
-        jars = sorted(path for name in ("kafka", "spark") for path in (folder / name).glob("*.jar"))
+        _fetch(folder, groups)
+        jars = sorted(path for name in groups for path in (folder / name).glob("*.jar"))
         _SUMS.write_text("".join(f"{_sum(jar)}  {jar.relative_to(folder)}\n" for jar in jars), encoding="ascii")
 
 
-def _recorded() -> dict[str, str]:
-    """Jar path below the jars folder → SHA-256."""
+def _wanted() -> list[str]:
+    """The configurations that these settings need."""
+    return [*_ALWAYS, *([_ON_S3] if settings().uses_s3 else [])]
+
+
+def _recorded(groups: Sequence[str]) -> dict[str, str]:
+    """Jar path below the jars folder → SHA-256, of these configurations."""
     lines = _SUMS.read_text(encoding="ascii").splitlines()
-    return {name: digest for digest, name in (line.split() for line in lines)}
+    return {name: digest for digest, name in (line.split() for line in lines) if Path(name).parts[0] in groups}
 
 
 def _sum(path: Path) -> str:
@@ -80,9 +91,8 @@ def _sum(path: Path) -> str:
 
 
 def _differing(folder: Path) -> list[str]:
-    return [
-        name for name, digest in _recorded().items() if not (folder / name).is_file() or _sum(folder / name) != digest
-    ]
+    recorded = _recorded(_wanted()).items()
+    return [name for name, digest in recorded if not (folder / name).is_file() or _sum(folder / name) != digest]
 
 
 @contextmanager
@@ -94,15 +104,16 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _fetch(folder: Path) -> None:
+def _fetch(folder: Path, groups: Sequence[str]) -> None:
     """Resolve afresh, so that neither a broken download nor a jar of an older version stays."""
-    _say("fetching the JVM parts (60 MB, under a minute)")
+    size = sum({"kafka": 45, "spark": 15, _ON_S3: 9}[group] for group in groups)
+    _say(f"fetching the JVM parts ({size} MB, under a minute)")
     log = folder / "ivy.log"
     log.unlink(missing_ok=True)
     for attempt in range(1, _ATTEMPTS + 1):
-        for name in ("kafka", "spark", "cache"):
+        for name in (*groups, "cache"):
             shutil.rmtree(folder / name, ignore_errors=True)
-        if _resolve(folder, log):
+        if _resolve(folder, groups, log):
             shutil.rmtree(folder / "cache")
             return
         if attempt < _ATTEMPTS:
@@ -110,23 +121,23 @@ def _fetch(folder: Path) -> None:
     raise TandemError("the JVM parts could not be fetched", f"is the network there? Ivy's own words are in {log}")
 
 
-def _resolve(folder: Path, log: Path) -> bool:
+def _resolve(folder: Path, groups: Sequence[str], log: Path) -> bool:
     pyspark = importlib.util.find_spec("pyspark")
     if pyspark is None or pyspark.origin is None:
         raise TandemError("pyspark is not installed", "run 'make install'")
     ivy = next((Path(pyspark.origin).parent / "jars").glob("ivy-*.jar"))
     command = [str(find_java().command), "-jar", str(ivy), "-cache", str(folder / "cache"), "-ivy", str(_WANTED)]
-    command += ["-confs", "kafka", "spark", "-types", "jar", "bundle"]
+    command += ["-confs", *groups, "-types", "jar", "bundle"]
     command += ["-retrieve", str(folder / "[conf]" / "[artifact]-[revision].[ext]")]
     with (
         log.open("ab") as output,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as ivy_run,
     ):
-        _show_progress(ivy_run, output.fileno())
+        _show_progress(ivy_run, output.fileno(), len(_recorded(groups)))
     return ivy_run.returncode == 0
 
 
-def _show_progress(run: subprocess.Popen[bytes], log: int) -> None:
+def _show_progress(run: subprocess.Popen[bytes], log: int, expected: int) -> None:
     """Copy Ivy's words to the log and count on the screen what it has downloaded."""
     done = 0
     for line in run.stdout or ():
@@ -134,7 +145,7 @@ def _show_progress(run: subprocess.Popen[bytes], log: int) -> None:
         if b"[SUCCESSFUL" in line:
             done += 1
             if done % 10 == 0:
-                _say(f"  {done} of {len(_recorded())} jars")
+                _say(f"  {done} of {expected} jars")
 
 
 def _say(progress: str) -> None:
