@@ -2,6 +2,7 @@
 
 A date is due where its night went by without a publication, or the archive now has more records of it than lay below
 the cut of what is published. Both are told from the archive's file list and one row per date, and no event is read.
+It is due too where an order that it counts came late for a date before it (spark_jobs.repeats).
 Segments are stale where an earlier date was restated after them: the view serving.rfm_dates says so.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from spark_jobs import archive, runs
+from spark_jobs import archive, repeats, runs
 from spark_jobs.publish import publish
 from spark_jobs.runs import Kind, Run, Why
 from tandem import clock, database
@@ -33,7 +34,9 @@ def due(settings: Settings, last: date) -> dict[date, Why]:
     since = clock.business_date(installed_at, settings.zone)
     # What is published of a date whose records are no longer kept, stays; what is not, can no longer be computed.
     kept = {day: counted for day, counted in published.items() if held.kept_from is None or day >= held.kept_from}
-    return which(kept, held.counts, since=max(since, held.kept_from or since), last=last)
+    found = which(kept, held.counts, since=max(since, held.kept_from or since), last=last)
+    repeated = {day: why for day, why in repeats.due(settings, last).items() if day in kept}
+    return dict(sorted({**repeated, **found}.items()))
 
 
 def which(

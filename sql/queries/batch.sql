@@ -26,6 +26,10 @@ ORDER BY facts_version DESC, created_at LIMIT 1;
 SELECT business_date, archived FROM batch.versions JOIN batch.runs USING (run_id, business_date)
 WHERE view = 'daily_metrics' AND superseded_at IS NULL;
 
+-- name: published_facts   Dates that readers have, and the version of order_facts that each was made of.
+SELECT business_date, facts_version FROM batch.versions JOIN batch.runs USING (run_id, business_date)
+WHERE view = 'daily_metrics' AND superseded_at IS NULL AND facts_version IS NOT NULL;
+
 -- name: rfm_dates   Dates whose segments readers have, and whether facts that they were made of have changed.
 SELECT business_date, stale FROM serving.rfm_dates ORDER BY business_date;
 
