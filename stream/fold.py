@@ -64,12 +64,23 @@ def cells(
 def measured(rows: pl.DataFrame, cube: Cube, keys: list[str], more: Iterable[pl.Expr] = ()) -> pl.DataFrame:
     """The measures of a cube by any keys, of rows as the cube folds them; and ``more`` aggregates."""
     measures = measures_of(cube)
-    return (
-        rows.filter(pl.col("event_type").is_in({str(m.event_type) for m in measures}))
-        .with_columns(_stands_for_event(cube).alias("stands_for_event"))
+    wanted = {str(measure.event_type) for measure in measures}
+    present = _types(rows)
+    counted = rows if present <= wanted else rows.filter(pl.col("event_type").is_in(wanted))
+    cells = (
+        counted.with_columns(_stands_for_event(cube).alias("stands_for_event"))
         .group_by(keys)
-        .agg(*(_total(measure) for measure in measures), *more)
+        .agg(*(_total(measure) for measure in measures if measure.event_type in present), *more)
     )
+    # Most micro-batches hold one type: what there is none of costs nothing.
+    return cells.with_columns(_of_none(measure) for measure in measures if measure.event_type not in present)
+
+
+def _types(rows: pl.DataFrame) -> set[str]:
+    """The event types that occur."""
+    types = rows["event_type"]
+    alike = rows.height > 0 and (types == types[0]).all()
+    return {types[0]} if alike else set(types.unique())
 
 
 def _stands_for_event(cube: Cube) -> pl.Expr:
@@ -90,6 +101,12 @@ def _total(measure: Measure) -> pl.Expr:
         case Aggregate.MAX:
             total = pl.when(matches).then(pl.sql_expr(measure.value)).max()
     return total.cast(pl.Int64).alias(measure.name)
+
+
+@cache
+def _of_none(measure: Measure) -> pl.Expr:
+    is_sum = measure.aggregate in {Aggregate.EVENTS, Aggregate.SUM}
+    return pl.lit(0 if is_sum else None, pl.Int64).alias(measure.name)
 
 
 def customer_days(events: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:

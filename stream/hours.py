@@ -51,6 +51,8 @@ class Hours:
     def fold(self, batch: Batch, states: Mapping[int, Any], rules: Rules) -> Emitted:
         """Entries to add to."""
         after = batch.events.filter(_is_after_final(batch.events, batch.marks, rules))
+        if not after.height and not batch.late.height:
+            return Emitted()
         of_after = batch.lines.join(after.select("row"), on="row", how="semi")
         beside = [(AFTER_FINAL, after, of_after), (LATE, batch.late, batch.late_lines)]
         return Emitted(

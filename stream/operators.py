@@ -19,6 +19,13 @@ MESSAGES = pl.Schema({"dedupe_id": pl.String(), "topic": pl.String(), "key": pl.
 twice: made of what happened, never of a micro-batch. ``topic``: as declared in ``tandem.topics``."""
 
 
+class Reader(Protocol):
+    """To look up in Postgres what all micro-batches before have written."""
+
+    def execute(self, query: Any, parameters: dict[str, Any], /) -> psycopg.Cursor[Any]:
+        """As psycopg does, in autocommit. Raises what a commit before raised."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What operators are given of a micro-batch, by partition and offset.
@@ -29,7 +36,7 @@ class Batch:
     before the first counted event. ``late``, ``late_lines``: like ``events`` and ``lines``, of what came too late.
     ``marks``: what was written down of each partition while it was idle. ``customers``: who orders in it, and
     what their orders came to before it (stream.so_far.totals). ``reader``: to look up what a state does not
-    hold in memory; in autocommit and apart from the commits. Without it there is no database, so a state must hold
+    hold in memory. Without it there is no database, so a state must hold
     everything: only where nothing was restored.
     """
 
@@ -41,7 +48,7 @@ class Batch:
     late_lines: pl.DataFrame
     marks: Mapping[int, MarksState]
     customers: pl.DataFrame
-    reader: psycopg.Connection[Any] | None = None
+    reader: Reader | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,7 @@ class Operator(Protocol):
         """The state of a partition of which nothing was counted yet; None where the operator remembers nothing."""
 
     def restore(self, reader: psycopg.Connection[Any], partition: int, watermark: datetime, rules: Rules) -> Any:
-        """The state of a partition that others have worked on up to ``watermark``; ``reader`` as in Batch."""
+        """The state of a partition that others have worked on up to ``watermark``; ``reader`` in autocommit."""
 
     def fold(self, batch: Batch, states: Mapping[int, Any], rules: Rules) -> Emitted:
         """Rows and messages of a micro-batch. ``states``: of the partitions in it, to be changed."""

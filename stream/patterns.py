@@ -47,7 +47,7 @@ FOUND = pl.DataFrame(schema={"partition": pl.Int32, "offset": pl.Int64, "facts":
 """Occurrences of a pattern: the event that completes it, and as JSON what its condition looked at."""
 
 _BACK = re.compile(r"^(cents|event_type)_([1-9][0-9]*)$")
-_WINDOW = {"earlier_count", "earlier_cents", "z_score"}
+_WINDOW = {"earlier_count": pl.Int64(), "earlier_cents": pl.Int64(), "z_score": pl.Float64()}
 _ALL_TIME = {"all_earlier_count", "all_earlier_cents"}
 _SMALLEST_SWEEP = 10_000
 
@@ -136,23 +136,49 @@ def _next(
 def _in_order(new: pl.DataFrame, histories: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """The new events and what is remembered of their customers: by customer in the order of the log, with ``group``."""
     wanted = pl.col("hash").is_in(new["hash"].unique().implode())
-    parts = [rows.filter(wanted).drop("clock_us").with_columns(is_new=False) for rows in histories if rows.height]
-    rows = pl.concat([*parts, new.with_columns(is_new=True)]).sort("hash", "partition", "customer_id", "offset")
+    known = pl.concat(histories, rechunk=False).filter(wanted).drop("clock_us").with_columns(is_new=False)
+    rows = pl.concat([known, new.with_columns(is_new=True)]).sort("hash", "partition", "customer_id", "offset")
     group = rows.select(pl.struct("partition", "customer_id").rle_id().cast(pl.Int64).alias("group")).to_series()
     clock = before.clock(group.to_numpy(), rows["time_us"].to_numpy())
     return rows.with_columns(group, pl.Series("clock_us", clock))
 
 
 def _occurrences(patterns: Iterable[Pattern], rows: pl.DataFrame, totals: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Of most customers a single event is remembered, before which nothing came: those need no looking back."""
     groups = before.Groups.of(rows["group"].to_numpy())
+    alone = pl.Series(groups.end - groups.first == 1)
+    followed, single = rows.filter(~alone), rows.filter(alone & rows["is_new"])
+    groups = before.Groups.of(followed["group"].to_numpy())
     found = {}
     for pattern in patterns:
-        condition, names = _condition(pattern)
-        seen = rows.with_columns(_before(pattern, names, rows, groups, totals))
-        fires = _fires(pattern, seen.select(condition.fill_null(value=False)).to_series(), rows, groups)
-        hits = seen.filter(fires & rows["is_new"])
-        found[pattern.name] = hits.select("partition", "offset", _facts(names)) if hits.height else FOUND
+        hits = [_after_others(pattern, followed, groups, totals)] if followed.height else []
+        hits += [_alone(pattern, single, totals)] if single.height and pattern.rows == 1 else []
+        found[pattern.name] = pl.concat([FOUND, *hits])
     return found
+
+
+def _after_others(pattern: Pattern, rows: pl.DataFrame, groups: before.Groups, totals: pl.DataFrame) -> pl.DataFrame:
+    condition, names = _condition(pattern)
+    seen = rows.with_columns(_before(pattern, names, rows, groups, totals))
+    fires = _fires(pattern, seen.select(condition.fill_null(value=False)).to_series(), rows, groups)
+    hits = seen.filter(fires & rows["is_new"])
+    return hits.select(*FOUND.columns[:-1], _facts(names)) if hits.height else FOUND
+
+
+def _alone(pattern: Pattern, rows: pl.DataFrame, totals: pl.DataFrame) -> pl.DataFrame:
+    """As ``_after_others`` of events with none of their customer before them; the pattern needs none."""
+    condition, names = _condition(pattern)
+    groups = before.Groups.of(np.arange(rows.height))
+    nothing = [
+        # A window without length holds nothing, its own event neither.
+        pl.lit(0 if column != "z_score" and pattern.window else None, kind).alias(column)
+        for column, kind in _WINDOW.items()
+        if _WINDOW.keys() & names
+    ]
+    earlier = _all_earlier(rows, groups, totals).get_columns() if _ALL_TIME & names else []
+    seen = rows.with_columns(*nothing, *earlier)
+    hits = seen.filter(seen.select(condition.fill_null(value=False)).to_series())
+    return hits.select(*FOUND.columns[:-1], _facts(names)) if hits.height else FOUND
 
 
 def _facts(names: Iterable[str]) -> pl.Expr:
@@ -175,9 +201,9 @@ def _before(
         if (match := _BACK.match(name))
         for of, count in [match.groups()]
     ]
-    if _WINDOW.intersection(names):
+    if _WINDOW.keys() & names:
         columns += before.window(rows, groups, pattern.window // MICROSECOND).get_columns()
-    if _ALL_TIME.intersection(names):
+    if _ALL_TIME & set(names):
         columns += _all_earlier(rows, groups, totals).get_columns()
     return columns
 

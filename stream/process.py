@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 import numpy as np
 import polars as pl
-import psycopg
-import pyarrow as pa
 
 from stream import dedupe, fold, so_far
 from stream.decode import decode
 from stream.memory import Memory
-from stream.operators import Batch, Emitted, together
+from stream.operators import Batch, Emitted, Reader, together
 from stream.registry import OPERATORS
 from stream.types import EPOCH, MICROSECOND, Decoded, Records, Rules
 from stream.validate import validate
@@ -52,7 +49,7 @@ def process(
     records: Records,
     memories: Mapping[int, Memory],
     rules: Rules,
-    reader: psycopg.Connection[Any] | None = None,
+    reader: Reader | None = None,
 ) -> MicroBatch:
     """Decode, decide and fold the next records of their partitions. Changes the memories of those partitions.
 
@@ -62,7 +59,7 @@ def process(
 
 
 def process_decoded(
-    decoded: Decoded, memories: Mapping[int, Memory], rules: Rules, reader: psycopg.Connection[Any] | None = None
+    decoded: Decoded, memories: Mapping[int, Memory], rules: Rules, reader: Reader | None = None
 ) -> MicroBatch:
     """All of ``process`` but the decoding, which remembers nothing and may be done before its turn."""
     states = {partition: memory.ids for partition, memory in memories.items()}
@@ -128,26 +125,20 @@ def _runs(partitions: pl.Series) -> list[tuple[int, int, int]]:
 
 def _segments(decided: pl.DataFrame, states: dict[int, dedupe.PartitionState], rules: Rules) -> list[Segment]:
     rows = decided.with_columns(
-        journal.cents().alias("cents"),
-        fold.business_date(pl.col("event_time"), rules.zone).alias("business_date"),
-        pl.when(pl.col("decision") == Decision.COUNTED).then("event_time").alias("accepted_time"),
+        journal.cents().alias("cents"), fold.business_date(pl.col("event_time"), rules.zone).alias("business_date")
     )
-    table = rows.select(journal.SCHEMA.names).to_arrow()
-    return [
-        _segment(rows[start:end], table.slice(start, end - start), states[partition])
-        for partition, start, end in _runs(decided["partition"])
-    ]
+    accepted = pl.when(pl.col("decision") == Decision.COUNTED).then("event_time")
+    facts = rows.group_by("partition", maintain_order=True).agg(
+        pl.len(),
+        pl.col("business_date").min().alias("first_date"),
+        pl.col("business_date").max().alias("last_date"),
+        accepted.max().alias("accepted_time"),
+        pl.col("watermark").first(),
+    )
+    contents = journal.encode_each(rows.select(journal.SCHEMA.names).to_arrow(), facts["len"].to_list())
+    afters = [_moment(states[partition].watermark_us) for partition in facts["partition"]]
+    return [Segment(*row, *more) for row, *more in zip(facts.iter_rows(), afters, contents, strict=True)]
 
 
-def _segment(rows: pl.DataFrame, table: pa.Table, state: dedupe.PartitionState) -> Segment:
-    after = None if state.watermark_us == dedupe.NO_WATERMARK else EPOCH + state.watermark_us * MICROSECOND
-    return Segment(
-        partition=rows["partition"][0],
-        events=rows.height,
-        min_business_date=rows["business_date"].min(),  # type: ignore[arg-type]  # the column holds dates
-        max_business_date=rows["business_date"].max(),  # type: ignore[arg-type]
-        max_accepted_time=rows["accepted_time"].max(),  # type: ignore[arg-type]
-        watermark_before=rows["watermark"][0],
-        watermark_after=after,
-        content=journal.encode(table),
-    )
+def _moment(watermark_us: int) -> datetime | None:
+    return None if watermark_us == dedupe.NO_WATERMARK else EPOCH + watermark_us * MICROSECOND

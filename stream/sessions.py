@@ -19,7 +19,7 @@ import pyarrow as pa
 from stream import held
 from stream.dedupe import NO_WATERMARK
 from stream.held import KEY, HeldState
-from stream.operators import Batch, Emitted
+from stream.operators import Batch, Emitted, Reader
 from stream.tables import Expiry, Merge, Table, Write, merging
 from stream.types import EPOCH, MICROSECOND, Rules
 from tandem import database
@@ -166,7 +166,7 @@ def _categories(
     return pl.Series("categories", pa.LargeListArray.from_arrays(ends, texts), pl.List(pl.String))
 
 
-def _look_up(reader: psycopg.Connection[Any] | None, keys: pl.DataFrame, rules: Rules) -> pl.DataFrame:
+def _look_up(reader: Reader | None, keys: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     """The last sessions of customers, as many as can be open at once."""
     assert reader is not None  # noqa: S101 - see Batch
     parameters = {

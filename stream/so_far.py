@@ -7,14 +7,13 @@ For operators that compare an order with those before it: a micro-batch's custom
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import polars as pl
-import psycopg
 
 from stream import held
 from stream.dedupe import NO_WATERMARK
 from stream.held import KEY, HeldState
+from stream.operators import Reader
 from tandem import database
 from tandem.events import EventType
 
@@ -40,9 +39,7 @@ def anybody() -> HeldState:
     return HeldState(_ROWS, held.EVERYWHERE)
 
 
-def totals(
-    states: Mapping[int, HeldState], events: pl.DataFrame, reader: psycopg.Connection[Any] | None
-) -> pl.DataFrame:
+def totals(states: Mapping[int, HeldState], events: pl.DataFrame, reader: Reader | None) -> pl.DataFrame:
     """KEY of the customers who order in the micro-batch; their order_count and revenue_cents before it, 0 of new ones;
     ``orders_added`` and ``cents_added`` by it. The states then hold what they are after it.
 
@@ -67,7 +64,7 @@ def totals(
     return of_each
 
 
-def _look_up(reader: psycopg.Connection[Any] | None, keys: pl.DataFrame) -> pl.DataFrame:
+def _look_up(reader: Reader | None, keys: pl.DataFrame) -> pl.DataFrame:
     assert reader is not None  # noqa: S101 - see Batch
     parameters = {"partitions": keys["partition"].to_list(), "customers": keys["customer_id"].to_list()}
     rows = reader.execute(database.queries("speed").totals_of_customers, parameters).fetchall()
