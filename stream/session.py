@@ -11,16 +11,13 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
-import polars as pl
 import structlog
 
-from stream import corrections, quarantine, retention, sink, tables
+from stream import sink
+from stream.committing import AfterCommits, Committing
 from stream.decode import decode
-from stream.finals import may_close_an_hour
 from stream.memory import Memory, restore
-from stream.operators import Emitted
 from stream.outgoing import Outgoing
 from stream.process import MicroBatch, process_decoded
 from stream.rebuild_log import Log
@@ -29,14 +26,16 @@ from stream.source import Polled, Position, Source
 from stream.stats import StatsState
 from stream.types import Decoded, Rules
 from stream.upkeep import Upkeep
+from stream.written import Written, written
 from tandem import database
-from tandem.checks import RULE_VERSION
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
 
 MakeSource = Callable[
     [Settings, Callable[[list[Position]], dict[Position, int]], Callable[[list[Position]], None]], "Source | Log"
 ]
+_SHORTEST_S = 0.005
+"""What a poll waits at least, so that what has just come is taken too."""
 _log = structlog.get_logger(__name__)
 
 
@@ -60,7 +59,8 @@ class Ahead:
 class Session:
     """A consumer, a connection, and what the held partitions remember.
 
-    Under load, a micro-batch is decoded by a thread while the one before it is decided, folded and committed.
+    A micro-batch is decoded by a thread while the one before it is decided and folded, and committed by another while
+    the next one is. Only the thread that calls changes what the partitions remember.
 
     ``source``: where the log comes from, told what to call when partitions are granted and taken. ``sends``: whether
     anything goes out to Kafka.
@@ -77,7 +77,11 @@ class Session:
         self._reader = database.connect(settings, database.SPEED, autocommit=True, options="-c TimeZone=UTC")
         self._settler = Settler(settings)
         self._decoder = ThreadPoolExecutor(1, "decode")
+        self._committing = Committing(self._connection)
         self._ahead: Ahead | None = None
+        self._committed = 0
+        self._due_s = 0.0
+        self._is_behind = False
         self._upkeep = Upkeep(self._connection, self._rules, settings.idle_after)
         self._source = source(settings, self._granted, self._taken)
         self._outgoing = Outgoing(settings) if sends else None
@@ -93,49 +97,64 @@ class Session:
             if self._outgoing:
                 closing.callback(self._outgoing.close, sent=settled)
             closing.callback(self._source.close)
+            closing.callback(self._committing.close)
+            closing.callback(self._committing.wait)
 
     def step(self) -> int:
-        """Read a micro-batch and commit one or two; returns how many records were committed.
+        """Read a micro-batch, decide and fold one or two; returns how many records were committed since the last step.
 
-        Raises sink.Fenced, or an error of psycopg or Kafka, where the session is over; what it had not committed, the
-        next one reads again.
+        Where nothing comes any more, all that was read is committed. Raises sink.Fenced, or an error of psycopg or
+        Kafka, where the session is over; what it had not committed, the next one reads again.
         """
-        linger_s = self._settings.micro_batch_linger.total_seconds()
-        polled = self._source.poll(self._settings.micro_batch_max_events, linger_s)
+        before = self._committed
+        polled = self._poll()
         orders = polled.orders
         decoding = self._decoder.submit(decode, orders, self._rules.currency) if len(orders) else None
-        done = self._finish()
+        self._finish()
         self._ahead = Ahead(polled, decoding)
-        if not self._is_full(polled):  # nothing waits in Kafka, so nothing is to wait here
-            done += self._finish()
-        return done
+        if not len(orders):
+            self._finish()
+            self._committing.wait()
+        elif not self._is_behind:  # no more waits in Kafka, so nothing is to wait here
+            self._finish()
+        return self._committed - before
 
     @property
     def is_ahead(self) -> bool:
         """Whether something was read that is not committed."""
-        return self._ahead is not None
+        return self._ahead is not None or self._committing.is_running
 
-    def _is_full(self, polled: Polled) -> bool:
-        return len(polled.orders) == self._settings.micro_batch_max_events
+    def _poll(self) -> Polled:
+        """A micro-batch: a full one under load, else what came since the last one, which is at least the linger ago."""
+        limit, linger_s = self._settings.micro_batch_max_events, self._settings.micro_batch_linger.total_seconds()
+        self._is_behind = self._source.lag() >= limit
+        if not self._is_behind:
+            linger_s = max(self._due_s - time.monotonic(), min(linger_s, _SHORTEST_S))
+        polled = self._source.poll(limit, linger_s)
+        self._due_s = time.monotonic() + self._settings.micro_batch_linger.total_seconds()
+        return polled
 
-    def _finish(self) -> int:
-        """Decide and commit what was read ahead; returns how many records there were."""
+    def _finish(self) -> None:
+        """Decide what was read ahead and begin to commit it, once the commit before it has succeeded."""
         if self._ahead is None:
-            return 0
+            return
         # Gone from here on: after an error nothing may be committed that comes behind it.
         ahead, self._ahead = self._ahead, None
         polled = ahead.polled
+        self._keep_up()
         batch = self._process(ahead)
+        self._committing.wait()
         self._commit(polled, batch)
-        self._keep_up(polled)
-        self._settler.note(len(polled.orders), backlog=self._is_full(polled))
-        return len(polled.orders) + len(polled.corrections)
-
-    def _keep_up(self, polled: Polled) -> None:
-        now_s = time.monotonic()
         self._upkeep.idle.note(
-            {held: end for (topic, held), end in polled.ends.items() if topic == ORDER_EVENTS}, now_s
+            {held: end for (topic, held), end in polled.ends.items() if topic == ORDER_EVENTS}, time.monotonic()
         )
+
+    def _keep_up(self) -> None:
+        """While nothing is decided that is not committed: a mark holds for everything from the next offset on."""
+        now_s = time.monotonic()
+        if not self._upkeep.is_due(now_s):
+            return
+        self._committing.wait()
         if not self._upkeep.run({held: of for (topic, held), of in self._held.items() if topic == ORDER_EVENTS}, now_s):
             raise sink.Fenced("a partition belongs to another worker")
 
@@ -143,32 +162,15 @@ class Session:
         memories = {held: state.memory for (topic, held), state in self._held.items() if topic == ORDER_EVENTS}
         if not ahead.decoding:
             return None
-        return process_decoded(ahead.decoding.result(), memories, self._rules, self._reader)
+        reader = AfterCommits(self._reader, self._committing)
+        return process_decoded(ahead.decoding.result(), memories, self._rules, reader)
 
     def _commit(self, polled: Polled, batch: MicroBatch | None) -> None:
-        """One transaction for all of it."""
+        """Begin the one transaction for all of it; no other one runs."""
         moves = self._moves(polled, batch)
-        if not moves:
-            return
-        adjustments, refused = corrections.apply(polled.corrections)
-        if batch:
-            refused += quarantine.of_orders(batch.decided, polled.orders, self._rules)
-        emitted = batch.emitted if batch else Emitted()
-        rows = {
-            tables.JOURNAL: _journal_rows(moves, batch),
-            tables.ADJUSTMENTS: adjustments,
-            tables.QUARANTINE: [record.row() for record in refused],
-        }
-        messages = pl.concat([quarantine.messages(refused), emitted.messages])
-        frames = {**emitted.frames, tables.OUTBOX: messages}
-        closes = self._rules if batch and _may_close_an_hour(batch, self._rules) else None
-        expired = retention.expired(batch.segments, self._settings) if batch else {}
-        sink.commit(self._connection, sink.Writes(moves, frames, rows, closes, expired))
-        for move in moves:
-            self._held[move.topic, move.partition].next_offset = move.new_offset
-        if self._outgoing:
-            self._outgoing.committed(frames, adjustments, moves)
-        self._note(batch, len(adjustments))
+        if moves:
+            new = written(moves, polled, batch, self._settings, self._rules)
+            self._committing.start(new.writes, lambda: self._note(polled, batch, new))
 
     def _moves(self, polled: Polled, batch: MicroBatch | None) -> list[sink.Move]:
         watermarks = {segment.partition: segment.watermark_after for segment in batch.segments} if batch else {}
@@ -185,15 +187,15 @@ class Session:
             if (held := self._held[topic, partition]).next_offset < offset
         ]
 
-    def _note(self, batch: MicroBatch | None, adjustments: int) -> None:
-        self._stats.micro_batches += 1
-        self._stats.corrections += adjustments
-        if batch:
-            self._stats.add(batch.decided)
-            marks = [segment.watermark_after for segment in batch.segments if segment.watermark_after]
-            self._stats.watermark = max(
-                [*marks, *([self._stats.watermark] if self._stats.watermark else [])], default=None
-            )
+    def _note(self, polled: Polled, batch: MicroBatch | None, new: Written) -> None:
+        """It is committed."""
+        for move in new.writes.moves:
+            self._held[move.topic, move.partition].next_offset = move.new_offset
+        if self._outgoing:
+            self._outgoing.committed(new.writes.frames, new.adjustments, new.writes.moves)
+        self._stats.note(batch, len(new.adjustments))
+        self._committed += len(polled.orders) + len(polled.corrections)
+        self._settler.note(len(polled.orders), backlog=self._is_behind)
 
     def lag(self) -> int:
         """Records still to come in the held partitions."""
@@ -207,6 +209,7 @@ class Session:
         """Whether the group has committed everything that Kafka holds now, whoever reads it, and nobody is missing who
         would have to send what came of it: what this worker holds, it sends when it leaves.
         """
+        self._committing.wait()
         done = {
             (topic, partition): offset
             for topic, partition, offset in self._connection.execute(database.queries("speed").positions)
@@ -218,6 +221,7 @@ class Session:
         return all((topic, partition) in self._held for topic, partition in unsent)
 
     def _granted(self, positions: list[Position]) -> dict[Position, int]:
+        self._committing.wait()
         for position, bounds in self._source.bounds(positions).items():
             self._held[position] = self._take_over(position, bounds)
         _log.info("partitions_granted", worker=self._worker, partitions=[f"{t}:{p}" for t, p in positions])
@@ -239,39 +243,9 @@ class Session:
 
     def _taken(self, positions: list[Position]) -> None:
         self._finish()  # it may hold records of theirs
+        self._committing.wait()
         for position in positions:
             self._held.pop(position, None)
             if position[0] == ORDER_EVENTS:
                 self._upkeep.forget(position[1])
         _log.info("partitions_taken", worker=self._worker, partitions=[f"{t}:{p}" for t, p in positions])
-
-
-def _may_close_an_hour(batch: MicroBatch, rules: Rules) -> bool:
-    return any(
-        may_close_an_hour(segment.watermark_before, segment.watermark_after, rules) for segment in batch.segments
-    )
-
-
-def _journal_rows(moves: list[sink.Move], batch: MicroBatch | None) -> list[tuple[Any, ...]]:
-    """A segment per step of an ``order-events`` partition; one without records covers markers and aborted records."""
-    segments = {segment.partition: segment for segment in batch.segments} if batch else {}
-    rows = []
-    for move in moves:
-        if move.topic != ORDER_EVENTS:
-            continue
-        segment = segments.get(move.partition)
-        facts: tuple[Any, ...] = (0, None, None, None, None, None)
-        if segment:
-            facts = (
-                segment.events,
-                segment.min_business_date,
-                segment.max_business_date,
-                segment.max_accepted_time,
-                segment.watermark_before,
-                segment.watermark_after,
-            )
-        content = segment.content if segment else b""
-        rows.append(
-            (move.topic, move.partition, move.old_offset, move.new_offset, *facts, move.epoch, RULE_VERSION, content)
-        )
-    return rows

@@ -6,8 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import polars as pl
-
+from stream.process import MicroBatch
 from tandem.events import Decision
 
 
@@ -26,9 +25,14 @@ class StatsState:
         """Records of ``order-events`` that were decided."""
         return self.decisions.total()
 
-    def add(self, decided: pl.DataFrame) -> None:
-        """Count the decisions of a committed micro-batch."""
-        self.decisions.update(dict(decided["decision"].value_counts().iter_rows()))
+    def note(self, batch: MicroBatch | None, corrections: int) -> None:
+        """A micro-batch was committed. ``batch``: None where it held no orders."""
+        self.micro_batches += 1
+        self.corrections += corrections
+        if batch:
+            self.decisions.update(dict(batch.decided["decision"].value_counts().iter_rows()))
+            marks = [self.watermark, *(segment.watermark_after for segment in batch.segments)]
+            self.watermark = max(filter(None, marks), default=None)
 
     def summary(self, seconds: float) -> dict[str, int | float | str | None]:
         """As one line or one JSON object; ``seconds``: how long it took."""

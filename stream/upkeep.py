@@ -42,9 +42,13 @@ class Upkeep:
         self.idle.forget([partition])
         self._compacted.pop(partition, None)
 
+    def is_due(self, now_s: float) -> bool:
+        """Whether ``run`` would do something."""
+        return now_s - self._looked_at_s >= self._look_every_s
+
     def run(self, held: Mapping[int, Held], now_s: float) -> bool:
         """Whether all of the partitions are still this worker's. ``now_s``: of a clock that only goes forward."""
-        if now_s - self._looked_at_s < self._look_every_s:
+        if not self.is_due(now_s):
             return True
         self._looked_at_s = now_s
         for partition, state in held.items():

@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     """How often the state topics show the present values of what has changed."""
 
     micro_batch_max_events: int = 20_000
-    micro_batch_linger: timedelta = timedelta(milliseconds=250)
+    micro_batch_linger: timedelta = timedelta(milliseconds=100)
     session_timeout: timedelta = timedelta(seconds=6)
 
     cut_timeout: timedelta = timedelta(minutes=5)

@@ -7,7 +7,7 @@ from random import Random
 
 import psycopg
 
-from stream import memory, retention, session, sink, tables
+from stream import memory, retention, session, sink, tables, written
 from stream.process import process
 from stream.types import Records, Rules
 from tandem import database
@@ -39,7 +39,7 @@ class Desk:
             at = (ORDER_EVENTS, segment.partition, own.epoch, own.next_offset, after)
             moves.append(sink.Move(*at, segment.watermark_after))
             own.next_offset = after
-        rows = {tables.JOURNAL: session._journal_rows(moves, batch)}
+        rows = {tables.JOURNAL: written.journal_rows(moves, batch)}
         frames = {**batch.emitted.frames, tables.OUTBOX: batch.emitted.messages}
         expired = retention.expired(batch.segments, self._settings)
         sink.commit(self._connection, sink.Writes(moves, frames, rows, expired=expired))

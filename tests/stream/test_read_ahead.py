@@ -45,11 +45,12 @@ def test_nothing_behind_a_commit_that_failed_is_committed(cut_small: Settings) -
     session = Session(cut_small, "first", StatsState())
     try:
         step_until_something_is_ahead(session)
+        session._committing.wait()
         before = committed(cut_small)
         with database.connect(cut_small, database.SPEED) as other:
             other.execute("UPDATE speed.partitions SET epoch = epoch + 1")
         with pytest.raises(sink.Fenced):
-            session.step()
+            rig.wait_for(lambda: session.step() > 0, "never")
     finally:
         session.close()
     assert committed(cut_small) == before
