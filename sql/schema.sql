@@ -2292,7 +2292,7 @@ ALTER TABLE ONLY speed.customer_minutes
     ADD CONSTRAINT customer_minutes_pkey PRIMARY KEY (partition, pane_start, first_offset);
 
 ALTER TABLE ONLY speed.customer_totals
-    ADD CONSTRAINT customer_totals_pkey PRIMARY KEY (partition, customer_id);
+    ADD CONSTRAINT customer_totals_pkey PRIMARY KEY (customer_id, partition);
 
 ALTER TABLE ONLY speed.finality
     ADD CONSTRAINT finality_pkey PRIMARY KEY (only_row);
@@ -2331,7 +2331,7 @@ ALTER TABLE ONLY speed.product_hours
     ADD CONSTRAINT product_hours_pkey PRIMARY KEY (pane_start, product_id, partition);
 
 ALTER TABLE ONLY speed.product_totals
-    ADD CONSTRAINT product_totals_pkey PRIMARY KEY (partition, product_id);
+    ADD CONSTRAINT product_totals_pkey PRIMARY KEY (product_id, partition);
 
 ALTER TABLE ONLY speed.published
     ADD CONSTRAINT published_pkey PRIMARY KEY (topic, partition);
@@ -2376,8 +2376,6 @@ CREATE INDEX alerts_by_time ON speed.alerts USING btree (event_time);
 CREATE INDEX category_hours_by_date ON speed.category_hours USING btree (business_date);
 
 CREATE INDEX category_minutes_by_date ON speed.category_minutes USING btree (business_date);
-
-CREATE INDEX customer_totals_by_customer ON speed.customer_totals USING btree (customer_id);
 
 CREATE INDEX journal_by_date ON speed.journal USING btree (min_business_date, max_business_date);
 

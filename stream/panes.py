@@ -65,7 +65,11 @@ class Panes:
         No order: a partition's cells have one writer at a time, so writers cannot wait for each other in a circle.
         """
         rows = {"events": batch.events, "lines": batch.lines}
-        frames = {PANES[cube.name]: fold.cells(rows[cube.rows], cube, rules.zone) for cube in CUBES}
+        frames = {
+            table: fold.cells(rows[cube.rows], cube, rules.zone, by_partition=not table.is_packed)
+            for cube in CUBES
+            for table in [PANES[cube.name]]
+        }
         customers = {CUSTOMER_DAYS: fold.customer_days(batch.events, rules.zone)}
         outcomes: dict[Table, pl.DataFrame] = {OUTCOMES: fold.outcomes(batch.decided, rules.zone)}
         return Emitted(frames | customers | outcomes)

@@ -20,7 +20,7 @@ from stream import finals
 from stream.encode import as_csv
 from stream.pack import packed
 from stream.registry import OPERATORS
-from stream.tables import OWN, Table
+from stream.tables import OWN, Table, Write
 from stream.types import Rules
 from tandem import database
 from tandem.errors import TandemError
@@ -29,6 +29,7 @@ from tandem.topics import ORDER_EVENTS
 
 TABLES = (*OWN, *(table for operator in OPERATORS for table in operator.tables))
 queries = database.queries("speed")
+_MANY = 1_000
 _PENDING = {table.pending for table in TABLES if table.is_packed}
 statements = database.queries("sink", tables=TABLES)
 
@@ -118,7 +119,7 @@ def _send(
 ) -> bool:
     """Whether there was anything to send."""
     if frame is not None and frame.height:
-        sent = packed(frame, table) if table.is_packed else frame.select(table.columns)
+        sent = packed(frame, table) if table.is_packed else _in_order(frame.select(table.columns), table)
         with cursor.copy(_copy(table.pending if table.is_packed else table.incoming, sent.columns, "csv")) as copy:
             copy.write(as_csv(sent))
     if rows:
@@ -126,6 +127,11 @@ def _send(
             for row in rows:
                 copy.write_row(row)
     return bool(rows) or (frame is not None and frame.height > 0)
+
+
+def _in_order(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """By the key: to find many rows in the order of their index costs Postgres two thirds of finding them in any."""
+    return frame.sort(table.keys) if table.write is Write.MERGE and frame.height > _MANY else frame
 
 
 def _copy(table: str, columns: Sequence[str], form: str) -> sql.Composed:

@@ -50,7 +50,8 @@ class Expiry:
 class Table:
     """Rows for ``speed.<name>``, and how they are written.
 
-    ``keys`` are unique in the table: what a row is found by where it is merged or deleted. ``values``: the other
+    ``keys`` are unique in the table, best in the order of its index: what a row is found by where it is merged or
+    deleted. ``values``: the other
     columns that are written, and how each merges; columns that are not named get their default.
     Two declarations may write one table, one with DELETE. Declared order is the order of writing.
     ``packs``: columns that many rows of a micro-batch share, if any. Where it is not None, rows are appended packed to

@@ -25,7 +25,7 @@ from tandem.pending import PACKS
 
 def _table(name: str, key: str, cube: Cube) -> Table:
     times = (("first_order_time", Merge.LEAST), ("last_order_time", Merge.GREATEST))
-    return Table(name, ("partition", key), (*measure_columns(cube), *times), packs=PACKS.get(name))
+    return Table(name, (key, "partition"), (*measure_columns(cube), *times), packs=PACKS.get(name))
 
 
 PRODUCT_TOTALS = _table("product_totals", "product_id", PRODUCTS)
@@ -57,4 +57,6 @@ class Totals:
 def _added(rows: pl.DataFrame, table: Table, cube: Cube) -> pl.DataFrame:
     ordered = pl.when(pl.col("event_type") == EventType.ORDER_CREATED).then("event_time")
     times = (ordered.min().alias("first_order_time"), ordered.max().alias("last_order_time"))
-    return fold.measured(rows, cube, list(table.keys), times)
+    # What is packed is settled for all partitions together, so it is added up for all of them here.
+    keys = [key for key in table.keys if key != "partition" or not table.is_packed]
+    return fold.measured(rows, cube, keys, times)

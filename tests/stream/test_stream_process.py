@@ -42,7 +42,7 @@ LOGS = st.lists(st.tuples(st.integers(0, PARTITIONS - 1), VALUES), max_size=40)
 
 KEYS = {
     "order_minutes": ["business_date", "pane_start", "partition"],
-    "product_hours": ["business_date", "pane_start", "product_id", "partition"],
+    "product_hours": ["business_date", "pane_start", "product_id"],
     "category_hours": ["business_date", "pane_start", "category", "partition"],
     "customer_days": ["business_date", "customer_id", "partition"],
     "outcomes": ["pane_start", "partition", "decision", "reason"],
