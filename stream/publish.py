@@ -121,7 +121,10 @@ class Publisher:
         try:
             self._send_keys(connection)
             self._producer.begin_transaction()
-            count = sum(self._produce(row) for row in self._values(connection))
+            # An entity goes out once in a transaction, so one random part for all of it tells messages apart; one for
+            # each message cost more than sending it.
+            sending = uuid4().hex
+            count = sum(self._produce(row, sending) for row in self._values(connection))
             self._producer.commit_transaction(_ANSWER_S)
         except BaseException:
             # Whatever it was, the next producer ends what this one has open.
@@ -146,10 +149,10 @@ class Publisher:
                 cursor.itersize = _AT_ONCE
                 yield from cursor.execute(getattr(_queries, name))
 
-    def _produce(self, row: tuple[str, str, str]) -> int:
+    def _produce(self, row: tuple[str, str, str], sending: str) -> int:
         topic, key, value = row
         assert self._producer is not None  # noqa: S101 - the turn was taken
-        headers = [("message_id", f"{topic}:{key}:{uuid4().hex}".encode())]
+        headers = [("message_id", f"{topic}:{key}:{sending}".encode())]
         while True:
             try:
                 self._producer.produce(self._settings.topic(topic), value.encode(), key.encode(), headers=headers)
