@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from datetime import datetime
 from threading import Event
@@ -15,6 +16,7 @@ import typer
 from tandem.logs import configure_logging
 from tandem.settings import settings
 
+_SWITCH_S = 0.0005
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
 
@@ -38,6 +40,9 @@ def stream(
     # Polars reads it when loaded. A micro-batch is too small to be worth sharing out: measured, one thread takes the
     # same CPU and less time, and leaves the other core to Postgres and the broker.
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
+    # A micro-batch is hundreds of short calls that each let the interpreter go: while another thread runs, each waits
+    # this long to have it back.
+    sys.setswitchinterval(_SWITCH_S)
     from stream.worker import Worker
 
     configure_logging()
