@@ -80,8 +80,15 @@ def _free_ports(count: int) -> list[int]:
 
 def cpu_seconds(*processes: psutil.Process) -> float:
     """Of these processes and all their children so far, ended ones too."""
-    parts = [part.cpu_times() for one in processes for part in (one, *one.children(recursive=True))]
-    return sum(part.user + part.system + part.children_user + part.children_system for part in parts)
+    return sum(_of_itself(part) for one in processes for part in (one, *one.children(recursive=True)))
+
+
+def _of_itself(process: psutil.Process) -> float:
+    try:
+        spent = process.cpu_times()
+    except psutil.NoSuchProcess:  # ended since it was listed: its parent has it among its children's
+        return 0.0
+    return spent.user + spent.system + spent.children_user + spent.children_system
 
 
 @dataclass(slots=True)
