@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ import psycopg
 
 from reconciliation.compare import Types
 from reconciliation.cut import Cut
+from reconciliation.holes import Fate
 from reconciliation.sides import PublishedRun
 from tandem import database, journal, topics
 from tandem.errors import TandemError
@@ -38,6 +39,8 @@ FACTS = pl.Schema(_FACTS)
 OTHER_RULES = pl.Schema(
     {"partition": pl.Int32, "first_offset": pl.Int64, "next_offset": pl.Int64, "rule_version": pl.String}
 )
+HOLES = pl.Schema({"partition": pl.Int32, "first_offset": pl.Int64, "next_offset": pl.Int64, "fate": pl.String})
+"""Offsets that no segment of the journal covers, though it has some before them; ``fate``: reconciliation.holes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +49,15 @@ class Evidence:
 
     ``journal`` (tandem.journal.ROWS) and ``facts`` (FACTS) hold every event of the date, and where one side has it on
     another date or not at all, whatever it has at that offset. ``other_rules``: offset ranges that the stream decided
-    under another rule version. ``begins``: where the journal begins, by partition.
+    under another rule version. ``begins``: where the journal begins, by partition. ``holes`` (HOLES): where it lacks
+    what the facts have; unclear until reconciliation.ledger.clear_up has looked at the sums.
     """
 
     journal: pl.DataFrame
     facts: pl.DataFrame
     other_rules: pl.DataFrame
     begins: dict[int, int]
+    holes: pl.DataFrame = field(default_factory=HOLES.to_frame)
 
 
 def read(connection: psycopg.Connection[Any], settings: Settings, cut: Cut, run: PublishedRun) -> Evidence:
@@ -71,6 +76,7 @@ def read(connection: psycopg.Connection[Any], settings: Settings, cut: Cut, run:
             connection.execute(queries.journal_of_other_rules, rules).fetchall(), schema=OTHER_RULES, orient="row"
         ),
         begins=dict(connection.execute(queries.journal_begins, topic).fetchall()),
+        holes=_holes(connection, cut, only_facts),
     )
 
 
@@ -109,3 +115,20 @@ def _journal_at(connection: psycopg.Connection[Any], places: pl.DataFrame) -> pl
     }
     found = [journal.decode(segment, partition) for partition, _, segment in connection.execute(query, parameters)]
     return pl.concat([journal.ROWS, *found]).join(places, on=_PLACE, how="semi")
+
+
+def _holes(connection: psycopg.Connection[Any], cut: Cut, places: pl.DataFrame) -> pl.DataFrame:
+    """The holes of the journal that hold one of ``places``, up to the cut."""
+    if places.is_empty():
+        return HOLES.to_frame()
+    query = database.queries("reconciliation").journal_holes
+    parameters = {
+        "topic": topics.ORDER_EVENTS,
+        "partitions": places["partition"].to_list(),
+        "offsets": places["offset"].to_list(),
+    }
+    rows = [
+        (partition, first, cut.offsets[partition] if after is None else after, Fate.UNCLEAR.value)
+        for partition, first, after in connection.execute(query, parameters)
+    ]
+    return pl.DataFrame(rows, schema=HOLES, orient="row")

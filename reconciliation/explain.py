@@ -11,6 +11,7 @@ from enum import StrEnum
 import polars as pl
 
 from reconciliation.evidence import Evidence
+from reconciliation.holes import Fate
 from tandem.events import ORDER_TYPES, Decision, EventType
 
 
@@ -65,8 +66,8 @@ def _batch_cents() -> pl.Expr:
 def side_by_side(evidence: Evidence, business_date: date, zone: str) -> pl.DataFrame:
     """Every event of the date: the stream's columns suffixed _speed, the batch layer's _batch, and ``differs``.
 
-    Below where the journal begins nobody knows what the stream decided: such an event is ``unknown``, and taken as
-    booked alike.
+    Below where the journal begins, and where it was lost, nobody knows what the stream decided: such an event is
+    ``unknown``, and taken as booked alike. ``fate``: of the journal's hole that it lies in, if any.
     """
     place = ["partition", "offset"]
     speed = _effects(evidence.journal, business_date, zone)
@@ -74,27 +75,28 @@ def side_by_side(evidence: Evidence, business_date: date, zone: str) -> pl.DataF
     joined = speed.select(*place, pl.exclude(place).name.suffix("_speed")).join(
         batch.select(*place, pl.exclude(place).name.suffix("_batch")), on=place, how="full", coalesce=True
     )
+    joined = joined.with_columns(fate=_within(joined, evidence.holes, "fate"))
     begins = pl.col("partition").replace_strict(evidence.begins, default=0, return_dtype=pl.Int64)
-    unknown = pl.col("decision_speed").is_null() & (pl.col("offset") < begins)
-    joined = joined.with_columns(unknown=unknown).with_columns(
+    lost = (pl.col("offset") < begins) | (pl.col("fate").eq_missing(pl.lit(Fate.SHOWN)))
+    joined = joined.with_columns(unknown=pl.col("decision_speed").is_null() & lost).with_columns(
         pl.when("unknown").then(pl.col(f"{name}_batch")).otherwise(pl.col(f"{name}_speed")).alias(f"{name}_speed")
         for name in ("booked", *_EFFECT)
     )
     changed = pl.any_horizontal(pl.col(f"{name}_speed").ne_missing(pl.col(f"{name}_batch")) for name in _EFFECT)
     booked_speed, booked_batch = (pl.col(f"booked_{side}").fill_null(value=False) for side in ("speed", "batch"))
     differs = (booked_speed != booked_batch) | (booked_speed & booked_batch & changed)
-    return joined.with_columns(differs=differs, other_rules=_other_rules(joined, evidence))
+    return joined.with_columns(differs=differs, other_rules=_within(joined, evidence.other_rules, "rule_version"))
 
 
-def _other_rules(joined: pl.DataFrame, evidence: Evidence) -> pl.Series:
-    """Per event: the rule version that the stream decided it under, where it is not the batch layer's."""
-    if evidence.other_rules.is_empty():
+def _within(joined: pl.DataFrame, ranges: pl.DataFrame, column: str) -> pl.Series:
+    """Per event, the ``column`` of the range of offsets that it lies in, NULL where it lies in none."""
+    if ranges.is_empty():
         return pl.repeat(None, len(joined), dtype=pl.String, eager=True)
     places = joined.select("partition", "offset").with_row_index()
-    within = places.join(evidence.other_rules, on="partition").filter(
+    within = places.join(ranges, on="partition").filter(
         (pl.col("first_offset") <= pl.col("offset")) & (pl.col("offset") < pl.col("next_offset"))
     )
-    return places.join(within.select("index", "rule_version"), on="index", how="left").sort("index")["rule_version"]
+    return places.join(within.select("index", column), on="index", how="left").sort("index")[column]
 
 
 def explain(evidence: Evidence, business_date: date, zone: str) -> pl.DataFrame:
@@ -124,6 +126,8 @@ def _cause() -> pl.Expr:
         .then(pl.lit(Cause.DUPLICATE))
         .when(speed == Decision.LATE)
         .then(pl.lit(Cause.LATE))
+        .when(speed.is_null() & pl.col("fate").eq_missing(pl.lit(Fate.UNCLEAR)))
+        .then(pl.lit(Cause.UNEXPLAINED))
         .when(speed.is_null())
         .then(pl.lit(Cause.MISSING_IN_STREAM))
         .when(batch.is_null())

@@ -7,12 +7,15 @@ what no single event shows stands as ``aggregation`` (between the stream's journ
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import date, datetime
 
 import polars as pl
 
-from reconciliation import compare
-from reconciliation.explain import Cause
+from reconciliation import compare, holes
+from reconciliation.evidence import Evidence
+from reconciliation.explain import Cause, explain
+from reconciliation.holes import Fate
 from tandem import events, kpis
 
 LEDGER = pl.Schema({**compare.CELL, "cause": pl.String, "events": pl.Int64, "amount": pl.Int64})
@@ -49,6 +52,15 @@ def ledger(explained: pl.DataFrame, batch: pl.DataFrame, counted: pl.DataFrame, 
         .select(list(LEDGER))
         .sort([*_CELL, "cause"])
     )
+
+
+def clear_up(evidence: Evidence, counted: pl.DataFrame, business_date: date, zone: str) -> Evidence:
+    """The evidence with the fates of the journal's holes, as far as the stream's sums ``counted`` tell."""
+    if evidence.holes.is_empty():
+        return evidence
+    rows = explain(evidence, business_date, zone)
+    facts, journal = (_contributions(rows, side) for side in ("batch", "speed"))
+    return replace(evidence, holes=holes.with_fates(evidence.holes, facts, journal, counted))
 
 
 def _contributions(explained: pl.DataFrame, side: str) -> pl.DataFrame:
@@ -135,13 +147,48 @@ def _label_rest(rest: pl.DataFrame, explained: pl.DataFrame) -> pl.DataFrame:
     """Between the journal and the stream's sums: aggregation, except where the lines of an event are not known.
 
     An event that the stream counted and the batch layer could not read has lines that neither journal nor facts show:
-    what is left over in a product's hour is then its cause's. Where the journal does not reach, nothing is known.
+    what is left over in a product's hour is then its cause's, as long as it has as many pieces as the journal says.
+    Where the journal does not reach, nothing is known.
     """
     unseen = explained.filter(
         pl.col("booked_speed").fill_null(value=False) & pl.col("items_batch").is_null() & pl.col("cause").is_not_null()
+    ).select("cause", event_type="event_type_speed", cell_start="hour_speed", units="units_speed")
+    causes = unseen.group_by("cell_start").agg(pl.col("cause").min().cast(pl.String).alias("unseen"))
+    not_known = pl.col("unknown") & pl.col("fate").is_null() | pl.col("fate").eq_missing(pl.lit(Fate.UNCLEAR))
+    otherwise = Cause.UNEXPLAINED if explained.select(not_known.any()).item() else Cause.AGGREGATION
+    cause = pl.when("mixed").then(pl.lit(Cause.UNEXPLAINED)).otherwise(pl.coalesce("unseen", pl.lit(otherwise)))
+    lines = pl.col("cube").is_in([cube.name for cube in _LINE_CUBES])
+    return (
+        rest.join(causes, on="cell_start", how="left")
+        .join(_mixed(rest, unseen), on=["cube", "cell_start"], how="left")
+        .with_columns(pl.when(lines).then("unseen"), pl.col("mixed").fill_null(value=False))
+        .select([*_CELL, "amount"], cause=cause)
     )
-    causes = unseen.group_by(cell_start=pl.col("hour_speed")).agg(pl.col("cause").min().alias("unseen"))
-    otherwise = Cause.UNEXPLAINED if explained["unknown"].any() else Cause.AGGREGATION
-    lines = pl.col("cube").is_in([cube.name for cube in kpis.CUBES if cube.rows == "lines"])
-    cause = pl.when(lines).then(pl.col("unseen").cast(pl.String)).fill_null(pl.lit(otherwise))
-    return rest.join(causes, on="cell_start", how="left").select([*_CELL, "amount"], cause=cause)
+
+
+_LINE_CUBES = [cube for cube in kpis.CUBES if cube.rows == "lines"]
+_PIECES = pl.DataFrame(
+    [
+        (cube.name, m.name, str(m.event_type))
+        for cube in _LINE_CUBES
+        for m in kpis.measures_of(cube)
+        if m.value == "quantity"
+    ],
+    schema=["cube", "measure", "event_type"],
+    orient="row",
+)
+"""The measures that count pieces, of which the journal knows how many an event has."""
+
+
+def _mixed(rest: pl.DataFrame, unseen: pl.DataFrame) -> pl.DataFrame:
+    """The hours of a cube where the pieces left over are not those of the events whose lines are not known."""
+    place = ["cube", "cell_start", "measure"]
+    told = unseen.join(_PIECES, on="event_type").group_by(place).agg(pl.col("units").sum())
+    left = rest.join(_PIECES, on=["cube", "measure"]).group_by(place).agg(pl.col("amount").sum())
+    return (
+        left.join(told, on=place, how="full", coalesce=True)
+        .join(unseen.select("cell_start").unique(), on="cell_start", how="semi")
+        .filter(pl.col("units").fill_null(0) + pl.col("amount").fill_null(0) != 0)
+        .select("cube", "cell_start", mixed=pl.lit(value=True))
+        .unique()
+    )

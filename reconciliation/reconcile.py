@@ -9,13 +9,13 @@ from typing import Any
 import polars as pl
 import psycopg
 
-from reconciliation import certificate, compare, correct, cut, evidence, sides, store
+from reconciliation import certificate, compare, correct, cut, evidence, holes, sides, store
 from reconciliation.compare import Verdict
 from reconciliation.correct import Corrected
 from reconciliation.cut import Cut, Offsets
 from reconciliation.discrepancies import discrepancies
 from reconciliation.explain import Cause, explain
-from reconciliation.ledger import LEDGER, ledger
+from reconciliation.ledger import LEDGER, clear_up, ledger
 from reconciliation.sides import PublishedRun, Sides
 from reconciliation.store import Finding
 from tandem import clock
@@ -151,9 +151,12 @@ def _explained(
         # The figures stand; only what they are made of is unknown, so no correction goes out by itself.
         reason = f"the events could not be compared: {error.problem}"
         return replace(found, reason=reason, remedy=error.remedy, ledger=_unexplained(both))
+    seen = clear_up(seen, both.counted, taken.business_date, settings.business_timezone)
     events = explain(seen, taken.business_date, settings.business_timezone)
     entries = ledger(events, both.batch, both.counted, start)
-    return replace(found, discrepancies=discrepancies(events), ledger=entries)
+    lost = holes.in_words(seen.holes)
+    remedy = f"rebuild it from the log: tandem stream rebuild --from {taken.business_date} --swap" if lost else ""
+    return replace(found, reason=lost, remedy=remedy, discrepancies=discrepancies(events), ledger=entries)
 
 
 def _unexplained(both: Sides) -> pl.DataFrame:
