@@ -66,8 +66,12 @@ def _show_kpis(found: DailyKpis) -> None:
 
 
 def cut(
-    date: _Date,
-    run_id: Annotated[str, typer.Option(help="Id of the run it is for; made if none is given.")] = "",
+    date: Annotated[
+        list[str], typer.Option("--date", metavar="YYYY-MM-DD", help="The business date; several, once for each.")
+    ],
+    run_id: Annotated[
+        list[str] | None, typer.Option(help="Id of the run it is for, once for each date; made if none is given.")
+    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Fix the offsets at which both layers are compared, and keep the speed layer's books as they are there.
@@ -77,13 +81,18 @@ def cut(
     from reconciliation import cut as cuts
 
     configure_logging()
-    day = business_date.parse(date)
-    taken = cuts.take(settings(), day, run_id or cuts.new_run_id(day, datetime.now(UTC)))
+    days = [business_date.parse(day) for day in date]
+    ids = run_id or [cuts.new_run_id(day, datetime.now(UTC)) for day in days]
+    if len(ids) != len(days):
+        raise TandemError(f"{len(ids)} run ids for {len(days)} dates", "give --run-id once for each date")
+    taken = cuts.take_each(settings(), list(zip(days, ids, strict=True)))
     if as_json:
-        _print_json(dataclasses.asdict(taken))
+        documents = [dataclasses.asdict(each) for each in taken]
+        _print_json(documents if len(documents) > 1 else documents[0])
         return
-    state = "comparable" if taken.comparable else f"not comparable: {taken.reason}"
-    typer.echo(f"{taken.run_id}  {sum(taken.offsets.values())} records in {len(taken.offsets)} partitions, {state}")
+    for each in taken:
+        state = "comparable" if each.comparable else f"not comparable: {each.reason}"
+        typer.echo(f"{each.run_id}  {sum(each.offsets.values())} records in {len(each.offsets)} partitions, {state}")
 
 
 def reconcile(
@@ -127,6 +136,8 @@ def _told(outcome: Outcome, *, show_it: bool, dry_run: bool) -> dict[str, Any]:
     if show_it:
         typer.echo(f"{outcome.business_date}  {outcome.verdict}: {headline(report)}")
         typer.echo(tables.columns(tables.figure_rows(report)))
+        if outcome.reason and outcome.verdict != "not_comparable":
+            typer.echo(f"note: {outcome.reason}; {outcome.remedy}")
         if outcome.corrected.waiting:
             typer.echo(f"corrections wait for approval: {outcome.corrected.reason}")
         for step in wording.steps(report) if not dry_run else ():

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -106,6 +107,15 @@ def take(settings: Settings, business_date: date, run_id: str, *, timeout: timed
     if taken is None:
         raise TandemError(f"the cut of run {run_id} vanished", "take it again under a new run id")
     return _same_date(taken, business_date)
+
+
+def take_each(settings: Settings, wanted: Sequence[tuple[date, str]]) -> list[Cut]:
+    """The cuts of several dates and run ids, one after the other; a speed layer that hangs is waited for once."""
+    taken: list[Cut] = []
+    for business_date, run_id in wanted:
+        waited = any(not cut.comparable for cut in taken)
+        taken.append(take(settings, business_date, run_id, timeout=timedelta(0) if waited else None))
+    return taken
 
 
 def _same_date(cut: Cut, business_date: date) -> Cut:

@@ -24,10 +24,14 @@ from tandem.local.process import environment
 from tandem.settings import Settings, settings
 
 
-def batch(
+def batch(  # noqa: PLR0917 - Typer's options, which are given by name
     day: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="The business date.")] = "",
     first: Annotated[str, typer.Option("--from", metavar="YYYY-MM-DD", help="First date of a range.")] = "",
     last: Annotated[str, typer.Option("--to", metavar="YYYY-MM-DD", help="Last date, included.")] = "",
+    view: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VIEW", help=f"Only this view, of {', '.join(publish.VIEWS)}; all if none is given."),
+    ] = None,
     no_publish: Annotated[
         bool, typer.Option("--no-publish", help="Compute and check only; readers keep what they have.")
     ] = False,
@@ -42,13 +46,16 @@ def batch(
     """
     config = settings()
     dates = meant(day, first, last)
+    views = tuple(view or publish.VIEWS)
+    if unknown := [name for name in views if name not in publish.VIEWS]:
+        raise TandemError(f"there is no view '{unknown[0]}'", f"choose from {', '.join(publish.VIEWS)}")
     for each in dates:
         business_date.require_ended(each, now=datetime.now(UTC), zone=config.zone)
     with claims.held(config, dates):
         kind = runs.Kind.TRIAL if no_publish else runs.Kind.RECOMPUTE
         opened = prepare(config, dict.fromkeys(dates, Why(kind, "tandem batch")), requested_by=getpass.getuser())
-        submit(config, "batch", arguments(opened))
-        made = [finish(config, run, publishes=not no_publish) for run in opened]
+        submit(config, "batch", [*arguments(opened), *(part for name in view or () for part in ("--view", name))])
+        made = [finish(config, run, publishes=not no_publish, views=views) for run in opened]
     if as_json:
         typer.echo(json.dumps(made, indent=2))
     if failed := [each["error"] for each in made if "error" in each]:
@@ -61,16 +68,18 @@ def prepare(config: Settings, dates: Mapping[date, Why], *, requested_by: str | 
     Raises TandemError where the archive no longer keeps one of the dates.
     """
     archive.require_kept(config, dates)
-    wait: dict[str, str] = {}
-    opened = []
-    for day, why in sorted(dates.items()):
-        run_id = runs.new_run_id(day, datetime.now(UTC))
-        _say(f"{day}: fixing the offsets to compute up to")
-        taken = json.loads(tandem(config, "cut", "--date", str(day), "--run-id", run_id, "--json", changes=wait))
-        if not taken["comparable"]:
-            _say(f"{day}: cannot be compared with the stream ({taken['reason']})")
-            wait = {"TANDEM_CUT_TIMEOUT": "PT0S"}  # it was waited for once
-        opened.append(runs.open_run(config, run_id, day, kind=why.kind, reason=why.reason, requested_by=requested_by))
+    named = [(day, runs.new_run_id(day, datetime.now(UTC))) for day in sorted(dates)]
+    shown = f"{named[0][0]}" if len(named) == 1 else f"{named[0][0]} to {named[-1][0]}, {len(named)} dates"
+    _say(f"{shown}: fixing the offsets to compute up to")
+    given = [part for day, run_id in named for part in ("--date", str(day), "--run-id", run_id)]
+    taken = json.loads(tandem(config, "cut", *given, "--json"))
+    for cut in taken if isinstance(taken, list) else [taken]:
+        if not cut["comparable"]:
+            _say(f"{cut['business_date']}: cannot be compared with the stream ({cut['reason']})")
+    opened = [
+        runs.open_run(config, run_id, day, kind=dates[day].kind, reason=dates[day].reason, requested_by=requested_by)
+        for day, run_id in named
+    ]
     _say("waiting for the archive")
     # The cut that was taken last is the furthest.
     tandem(config, "archive", "--until-cut", opened[-1].run_id)
@@ -82,37 +91,39 @@ def arguments(opened: Sequence[Run]) -> list[str]:
     return [part for run in opened for part in ("--date", str(run.business_date), "--run-id", run.run_id)]
 
 
-def finish(config: Settings, run: Run, *, publishes: bool) -> dict[str, Any]:
+def finish(config: Settings, run: Run, *, publishes: bool, views: Sequence[str] = publish.VIEWS) -> dict[str, Any]:
     """Check one date and publish it; what became of it, for people on stderr and as JSON."""
     made: dict[str, Any] = {"business_date": str(run.business_date), "run_id": run.run_id, "published": {}}
     try:
         gate.check(config, run.run_id, run.business_date)
         if publishes:
             made["published"] = publish.publish(
-                config, run.run_id, run.business_date, published_by=f"tandem batch by {getpass.getuser()}"
+                config,
+                run.run_id,
+                run.business_date,
+                published_by=f"tandem batch by {getpass.getuser()}",
+                views=views,
             )
     except TandemError as error:
         made["error"] = str(error)
         _say(f"{run.business_date}: not published: {error}")
         return made
-    versions = ", ".join(f"{view} version {version}" for view, version in made["published"].items())
+    versions = ", ".join(f"{name} version {version}" for name, version in made["published"].items())
     _say(f"{run.business_date}: {versions or 'computed, not published'}")
     if not publishes:
-        for view in publish.VIEWS:
-            typer.echo(difference(config, run, view), err=True)
+        for name in views:
+            typer.echo(difference(config, run, name), err=True)
     return made
 
 
-def tandem(
-    config: Settings, *command: str, fine: Sequence[int] = (0,), changes: Mapping[str, str] | None = None
-) -> str:
+def tandem(config: Settings, *command: str, fine: Sequence[int] = (0,)) -> str:
     """Run another command of Tandem as a process: the layers do not import each other. Returns its stdout.
 
     Raises TandemError where it ends with an exit status that is not among ``fine``.
     """
     done = subprocess.run(
         [sys.executable, "-m", "tandem", *command],
-        env={**os.environ, **environment(config), **(changes or {})},
+        env={**os.environ, **environment(config)},
         capture_output=True,
         text=True,
         check=False,

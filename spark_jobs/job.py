@@ -30,12 +30,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a job computes for: one run per date, by date."""
+    """What a job computes for: one run per date, by date. ``views``: which of its views, all where none is named."""
 
     name: str
     spark: SparkSession
     settings: Settings
     runs: tuple[Run, ...]
+    views: tuple[str, ...] = ()
 
     @property
     def dates(self) -> tuple[date, ...]:
@@ -68,6 +69,7 @@ class Asked:
     dates: tuple[date, ...]
     run_ids: tuple[str, ...]
     publish: bool
+    views: tuple[str, ...] = ()
 
 
 def main(name: str, compute: Callable[[Job], None], *, views: tuple[str, ...] = (), writes_facts: bool = False) -> None:
@@ -78,22 +80,25 @@ def main(name: str, compute: Callable[[Job], None], *, views: tuple[str, ...] = 
     """
     try:
         config = settings()
-        asked = parse(name, sys.argv[1:])
+        asked = parse(name, sys.argv[1:], views)
         if writes_facts:
             archive.require_kept(config, asked.dates)
         with _claimed(config, asked):
             opened = _open_runs(config, name, asked, writes_facts=writes_facts)
-            _run(name, compute, config, opened)
+            _run(name, compute, config, opened, asked.views)
             if asked.publish:
-                _publish(config, name, opened, views)
+                _publish(config, name, opened, asked.views or views)
             elif not asked.run_ids:
-                _show(config, opened, views)
+                _show(config, opened, asked.views or views)
     except TandemError as error:
         sys.exit(_complaint(name, error))
 
 
-def parse(name: str, arguments: Sequence[str]) -> Asked:
-    """The arguments of a target. Raises TandemError where a date cannot be read or run ids do not match the dates."""
+def parse(name: str, arguments: Sequence[str], views: Sequence[str] = ()) -> Asked:
+    """The arguments of a target that makes ``views``.
+
+    Raises TandemError where a date cannot be read or run ids do not match the dates.
+    """
     parser = argparse.ArgumentParser(prog=f"spark-submit spark_jobs/{name}.py", allow_abbrev=False)
     parser.add_argument(
         "--date", metavar="D", action="append", default=[], help="the business date, YYYY-MM-DD; several, once for each"
@@ -104,11 +109,15 @@ def parse(name: str, arguments: Sequence[str]) -> Asked:
         "--run-id", metavar="ID", action="append", default=[], help="run to compute for; once for each date"
     )
     parser.add_argument("--publish", action="store_true", help="make the result the current version")
+    if len(views) > 1:
+        parser.add_argument(
+            "--view", action="append", default=[], choices=views, help="only this view; all if none is given"
+        )
     found = parser.parse_args(arguments)
     dates = _several(found.date) if len(found.date) > 1 else meant("".join(found.date), found.first, found.last)
     if found.run_id and len(found.run_id) != len(dates):
         raise TandemError(f"{len(found.run_id)} run ids for {len(dates)} dates", "give --run-id once for each date")
-    return Asked(dates, tuple(found.run_id), found.publish)
+    return Asked(dates, tuple(found.run_id), found.publish, tuple(getattr(found, "view", ())))
 
 
 def meant(day: str, first: str, last: str) -> tuple[date, ...]:
@@ -159,12 +168,14 @@ def _facts_of(config: Settings, day: date) -> Run:
     return source
 
 
-def _run(name: str, compute: Callable[[Job], None], config: Settings, opened: tuple[Run, ...]) -> None:
+def _run(
+    name: str, compute: Callable[[Job], None], config: Settings, opened: tuple[Run, ...], views: tuple[str, ...]
+) -> None:
     from spark_jobs.session import open_session
 
     spark = open_session(f"tandem {name}", config)
     try:
-        compute(Job(name, spark, config, opened))
+        compute(Job(name, spark, config, opened, views))
     finally:
         spark.stop()
 
