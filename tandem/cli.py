@@ -68,6 +68,9 @@ COMMANDS = {
     "lateness": Lazy("reconciliation.lateness_cli:lateness", "Say what another allowed lateness would change", _BOOKS),
     "certificate": Lazy("reconciliation.certificate_cli:certificate", "Print the certificate of a date", _BOOKS),
     "verify": Lazy("reconciliation.certificate_cli:verify", "Work a certificate out again from the books", _BOOKS),
+    "drill": Lazy(
+        "reconciliation.drill.cli:drill", "Plant known faults in real orders, and check that each is found", _BOOKS
+    ),
     "report": Lazy("reconciliation.cli:report", "Write the report that is mailed", _BOOKS),
     "digest": Lazy("reconciliation.digest_cli:digest", "Write the digest of a week", _BOOKS),
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -16,7 +15,7 @@ import psutil
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 
 from tandem.local import postgres, process
-from tandem.local.ports import is_free
+from tandem.local.ports import pick_free
 from tandem.settings import PROJECT_ROOT, Settings
 
 _PORTS = ("postgres_port", "kafka_port", "kafka_controller_port", "airflow_port", "smtp_port", "mail_page_port")
@@ -24,9 +23,8 @@ _FOLDER = "tandem-test-"
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nothing uses, below those that the system hands out to outgoing connections."""
-    candidates = random.sample(range(23_000, 32_000), 500)
-    return [port for port in candidates if is_free("127.0.0.1", port)][:count]
+    """Ports that nothing uses."""
+    return pick_free("127.0.0.1", count)
 
 
 def new_settings(folder: Path, **changes: object) -> Settings:

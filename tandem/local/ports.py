@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from collections.abc import Mapping
 
@@ -19,6 +20,12 @@ def is_free(host: str, port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def pick_free(host: str, count: int) -> list[int]:
+    """Ports that nothing uses, below those that the system hands out to outgoing connections."""
+    candidates = random.sample(range(23_000, 32_000), 500)
+    return [port for port in candidates if is_free(host, port)][:count]
 
 
 def answers(host: str, port: int) -> bool:

@@ -20,6 +20,14 @@ def test_a_folder_with_data_of_ones_own_is_left_alone(tmp_path: Path) -> None:
     assert mine.read_text() == "18"
 
 
+def test_the_drill_leaves_a_folder_of_the_demo_alone(tmp_path: Path) -> None:
+    own = new_settings(tmp_path / "state")
+    folder.reset(own)
+    with pytest.raises(TandemError, match=r"holds data of your own, and the drill .*--folder"):
+        folder.reset(own, folder.DRILL)
+    assert (own.state_dir / "demo").exists()
+
+
 def test_a_second_demo_begins_with_an_empty_folder(tmp_path: Path) -> None:
     own = new_settings(tmp_path / "state")
     folder.reset(own)
