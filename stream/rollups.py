@@ -65,13 +65,12 @@ def sketch_rows(batch: Batch, rules: Rules) -> pl.DataFrame:
     Sketches merge in any order, so it does not matter whose partition's they are; one for each would be many rows.
     """
     lines = batch.lines
-    events = _known(batch.events).filter(pl.col("event_type").is_in({str(sketch.event_type) for sketch in SKETCHES}))
+    types = {str(sketch.event_type) for sketch in SKETCHES}
+    events = _known(batch.events).filter(pl.col("event_type").is_in(types))
     placed = events.select(
         "row",
-        pl.col("partition").min(),
         "event_type",
         fold.pane_start(pl.col("event_time"), "hour", rules.zone).alias("cell_start"),
-        pl.col("offset").filter(pl.col("partition") == pl.col("partition").min()).min().alias("first_offset"),
         *_OF_EVENTS,
         *(_hashes(events, sketch.column) for sketch in SKETCHES if sketch.rows == "events"),
     )
@@ -82,15 +81,19 @@ def sketch_rows(batch: Batch, rules: Rules) -> pl.DataFrame:
     for rollup in ROLLUPS:
         for sketch in SKETCHES:
             rows = placed if (rollup.rows, sketch.rows) == ("events", "events") else on_lines
-            key = str(rollup.key)
-            keys = ["partition", "cell_start", key, "first_offset"]
-            cells = sketched(rows.filter(pl.col("event_type") == sketch.event_type), keys, f"{sketch.column}_hash")
-            frames.append(
-                cells.rename({key: "key"})
-                .with_columns(rollup=pl.lit(rollup.name), counted=pl.lit(sketch.name))
-                .select(SKETCH_ROWS.columns)
+            key, hashed = str(rollup.key), f"{sketch.column}_hash"
+            seen = rows.select("event_type", "cell_start", key, hashed).filter(
+                pl.col("event_type") == sketch.event_type
             )
-    return pl.concat(frames)
+            cells = sketched(seen, ["cell_start", key], hashed).rename({key: "key"})
+            frames.append(cells.with_columns(rollup=pl.lit(rollup.name), counted=pl.lit(sketch.name)))
+    return pl.concat(frames).join(_first(events), how="cross").select(SKETCH_ROWS.columns)
+
+
+def _first(events: pl.DataFrame) -> pl.DataFrame:
+    """``partition`` and ``first_offset``: the first partition, and its first offset."""
+    of_first = events.filter(pl.col("partition") == pl.col("partition").min())
+    return of_first.select(pl.col("partition").min(), pl.col("offset").min().alias("first_offset"))
 
 
 def _hashes(rows: pl.DataFrame, column: str) -> pl.Series:

@@ -23,7 +23,9 @@ _PREAMBLE = np.uint64((0x93CC << 48) | (0x1A << 40) | (3 << 16) | (3 << 8))
 
 def sketched(rows: pl.DataFrame, keys: Sequence[str], hashes: str) -> pl.DataFrame:
     """``keys`` and ``sketch`` (bytes) of every cell; ``hashes``: the column of ``theta_hashes``; NULL is none."""
-    cells = rows.drop_nulls(hashes).group_by(keys).agg(pl.col(hashes).unique().sort())
+    # Sorted and freed of repeats as lists: within the groups it costs a quarter more.
+    cells = rows.drop_nulls(hashes).group_by(keys).agg(hashes)
+    cells = cells.with_columns(pl.col(hashes).list.unique().list.sort())
     return cells.select(*keys, pl.Series("sketch", _serialised(cells[hashes]), pl.Binary))
 
 
