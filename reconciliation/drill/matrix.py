@@ -80,51 +80,75 @@ class Outcome:
         return self.is_diagonal and self.found == self.planted and not any(wrong)
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """One planted fault: its place in the matrix, and what is not as its label says, in a word and in words."""
+
+    place: Place
+    label: Label
+    cause: str
+    cents: int
+    wrong: tuple[tuple[str, str], ...]
+
+
 def judge(expected: Expected, found: Found, dates: Sequence[date], clean: Collection[date]) -> Outcome:
     """Hold what was found on ``dates`` against what must be found; ``clean``: those on which nothing was planted."""
-    problems: list[str] = []
-    of_place: dict[Place, list[Differing]] = defaultdict(list)
-    for differing in found.differing:
-        of_place[differing.place].append(differing)
-    entries: dict[tuple[str, str], list[Entry]] = defaultdict(list)
-    right: set[Place] = set()
-    counts: Counter[str] = Counter()
-    for place, label in expected.planted.items():
-        cause, cents = _seen(of_place.pop(place, []))
-        entries[label.cause, cause].append(Entry(1, label.difference_cents, cents))
-        wrong = list(_wrong(label, cause, cents, found.speed.get(place), found.batch.get(place)))
-        counts.update(name for name, _ in wrong)
-        problems += [f"{_named(label, place)}: {said}" for _, said in wrong]
-        right |= set() if wrong else {place}
-    alarms = [differing for rest in of_place.values() for differing in rest]
-    for alarm in alarms:
-        entries[NOT_PLANTED, alarm.cause].append(Entry(1, 0, alarm.cents))
-        problems.append(f"{alarm.business_date}: {alarm.cause} {alarm.cents} cents at {alarm.place}, not planted")
+    judged = _judged(expected, found)
+    alarms = [each for each in found.differing if each.place not in expected.planted]
     cells = list(wrong_cells(expected.cells, found.cells))
     false_days = list(_false_days(expected, found.days, dates))
     absent = [day for day in dates if day not in found.days or found.days[day].verdict == "not_comparable"]
     left = list(_not_converged(found.days))
-    problems += [*cells, *false_days, *left, *(f"{day} was not compared" for day in absent)]
-    unexplained = _unexplained(found.cells)
+    cents, unexplained = _unexplained(found.cells)
+    counts = Counter(name for each in judged for name, _ in each.wrong)
+    right = {each.place for each in judged if not each.wrong}
     return Outcome(
-        planted=len(expected.planted),
+        planted=len(judged),
         found=len(right),
-        matrix={place: _sum(many) for place, many in sorted(entries.items(), key=_order)},
+        matrix=_matrix(judged, alarms),
         kinds=_kinds(expected.planted, right),
         wrong_cause=counts["cause"],
         wrong_amount=counts["amount"],
         wrong_decision=counts["decision"],
         wrong_cells=len(cells),
-        unexplained_cents=unexplained[0],
-        unexplained_cells=unexplained[1],
+        unexplained_cents=cents,
+        unexplained_cells=unexplained,
         false_alarms=len(alarms) + len(false_days),
         not_compared=len(absent),
         not_converged=len(left),
         dates=len(dates),
         clean_dates=len(clean),
         out_of_tolerance=sum(day.verdict == "mismatch" for day in found.days.values()),
-        problems=tuple(problems),
+        problems=(
+            *(f"{_named(each.label, each.place)}: {said}" for each in judged for _, said in each.wrong),
+            *(f"{each.business_date}: {each.cause} {each.cents} cents at {each.place}, not planted" for each in alarms),
+            *cells,
+            *false_days,
+            *left,
+            *(f"{day} was not compared" for day in absent),
+        ),
     )
+
+
+def _judged(expected: Expected, found: Found) -> list[_Judged]:
+    of_place: dict[Place, list[Differing]] = defaultdict(list)
+    for differing in found.differing:
+        of_place[differing.place].append(differing)
+    judged = []
+    for place, label in expected.planted.items():
+        cause, cents = _seen(of_place[place])
+        wrong = tuple(_wrong(label, cause, cents, found.speed.get(place), found.batch.get(place)))
+        judged.append(_Judged(place, label, cause, cents, wrong))
+    return judged
+
+
+def _matrix(judged: Sequence[_Judged], alarms: Sequence[Differing]) -> dict[tuple[str, str], Entry]:
+    entries: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+    for each in judged:
+        entries[each.label.cause, each.cause].append(Entry(1, each.label.difference_cents, each.cents))
+    for alarm in alarms:
+        entries[NOT_PLANTED, alarm.cause].append(Entry(1, 0, alarm.cents))
+    return {place: _sum(many) for place, many in sorted(entries.items(), key=_order)}
 
 
 def _seen(differing: list[Differing]) -> tuple[str, int]:
@@ -216,27 +240,3 @@ def _kinds(planted: Mapping[Place, Label], right: Collection[Place]) -> tuple[Ki
         cents = sum(planted[place].cents for place in places)
         lines.append(KindLine(kind, cause, len(places), cents, sum(place in right for place in places)))
     return tuple(lines)
-
-
-def document(outcome: Outcome) -> dict[str, Any]:
-    """As ``--json`` prints it."""
-    names = (
-        "planted", "found", "wrong_cause", "wrong_amount", "wrong_decision", "wrong_cells", "unexplained_cents",
-        "unexplained_cells", "false_alarms", "not_compared", "not_converged", "dates", "clean_dates",
-        "out_of_tolerance",
-    )  # fmt: skip
-    matrix: dict[str, dict[str, dict[str, int]]] = {}
-    for (planted, found), entry in outcome.matrix.items():
-        matrix.setdefault(planted, {})[found] = {
-            "events": entry.events,
-            "planted_cents": entry.planted_cents,
-            "found_cents": entry.found_cents,
-        }
-    kinds = [{name: getattr(line, name) for name in KindLine.__slots__} for line in outcome.kinds]
-    return {
-        "passed": outcome.passed,
-        **{name: getattr(outcome, name) for name in names},
-        "matrix": matrix,
-        "kinds": kinds,
-        "problems": list(outcome.problems),
-    }

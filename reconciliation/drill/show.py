@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from reconciliation import render
-from reconciliation.drill import judge_layers, matrix
+from reconciliation.drill import judge_layers
 from reconciliation.drill.judge_layers import LayerOutcome
-from reconciliation.drill.matrix import CAUSES, NOT_PLANTED, Outcome
+from reconciliation.drill.matrix import CAUSES, NOT_PLANTED, KindLine, Outcome
 from tandem.amounts import show, show_change
 from tandem.kpis import Unit
 
@@ -36,7 +36,7 @@ def of_data(outcome: Outcome, currency: str) -> Result:
     """Of faults in the data."""
     return Result(
         outcome.passed,
-        matrix.document(outcome),
+        document(outcome),
         partial(terminal, outcome, currency),
         partial(page, outcome, currency=currency),
     )
@@ -155,3 +155,27 @@ def page(outcome: Outcome, title: str, currency: str) -> str:
         "problems": outcome.problems[:_PROBLEMS],
     }
     return render.inlined(render.template("drill.html.jinja", currency=currency).render(context))
+
+
+def document(outcome: Outcome) -> dict[str, Any]:
+    """As ``--json`` prints it."""
+    names = (
+        "planted", "found", "wrong_cause", "wrong_amount", "wrong_decision", "wrong_cells", "unexplained_cents",
+        "unexplained_cells", "false_alarms", "not_compared", "not_converged", "dates", "clean_dates",
+        "out_of_tolerance",
+    )  # fmt: skip
+    matrix: dict[str, dict[str, dict[str, int]]] = {}
+    for (planted, found), entry in outcome.matrix.items():
+        matrix.setdefault(planted, {})[found] = {
+            "events": entry.events,
+            "planted_cents": entry.planted_cents,
+            "found_cents": entry.found_cents,
+        }
+    kinds = [{name: getattr(line, name) for name in KindLine.__slots__} for line in outcome.kinds]
+    return {
+        "passed": outcome.passed,
+        **{name: getattr(outcome, name) for name in names},
+        "matrix": matrix,
+        "kinds": kinds,
+        "problems": list(outcome.problems),
+    }

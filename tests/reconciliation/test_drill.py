@@ -163,7 +163,7 @@ def test_every_form_tells_of_what_is_wrong():
     assert "failed" in page
     assert "rgba(179, 38, 30" in page  # off the diagonal
     assert "rgba(179, 38, 30" not in show.page(judge(), "Drill", "USD")
-    document = json.loads(json.dumps(matrix.document(wrong)))
+    document = json.loads(json.dumps(show.document(wrong)))
     assert {"planted", "found", "wrong_cause", "unexplained_cents", "false_alarms", "matrix"} <= document.keys()
     assert document["matrix"]["late"] == {"no difference": {"events": 1, "planted_cents": 1_500, "found_cents": 0}}
     assert document["passed"] is False

@@ -39,6 +39,14 @@ def test_every_date_of_a_range_needs_a_run_id_of_its_own() -> None:
         job.parse("rfm", [*span, "--run-id", "a"])
 
 
+def test_a_target_that_makes_several_views_takes_some_of_them() -> None:
+    day = ["--date", "2017-12-23"]
+    assert job.parse("batch", [*day, "--view", "rfm"], ("daily_metrics", "rfm")).views == ("rfm",)
+    assert job.parse("batch", day, ("daily_metrics", "rfm")).views == ()
+    with pytest.raises(SystemExit):
+        job.parse("batch", [*day, "--view", "nonsense"], ("daily_metrics", "rfm"))
+
+
 @pytest.fixture
 def archived(clean_database: Settings, tmp_path: Path) -> Settings:
     """An archive of two orders of one date, and no facts yet."""
