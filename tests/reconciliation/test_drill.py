@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciliation.drill import choose, matrix, show
+from reconciliation.drill import choose, conduct, matrix, show
 from reconciliation.drill.expect import Expected, Fate, Logged, expect
 from reconciliation.drill.found import Day, Decided, Differing, Found
 from reconciliation.drill.judge_layers import GATE, JOURNAL, Corrections, Planted
@@ -20,6 +20,8 @@ from reconciliation.drill.judge_layers import judge as judge_layers
 from reconciliation.drill.matrix import NOT_PLANTED, Entry, Outcome
 from tandem import clock
 from tandem.errors import TandemError
+from tandem.settings import Settings
+from tandem.sources.completejourney import completejourney
 from tandem.sources.faults import KINDS
 from tandem.sources.labels import Label
 
@@ -185,6 +187,11 @@ def test_faults_are_of_all_kinds_in_equal_shares_and_none_touches_a_clean_date(c
         assert touched <= set(DATES)
     assert sum(shares.values()) == count
     assert max(shares.values()) - min(shares.values()) <= 1
+
+
+def test_a_date_on_which_nothing_was_sold_takes_no_part():
+    days = conduct.dates_with_orders(completejourney(date(2017, 12, 24), date(2017, 12, 26), Settings()))
+    assert days == (date(2017, 12, 24), date(2017, 12, 26))
 
 
 def test_too_many_clean_dates_are_refused_in_one_line():
