@@ -20,6 +20,7 @@ from typing import Any
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import Param, PokeReturnValue, dag, task
 from business_day import BusinessDayTimetable
+from run_links import with_gates_link
 from tandem_dags import EVERY_DAG, ROOT
 
 DATE = "{{ ti.xcom_pull(task_ids='claim') }}"
@@ -178,7 +179,7 @@ def nightly() -> None:
     published = publish(run_id, day)
     compared = reconcile(day)
     mailed = report(day)
-    archive(run_id) >> facts >> gate(run_id, day) >> views >> published >> compared
+    archive(run_id) >> facts >> with_gates_link(gate(run_id, day)) >> views >> published >> compared
     # One view may fail while another still runs: the date is given up only when all have ended.
     [correct(compared) >> mailed, *views] >> finish().as_teardown(setups=day)
 

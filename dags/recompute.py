@@ -16,6 +16,7 @@ from typing import Any
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import Param, PokeReturnValue, dag, task
 from date_tasks import finish, judge, publish, reconcile, report
+from run_links import with_gates_link
 from tandem_dags import EVERY_DAG, ROOT
 
 
@@ -69,7 +70,7 @@ def recompute() -> None:
         name="tandem-recompute",
         doc_md="Order facts and all views of all dates, in one Spark application.",
     )
-    published = publish(arguments)
+    published = with_gates_link(publish(arguments))
     arguments >> views >> published
     judge(report(reconcile(published))) >> finish().as_teardown(setups=dates)
 

@@ -23,6 +23,7 @@ from typing import Any
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import CronTriggerTimetable, PokeReturnValue, dag, task
 from date_tasks import finish, judge, publish, reconcile, report
+from run_links import with_gates_link
 from tandem_dags import EVERY_DAG, ROOT
 
 
@@ -119,7 +120,7 @@ def restate() -> None:
     views = spark(
         "views", "batch", "prepare", "Order facts and all views of all dates that are due, in one application."
     )
-    published = publish(arguments)
+    published = with_gates_link(publish(arguments))
     stale = follow()
     segments = spark("segments", "rfm", "follow", "The segments of every date that follows, in one Spark application.")
     arguments >> views >> published >> stale

@@ -98,6 +98,14 @@ def test_the_run_id_reaches_spark_by_xcom_and_never_by_the_clock(dagbag: DagBag)
         ]
 
 
+@pytest.mark.parametrize(("dag_id", "task_id"), [("nightly", "gate"), ("recompute", "publish"), ("restate", "publish")])
+def test_a_run_s_page_leads_to_what_its_checks_found(dagbag: DagBag, dag_id: str, task_id: str) -> None:
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    seen = DagSerialization.from_dict(DagSerialization.to_dict(dagbag.dags[dag_id])).get_task(task_id)
+    assert [link.name for link in seen.operator_extra_links] == ["Gate results"]
+
+
 def test_reading_the_dags_imports_no_layer_and_no_engine() -> None:
     code = """
 import sys

@@ -1,0 +1,90 @@
+"""`restate` in the real Airflow: one late order of an older date, and that date is restated and compared again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import pytest
+import shop
+from airflow_api import ask, wait_for
+from installations import installations, tandem
+
+from stream.archive import next_offsets
+from tandem import database, gates
+from tandem.settings import PROJECT_ROOT, Settings
+
+pytestmark = [pytest.mark.airflow, pytest.mark.spark, pytest.mark.integration, pytest.mark.slow]
+
+RUNS = "/api/v2/dags/restate/dagRuns"
+DAYS = [date(2017, 12, 20) + timedelta(days=n) for n in range(3)]
+OLDER = DAYS[1]
+
+
+@pytest.fixture
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    dags = tmp_path_factory.mktemp("dags")
+    shutil.copy(PROJECT_ROOT / "dags" / "restate.py", dags)
+    for own in installations():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TANDEM_AIRFLOW__CORE__DAGS_FOLDER", str(dags))
+            done = tandem(own, "up", "speed", "archiver", "airflow")
+            assert done.returncode == 0, done.stderr
+            yield own
+
+
+def sell(own: Settings, days: list[date], first: int) -> None:
+    """An order of each day, in one partition, so that one of an older day is late; archived when this returns."""
+    moments = [datetime.combine(day, time(12), UTC) for day in days]
+    shop.Shop(own).send([shop.order(first + n, at) for n, at in enumerate(moments)], partition=0)
+    wait_for(lambda: next_offsets(own) == shop.ends(own), "the orders in the archive")
+
+
+def rows(own: Settings, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+    with database.connect(own, database.READER) as reader:
+        return reader.execute(query, parameters).fetchall()
+
+
+def versions(own: Settings, view: str) -> dict[date, list[tuple[int, str]]]:
+    found: dict[date, list[tuple[int, str]]] = {}
+    query = "SELECT business_date, version, why FROM serving.history WHERE view = %s ORDER BY 1, 2"
+    for day, version, why in rows(own, query, view):
+        found.setdefault(day, []).append((version, why))
+    return found
+
+
+def test_a_late_order_of_an_older_date_restates_and_compares_that_date_and_nothing_else(running: Settings) -> None:
+    sell(running, [day for day in DAYS for _ in range(4)], 0)
+    done = tandem(running, "batch", "--from", str(DAYS[0]), "--to", str(DAYS[-1]), "--json", TANDEM_CUT_TIMEOUT="PT0S")
+    assert done.returncode == 0, done.stderr
+    assert [set(each["published"].values()) for each in json.loads(done.stdout)] == [{1}, {1}, {1}]
+    # The run that the schedule brought when the DAG was first seen must not find the late order before ours does.
+    wait_for(lambda: not ask(running, f"{RUNS}?state=running&state=queued")["dag_runs"], "the scheduled run's end")
+
+    sell(running, [OLDER], 100)
+    ask(running, RUNS, {"dag_run_id": "late", "logical_date": None})
+    ended = wait_for(
+        lambda: state if (state := ask(running, f"{RUNS}/late")["state"]) in ("success", "failed") else None,
+        "the end of the run",
+    )
+    tasks = {one["task_id"]: one["state"] for one in ask(running, f"{RUNS}/late/taskInstances")["task_instances"]}
+    assert ended == "success", tasks
+
+    (link,) = ask(running, f"{RUNS}/late/taskInstances/publish/links")["extra_links"].values()
+    ((run_id,),) = rows(running, "SELECT run_id FROM batch.runs WHERE kind = 'late_data'")
+    assert link == gates.address(running, run_id)
+    assert gates.file(running, run_id).exists()
+
+    once = {day: [(1, "recompute")] for day in DAYS}
+    restated = {OLDER: [(1, "recompute"), (2, "late_data")]}
+    followed = {DAYS[-1]: [(1, "recompute"), (2, "dependent")]}
+    assert versions(running, "daily_metrics") == once | restated
+    assert versions(running, "product_rankings") == once | restated
+    assert versions(running, "rfm") == once | restated | followed
+    assert rows(running, "SELECT order_count FROM serving.daily WHERE business_date = %s", OLDER) == [(5,)]
+    compared = rows(running, "SELECT DISTINCT business_date FROM reconciliation.reconciliations")
+    assert compared == [(OLDER,)]
+    assert rows(running, "SELECT * FROM batch.claims") == []
