@@ -28,11 +28,13 @@ def ledger(explained: pl.DataFrame, batch: pl.DataFrame, counted: pl.DataFrame, 
     ``explained``: as from explain.explain. ``batch``, ``counted``: cells as in
     compare.CELLS, the speed layer's without corrections.
     """
-    facts, journal = (_contributions(explained, side) for side in ("batch", "speed"))
+    differing = explained.filter("differs")
+    facts, journal = (_contributions(differing, side) for side in ("batch", "speed"))
+    alike = _booked_alike(explained)
     facts_sums, journal_sums = (
-        _sums(rows, explained, side, day_start) for rows, side in ((facts, "batch"), (journal, "speed"))
+        _sums(rows, alike, explained, side, day_start) for rows, side in ((facts, "batch"), (journal, "speed"))
     )
-    by_event = pl.concat([facts, journal.with_columns(-pl.col("amount"))]).filter(pl.col("cause").is_not_null())
+    by_event = pl.concat([facts, journal.with_columns(-pl.col("amount"))])
     causes = by_event.group_by([*_CELL, "cause"]).agg(
         events=pl.struct("partition", "offset").n_unique().cast(pl.Int64), amount=pl.col("amount").sum()
     )
@@ -97,6 +99,52 @@ def _of_cube(rows: pl.DataFrame, cube: kpis.Cube) -> pl.DataFrame:
     return pl.concat(frames).select("partition", "offset", "cause", *_CELL, "amount")
 
 
+_AT_ONCE = 200_000
+"""Events whose lines are in memory at the same time."""
+
+
+def _booked_alike(explained: pl.DataFrame) -> pl.DataFrame:
+    """What the events that both sides book alike add to each, cell by cell: nearly all of a date, so never by event."""
+    rows = explained.filter(~pl.col("differs") & pl.col("booked_batch").fill_null(value=False)).select(
+        event_type="event_type_batch",
+        cell_start="hour_batch",
+        total_cents="cents_batch",
+        previous_total_cents=pl.lit(0, pl.Int64),
+        units="units_batch",
+        items="items_batch",
+    )
+    parts = [_cells_of_cube(part, cube) for part in rows.iter_slices(_AT_ONCE) for cube in kpis.CUBES]
+    return pl.concat([_NO_CELLS, *parts]).group_by(_CELL).agg(pl.col("value").sum())
+
+
+_NO_CELLS = compare.CELLS.to_frame()
+
+
+def _cells_of_cube(rows: pl.DataFrame, cube: kpis.Cube) -> pl.DataFrame:
+    """The cells of a cube that events make, in the form of compare.CELLS."""
+    rows = rows.with_row_index("event")
+    if cube.rows == "lines":
+        rows = rows.select(pl.exclude("units")).explode("items").drop_nulls("items").unnest("items")
+        rows = rows.with_columns(pl.col("category").fill_null(events.UNCATEGORISED))
+    measures = kpis.measures_of(cube)
+    key = pl.col(cube.key) if cube.key else pl.lit("")
+    sums = rows.group_by("cell_start", key.alias("key")).agg(
+        _total(measure).alias(measure.name) for measure in measures
+    )
+    long = sums.unpivot(
+        [measure.name for measure in measures], index=["cell_start", "key"], variable_name="measure", value_name="value"
+    )
+    return long.with_columns(cube=pl.lit(cube.name)).select(list(compare.CELLS))
+
+
+def _total(measure: kpis.Measure) -> pl.Expr:
+    """A measure over a group of rows that ``event`` numbers by event."""
+    of_type = pl.col("event_type") == measure.event_type
+    if measure.aggregate is kpis.Aggregate.EVENTS:
+        return pl.col("event").filter(of_type).n_unique().cast(pl.Int64)
+    return pl.sql_expr(measure.value).cast(pl.Int64).filter(of_type).sum()
+
+
 def _customers(explained: pl.DataFrame, day_start: datetime) -> pl.DataFrame:
     """One per customer that only one side counts, under the first cause among that customer's differing orders."""
     counted = kpis.UNIQUE_CUSTOMERS
@@ -124,8 +172,10 @@ def _customers(explained: pl.DataFrame, day_start: datetime) -> pl.DataFrame:
     )
 
 
-def _sums(contributions: pl.DataFrame, explained: pl.DataFrame, side: str, day_start: datetime) -> pl.DataFrame:
-    """The cells that a side's events make, in the form of compare.CELLS."""
+def _sums(
+    contributions: pl.DataFrame, alike: pl.DataFrame, explained: pl.DataFrame, side: str, day_start: datetime
+) -> pl.DataFrame:
+    """The cells that a side's events make, in the form of compare.CELLS: those that differ and those booked alike."""
     counted = kpis.UNIQUE_CUSTOMERS
     customers = explained.filter(
         pl.col(f"booked_{side}").fill_null(value=False) & (pl.col(f"event_type_{side}") == counted.event_type)
@@ -133,7 +183,8 @@ def _sums(contributions: pl.DataFrame, explained: pl.DataFrame, side: str, day_s
     distinct = pl.DataFrame(
         [(compare.DISTINCT, day_start, "", counted.name, customers)], schema=compare.CELLS, orient="row"
     )
-    return pl.concat([contributions.group_by(_CELL).agg(value=pl.col("amount").sum()), distinct])
+    both = pl.concat([alike.select(list(compare.CELLS)), contributions.select(*_CELL, value="amount")])
+    return pl.concat([both.group_by(_CELL).agg(pl.col("value").sum()), distinct])
 
 
 def _rest(minuend: pl.DataFrame, subtrahend: pl.DataFrame) -> pl.DataFrame:
