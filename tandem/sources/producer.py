@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from tandem.errors import TandemError
 from tandem.events import EventType
@@ -149,6 +150,28 @@ class ReplayProducer:
             else:
                 return
 
+    def wait_until_visible(self) -> None:
+        """Wait until readers of what is committed see all that the topic holds now, at most ``COMMIT_SECONDS``.
+
+        Kafka answers a commit once it is decided; the partitions hear of it a moment later, one after the other. Who
+        asks for the topic's ends in between is told of a part of the transaction only.
+        """
+        admin = AdminClient({"bootstrap.servers": self.config.brokers}, logger=_SILENT)
+        deadline = time.monotonic() + COMMIT_SECONDS
+        # What was committed stays committed: a broker that does not answer now does not make the replay a failure.
+        with suppress(KafkaException):
+            written = self._ends(admin, IsolationLevel.READ_UNCOMMITTED)
+            while time.monotonic() < deadline:
+                readable = self._ends(admin, IsolationLevel.READ_COMMITTED)
+                if all(readable[number] >= end for number, end in written.items()):
+                    return
+                time.sleep(0.02)
+
+    def _ends(self, admin: AdminClient, isolation: IsolationLevel) -> dict[int, int]:
+        latest = {TopicPartition(self._topic, number): OffsetSpec.latest() for number in range(self.partitions)}
+        asked = admin.list_offsets(latest, isolation_level=isolation, request_timeout=ANSWER_SECONDS)
+        return {place.partition: found.result().offset for place, found in asked.items()}
+
     def _enqueue(self, batch: list[OutgoingEvent]) -> None:
         deadline = time.monotonic() + COMMIT_SECONDS
         for event in batch:
@@ -216,6 +239,8 @@ def produce(
         producer.send(batch)
         result = result.plus(batch, time.monotonic() - started)
         on_progress(result)
+    if result.transactions:
+        producer.wait_until_visible()
     return replace(result, interrupted=stop())
 
 

@@ -9,12 +9,15 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
+from confluent_kafka import IsolationLevel, Producer
 from reader import visible
+from shop import ends
 
 from tandem.errors import TandemError
 from tandem.settings import PROJECT_ROOT, Settings
@@ -22,6 +25,7 @@ from tandem.sources.completejourney import completejourney
 from tandem.sources.faults import load_faults
 from tandem.sources.planning import plan_replay
 from tandem.sources.producer import BatchLimit, ReplayProducer, ReplayResult, produce
+from tandem.topics import ORDER_EVENTS
 
 pytestmark = pytest.mark.integration
 DAY = date(2017, 12, 23)
@@ -67,6 +71,28 @@ def test_a_replay_again_sends_the_same_ids(topic_prefix: Settings) -> None:
     for _ in range(2):
         produce(one_day(topic_prefix), ReplayProducer(topic_prefix, "completejourney"))
     assert set(Counter(ids(topic_prefix)).values()) == {2}
+
+
+def test_a_replay_returns_only_when_readers_see_all_of_it(topic_prefix: Settings) -> None:
+    """An open transaction of somebody else holds readers back as long as one wants, as markers under way do for ms."""
+    other = Producer(
+        {"bootstrap.servers": topic_prefix.brokers, "transactional.id": f"{topic_prefix.topic_prefix}other"}
+    )
+    other.init_transactions(30)
+    other.begin_transaction()
+    for partition in range(12):
+        other.produce(topic_prefix.topic(ORDER_EVENTS), b"{}", partition=partition)
+    assert other.flush(30) == 0
+    heard: list[ReplayResult] = []
+    with ThreadPoolExecutor(1) as beside:
+        producer = ReplayProducer(topic_prefix, "completejourney")
+        replay = beside.submit(produce, one_day(topic_prefix), producer, on_progress=heard.append)
+        with pytest.raises(TimeoutError):
+            replay.result(timeout=3)
+        assert heard[-1].events == 606
+        other.commit_transaction(30)
+        assert replay.result(timeout=60).events == 606
+    assert ends(topic_prefix, IsolationLevel.READ_COMMITTED) == ends(topic_prefix)
 
 
 def test_what_was_not_committed_when_stopped_is_not_visible(topic_prefix: Settings) -> None:
