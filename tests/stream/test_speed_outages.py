@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from threading import Event, Thread
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 import speed_rig as rig
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from installations import installations
 from topic_books import shop
 
@@ -32,34 +33,39 @@ def own() -> Iterator[Settings]:
 
 
 class Load:
-    """A shop that sells all the time, through whatever happens to its broker."""
+    """A shop that sells all the time, through whatever happens to its broker, and may send an order again."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings, self._stop, self.sent = settings, Event(), 0
-        self.refused: list[str] = []
-        self._thread = Thread(target=self._run)
-        self._thread.start()
+        self._settings, self._stop = settings, Event()
+        self.delivered = 0
+        self._thread = ThreadPoolExecutor(1)
+        self._selling = self._thread.submit(self._sell)
 
-    def _run(self) -> None:
-        patient = {"enable.idempotence": True, "message.timeout.ms": 600_000, "linger.ms": 5}
+    def _sell(self) -> None:
+        patient = {"acks": "all", "message.timeout.ms": 600_000, "linger.ms": 5}
         producer = Producer({"bootstrap.servers": self._settings.brokers, **patient}, logger=SILENT)
-        for record in shop(1_000_000):
-            producer.produce(
-                self._settings.topic(ORDER_EVENTS),
-                record.value,
-                record.key,
-                on_delivery=lambda error, _: self.refused.append(str(error)) if error else None,
-            )
+        topic = self._settings.topic(ORDER_EVENTS)
+        for number, record in enumerate(shop(1_000_000)):
+            producer.produce(topic, record.value, record.key, on_delivery=self._count)
             producer.poll(0)
-            self.sent += 1
-            if self.sent % 20 == 0 and self._stop.wait(0.05):
+            if number % 20 == 0 and self._stop.wait(0.05):
                 break
         assert producer.flush(300) == 0
 
-    def end(self) -> None:
+    def _count(self, error: KafkaError | None, _: Message) -> None:
+        if error:
+            raise KafkaException(error)
+        self.delivered += 1
+
+    def stop(self) -> None:
+        """Sell nothing more, and ask nothing about what is on its way."""
         self._stop.set()
-        self._thread.join(360)
-        assert self.refused == []
+        self._thread.shutdown(wait=False)
+
+    def end(self) -> None:
+        """Send what is on its way; raises what the shop died of."""
+        self.stop()
+        self._selling.result(360)
 
 
 def progress_over(settings: Settings) -> int:
@@ -80,12 +86,12 @@ def test_a_server_that_is_away_for_a_minute_costs_nothing_but_the_minute(
         time.sleep(AWAY_S)
         assert worker.poll() is None
         start_again(own)
-        sent = load.sent
-        rig.wait_for(lambda: load.sent > sent + 1_000, "more load")
+        delivered = load.delivered
+        rig.wait_for(lambda: load.delivered > delivered + 1_000, "more load")
         load.end()
         rig.wait_for(lambda: rig.is_caught_up(own), "the worker to finish")
     finally:
-        load.end()
+        load.stop()
         worker.terminate()
         _, said = worker.communicate(timeout=60)
     assert "waiting" in said
