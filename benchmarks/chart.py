@@ -42,3 +42,22 @@ def draw_latency(points: Sequence[Mapping[str, float]], file: Path) -> None:
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(file)
+
+
+def draw_jobs(jobs: Mapping[str, Mapping[str, float]], file: Path) -> None:
+    """Bars of seconds by job, ours beside DuckDB's."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 0.8 * len(jobs) + 1), layout="constrained")
+    axes = figure.subplots()
+    names = list(reversed(jobs))
+    for shift, who, color in ((0.2, "tandem", _OURS), (-0.2, "duckdb", _OTHERS)):
+        values = [jobs[name][f"{who}_seconds"] for name in names]
+        bars = axes.barh([row + shift for row in range(len(names))], values, height=0.36, color=color, label=who)
+        axes.bar_label(bars, labels=[f"{value:.1f}" for value in values], padding=4)
+    axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+    axes.set_xlabel("seconds")
+    axes.margins(x=0.12)
+    axes.legend(frameon=False, loc="lower right")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(file)

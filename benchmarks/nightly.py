@@ -12,21 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import polars as pl
-import psutil
 import pyarrow as pa
 
+from benchmarks.place import Tasks, batch_installation
 from spark_jobs import daily_metrics, gate, order_facts, product_rankings, rfm, runs
 from spark_jobs.job import Job
 from spark_jobs.publish import publish
@@ -34,9 +27,7 @@ from spark_jobs.session import open_session
 from stream.archive_dates import business_dates
 from stream.archive_table import SCHEMA, MasterDataset, Move
 from tandem.business_date import parse
-from tandem.local import postgres, process
-from tandem.local.jars import ensure_jars, java_home
-from tandem.settings import Settings, settings
+from tandem.settings import Settings
 from tandem.sources.completejourney import completejourney
 from tandem.sources.lines import assemble
 from tandem.sources.partitioning import partition_of
@@ -48,20 +39,11 @@ PARTITIONS = 12
 ROUNDS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """What a task took. ``cpu_seconds``: of this process and Spark's."""
-
-    task: str
-    seconds: float
-    cpu_seconds: float
-
-
-def fill_archive(own: Settings) -> int:
-    """Archive the whole year, as if it had come through Kafka; returns the number of events."""
+def fill_archive(own: Settings, first: date | None = None, last: date | None = None) -> int:
+    """Archive these dates, or all, as if they had come through Kafka; returns the number of events."""
     next_offsets = dict.fromkeys(range(PARTITIONS), 0)
     rows = []
-    for event in map(outgoing, assemble(completejourney(None, None, own))):
+    for event in map(outgoing, assemble(completejourney(first, last, own))):
         partition = partition_of(event.key or b"", PARTITIONS)
         kafka_time = APPENDED + timedelta(milliseconds=len(rows))
         rows.append((ORDER_EVENTS, partition, next_offsets[partition], kafka_time, event.key, event.value))
@@ -79,30 +61,7 @@ def fill_archive(own: Settings) -> int:
     return len(rows)
 
 
-class Stopwatch:
-    """Times tasks, and tells each on stderr as it ends."""
-
-    def __init__(self) -> None:
-        self.timings: list[Timing] = []
-
-    def time(self, task: str, work: Callable[[], object]) -> None:
-        """Do the work, and note what it took under the name of the task."""
-        started, cpu = time.perf_counter(), _cpu_seconds()
-        work()
-        timing = Timing(task, round(time.perf_counter() - started, 2), round(_cpu_seconds() - cpu, 2))
-        print(f"{task:<32}{timing.seconds:>10.2f} s{timing.cpu_seconds:>10.2f} s CPU", file=sys.stderr)
-        self.timings.append(timing)
-
-
-def _cpu_seconds() -> float:
-    total = 0.0
-    for each in (psutil.Process(), *psutil.Process().children(recursive=True)):
-        used = each.cpu_times()
-        total += used.user + used.system
-    return total
-
-
-def measure(own: Settings, day: date, watch: Stopwatch) -> None:
+def measure(own: Settings, day: date, watch: Tasks) -> None:
     """Time everything a nightly run does for ``day``, when all dates before are there."""
     started: list[Job] = []
     watch.time("Spark starts", lambda: started.append(_job(own, None, day - timedelta(days=1))))
@@ -125,31 +84,14 @@ def _job(own: Settings, other: Job | None, day: date) -> Job:
     return Job("benchmark", spark, own, (run,))
 
 
-@contextmanager
-def installation() -> Iterator[Settings]:
-    """Postgres in a folder that is deleted at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="tandem-benchmark-"))
-    folder.chmod(0o711)  # root lets another user run Postgres, who must get through
-    own = settings().model_copy(update={"state_dir": folder, "archive_uri": "", "order_facts_uri": ""})
-    os.environ.update({**process.environment(own), "JAVA_HOME": str(java_home())})
-    ensure_jars()
-    postgres.start(own)
-    try:
-        yield own
-    finally:
-        process.stop(own, postgres.NAME)
-        postgres.delete_data(own)
-        shutil.rmtree(folder)
-
-
 def main() -> None:
     """Measure, and print JSON on stdout if asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--date", default="2017-12-23", help="the date of the nightly run")
     parser.add_argument("--json", action="store_true", help="print the timings as JSON on stdout")
     asked = parser.parse_args()
-    watch = Stopwatch()
-    with installation() as own:
+    watch = Tasks()
+    with batch_installation() as own:
         events = fill_archive(own)
         print(f"{events:,} events archived", file=sys.stderr)
         measure(own, parse(asked.date), watch)

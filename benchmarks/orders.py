@@ -89,8 +89,10 @@ def _money(cents: int) -> str:
     return f"{cents // 100}.{cents % 100:02d}"
 
 
-def orders(events: int, *, first: int = 0) -> Iterator[tuple[bytes, bytes]]:
-    """Key and value of each order; the same for the same numbers."""
+def orders(
+    events: int, *, first: int = 0, start: datetime = START, between: timedelta = BETWEEN
+) -> Iterator[tuple[bytes, bytes]]:
+    """Key and value of each order, of which number 0 would be at ``start``; the same for the same numbers."""
     known = baskets()
     chance = random.Random(first)
     for number in range(first, first + events):
@@ -98,7 +100,7 @@ def orders(events: int, *, first: int = 0) -> Iterator[tuple[bytes, bytes]]:
         customer = b"%d-%d" % (basket.household, chance.randrange(CUSTOMERS_PER_HOUSEHOLD))
         digits = b"%032x" % chance.getrandbits(128)
         event_id = b"-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
-        moment = (START + number * BETWEEN).isoformat(timespec="milliseconds").encode()[:-6] + b"Z"
+        moment = (start + number * between).isoformat(timespec="milliseconds").encode()[:-6] + b"Z"
         method = METHODS[number % len(METHODS)]
         value = _ORDER % (
             event_id, moment, number, customer, basket.total, basket.items, method, basket.store, customer

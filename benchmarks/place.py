@@ -6,9 +6,10 @@ import os
 import platform
 import shutil
 import socket
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from tandem.local import kafka, postgres, process
+from tandem.local.jars import ensure_jars, java_home
 from tandem.settings import PROJECT_ROOT, Settings
 
 CACHE = Path(os.environ.get("TANDEM_BENCHMARK_CACHE", PROJECT_ROOT / ".tandem-benchmarks"))
@@ -52,22 +54,33 @@ class Rate:
 
 
 @contextmanager
-def installation() -> Iterator[Settings]:
-    """Kafka and Postgres of the run's own, in a folder that goes with it."""
+def installation(*, with_kafka: bool = True, **changes: str) -> Iterator[Settings]:
+    """Kafka and Postgres of the run's own, in a folder that goes with it; ``changes``: further settings."""
     folder = Path(tempfile.mkdtemp(prefix="tandem-benchmark-"))
     folder.chmod(0o711)  # root lets another user run Postgres, who must get through
     names = ("postgres_port", "kafka_port", "kafka_controller_port")
-    settings = Settings(state_dir=folder, **dict(zip(names, _free_ports(len(names)), strict=True)))  # type: ignore[arg-type]
+    ports = dict(zip(names, _free_ports(len(names)), strict=True))
+    settings = Settings(state_dir=folder, **ports, **changes)  # type: ignore[arg-type]
     try:
         postgres.start(settings)
-        kafka.start(settings)
-        kafka.ensure_topics(settings)
+        if with_kafka:
+            kafka.start(settings)
+            kafka.ensure_topics(settings)
         yield settings
     finally:
         for name in (kafka.NAME, postgres.NAME):
             process.stop(settings, name)
         postgres.delete_data(settings)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def batch_installation(**changes: str) -> Iterator[Settings]:
+    """Postgres alone, and in this process's environment what Spark and its jobs look for."""
+    with installation(with_kafka=False, archive_uri="", order_facts_uri="", **changes) as own:
+        os.environ.update({**process.environment(own), "JAVA_HOME": str(java_home())})
+        ensure_jars()
+        yield own
 
 
 def _free_ports(count: int) -> list[int]:
@@ -118,6 +131,36 @@ class Stopwatch:
 
     def _cpu(self) -> float:
         return time.process_time() + cpu_seconds(self.server)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What a task took. ``cpu_seconds``: of this process and of all that it started."""
+
+    task: str
+    seconds: float
+    cpu_seconds: float
+
+    def plus(self, other: Timing) -> Timing:
+        """Both, one after the other."""
+        return Timing(self.task, self.seconds + other.seconds, self.cpu_seconds + other.cpu_seconds)
+
+
+class Tasks:
+    """Times tasks, and tells each on stderr as it ends."""
+
+    def __init__(self) -> None:
+        self.timings: list[Timing] = []
+
+    def time(self, task: str, work: Callable[[], object]) -> Timing:
+        """Do the work, and note what it took under the name of the task."""
+        here = psutil.Process()
+        started, cpu = time.perf_counter(), cpu_seconds(here)
+        work()
+        timing = Timing(task, round(time.perf_counter() - started, 2), round(cpu_seconds(here) - cpu, 2))
+        print(f"{task:<40}{timing.seconds:>10.2f} s{timing.cpu_seconds:>10.2f} s CPU", file=sys.stderr, flush=True)
+        self.timings.append(timing)
+        return timing
 
 
 def machine() -> dict[str, object]:
