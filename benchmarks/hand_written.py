@@ -76,10 +76,16 @@ def upsert(cursor: psycopg.Cursor[Any], table: str, sums: Sums) -> None:
     cursor.executemany(statement, [(*key, *values) for key, values in sums.items()])
 
 
-def consume(consumer: Consumer, connection: psycopg.Connection[Any], events: int) -> tuple[int, float]:
-    """Events after the first batch, and the seconds they took."""
+def cpu_seconds() -> float:
+    """Of this process so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def consume(consumer: Consumer, connection: psycopg.Connection[Any], events: int) -> dict[str, float]:
+    """Events after the first batch, the seconds they took, and CPU seconds of this process."""
     seen: set[str] = set()
-    done, first, started = 0, 0, 0.0
+    done, first, started, used = 0, 0, 0.0, 0.0
     while done < events:
         messages = consumer.consume(AT_ONCE, 0.5)
         values = [message.value() for message in messages if message.error() is None]
@@ -91,8 +97,8 @@ def consume(consumer: Consumer, connection: psycopg.Connection[Any], events: int
         consumer.commit(asynchronous=False)
         done += len(values)
         if not first:
-            first, started = done, time.perf_counter()
-    return done - first, time.perf_counter() - started
+            first, started, used = done, time.perf_counter(), cpu_seconds()
+    return {"events": done - first, "seconds": time.perf_counter() - started, "cpu_seconds": cpu_seconds() - used}
 
 
 def main() -> None:
@@ -114,10 +120,9 @@ def main() -> None:
     with psycopg.connect(autocommit=True) as connection:
         for name, columns in TABLES.items():
             connection.execute(f"DROP TABLE IF EXISTS hand_{name}; CREATE TABLE hand_{name} ({columns})")
-        done, seconds = consume(consumer, connection, arguments.events)
+        figures = consume(consumer, connection, arguments.events)
     consumer.close()
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps({"events": done, "seconds": seconds, "cpu_seconds": used.ru_utime + used.ru_stime}))
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

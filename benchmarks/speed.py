@@ -72,7 +72,7 @@ def measure_all(events: int, names: list[str], *, quick: bool) -> dict[str, Any]
         "bytes_per_event": round(size / events),
         "rows_written_per_event": {name: round(rows / events, 4) for name, rows in sorted(written.items()) if rows},
         "machine": machine(),
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": {name: version(name) for name in PACKAGES} | environments.PEERS,
         "measured_at": datetime.now(UTC).isoformat(timespec="minutes"),
     }
 

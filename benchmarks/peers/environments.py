@@ -15,6 +15,11 @@ FLINK = ("flink", "apache-flink==2.3.0")
 DATACOMPY = ("datacompy", "datacompy==1.1.0")
 FLINK_CONNECTOR = ("org.apache.flink", "flink-sql-connector-kafka", "4.0.1-2.0")
 KAFKA_STREAMS = ("org.apache.kafka", "kafka-streams", "4.1.1")
+PEERS = {
+    **dict(requirement.split("==") for _, requirement in (QUIX, FLINK)),
+    **{module: revision for _, module, revision in (FLINK_CONNECTOR, KAFKA_STREAMS)},
+}
+"""The version of each."""
 
 
 class NotInstalledError(Exception):
