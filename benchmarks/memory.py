@@ -88,7 +88,7 @@ def measure(settings: Settings, customers: int) -> Iterator[dict[str, float]]:
     step = max(customers // 10 // AT_ONCE, 1) * AT_ONCE
     for seen in range(0, customers + 1, AT_ONCE):
         if seen % step == 0:
-            held = sum(of.states["sessions"].rows.height + of.customers.rows.height for of in memories.values())
+            held = sum(len(of.states["sessions"]) + len(of.customers) for of in memories.values())
             yield {
                 "customers": seen,
                 "resident_mb": round(own.memory_info().rss / 1e6),

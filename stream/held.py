@@ -3,13 +3,18 @@
 An operator with a row per customer asks here for those that a micro-batch touches. Memory is bounded: what was not used
 for longest leaves first, and is looked up by its key when it is used again. So any number of keys costs look-ups, never
 the worker.
+
+What is held is found by the hash of its key, and what replaces it is put beside it: a micro-batch costs what it
+touches, not what is held. Parts of like size are merged, so that there are few.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from stream.dedupe import NO_WATERMARK
@@ -21,65 +26,180 @@ NOWHERE = 2 * NO_WATERMARK
 """Earlier than any horizon."""
 EVERYWHERE = -NO_WATERMARK
 
+_PARTS = 8
+"""So many parts of a state are looked through before some are merged."""
+
 LookUp = Callable[[pl.DataFrame], pl.DataFrame]
 """Given keys that memory does not know, the rows that Postgres has of them."""
+
+Hashes = npt.NDArray[np.uint64]
+Places = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+_NOTHING: Places = np.empty(0, np.int64)
+
+
+def hashes_of(customers: pl.Series) -> Hashes:
+    """One number each. Two customers may have the same."""
+    return customers.hash().to_numpy()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Customers of one partition. ``hashes``: theirs, sorted; ``rows``: where each of them stands in ``customers``."""
+
+    customers: pl.Series
+    hashes: Hashes
+    rows: Places
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows put in at once, or merged. ``hashes``: sorted, and at which place in ``rows`` each of them is.
+
+    ``is_held``, which changes: by place, whether nothing has replaced the row yet. ``times_us``: by place.
+    """
+
+    rows: pl.DataFrame
+    hashes: Hashes
+    places: Places
+    times_us: Places
+    is_held: Flags
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame) -> Part:
+        """All of them are held."""
+        hashes = hashes_of(rows["customer_id"])
+        places = np.argsort(hashes)
+        return cls(rows, hashes[places], places, rows["time_us"].to_numpy(), np.ones(rows.height, np.bool_))
+
+    def find(self, wanted: Wanted) -> tuple[Places, Places]:
+        """Places of rows whose customer has the hash of a wanted one, and where that one stands."""
+        if not len(self.hashes):
+            return _NOTHING, _NOTHING
+        first = np.searchsorted(self.hashes, wanted.hashes)
+        met = np.flatnonzero(self.hashes.take(first, mode="clip") == wanted.hashes)
+        first = first[met]
+        counts = np.searchsorted(self.hashes, wanted.hashes[met], "right") - first
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        places = self.places[np.repeat(first, counts) + within]
+        is_held = self.is_held[places]
+        return places[is_held], np.repeat(wanted.rows[met], counts)[is_held]
+
+    def held(self, since_us: int) -> pl.DataFrame:
+        """The rows that are held and not too old."""
+        kept = self.is_held & (self.times_us >= since_us)
+        return self.rows if kept.all() else self.rows.filter(pl.Series(kept))
 
 
 @dataclass(slots=True)
 class HeldState:
-    """Of one partition. ``rows``: KEY, ``time_us`` and columns of the operator, the longest unused first.
+    """Of one partition. ``columns``: KEY, ``time_us`` and columns of the operator, without rows.
 
-    A customer of whom any row is in memory has all of them there. ``elsewhere_us``: the greatest ``time_us`` of rows
-    that only Postgres has; NOWHERE where there are none, EVERYWHERE where any may be missing.
+    A customer of whom any row is in memory has all of them there, in one of the ``parts``, the longest unused first.
+    ``elsewhere_us``: the greatest ``time_us`` of rows that only Postgres has; NOWHERE where there are none, EVERYWHERE
+    where any may be missing. ``recalled``: where those are that ``remember`` is to replace.
     """
 
-    rows: pl.DataFrame
+    columns: pl.DataFrame
     elsewhere_us: int = NOWHERE
+    parts: list[Part] = field(default_factory=list)
+    recalled: list[tuple[Part, Places]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        """How many rows are held."""
+        return sum(int(np.count_nonzero(part.is_held)) for part in self.parts)
+
+    def forget_recalled(self) -> None:
+        """Hold nothing any more of the customers recalled last."""
+        for part, places in self.recalled:
+            part.is_held[places] = False
+        self.recalled = []
+
+    def add(self, rows: pl.DataFrame, since_us: int) -> None:
+        """Hold rows of customers of whom nothing is held. What is older than ``since_us`` is not asked for any more."""
+        self.parts.append(Part.of(rows))
+        if len(self) > AT_MOST:
+            self._merge(len(self.parts), since_us)
+            self.parts = [Part.of(self._bounded(self.parts[0].rows))]
+        elif len(self.parts) > _PARTS:
+            self._merge(self._of_like_size(), since_us)
+
+    def _of_like_size(self) -> int:
+        """How many of the last parts to merge, so that a row is moved a few times in all."""
+        sizes = [part.rows.height for part in reversed(self.parts)]
+        count, together = _PARTS // 2, sum(sizes[: _PARTS // 2])
+        while count < len(sizes) and sizes[count] <= 2 * together:
+            together += sizes[count]
+            count += 1
+        return count
+
+    def _merge(self, count: int, since_us: int) -> None:
+        """The last so many parts into one."""
+        rows = pl.concat([part.held(since_us) for part in self.parts[-count:]], rechunk=True)
+        self.parts[-count:] = [Part.of(rows)]
+
+    def _bounded(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows used last. Notes what is now elsewhere."""
+        if rows.height <= AT_MOST:
+            return rows
+        leaving = rows.head(rows.height - AT_MOST * 3 // 4)
+        gone = rows.join(leaving, on="customer_id", how="semi")
+        latest_us: int = gone["time_us"].max()  # type: ignore[assignment]  # there is one
+        self.elsewhere_us = max(self.elsewhere_us, latest_us)
+        return rows.join(leaving, on="customer_id", how="anti", maintain_order="left")
 
 
 def recall(
     states: Mapping[int, HeldState], keys: pl.DataFrame, since_us: Mapping[int, int], look_up: LookUp
 ) -> pl.DataFrame:
     """The rows of these customers whose ``time_us`` is not before ``since_us`` of their partition."""
-    held = pl.concat([state.rows for state in states.values()])
-    found = held.join(keys, on=KEY, how="semi")
+    hits = [
+        (partition, part, *found)
+        for partition, wanted in _by_partition(keys)
+        for part in states[partition].parts
+        for found in [part.find(wanted)]
+        if len(found[0])
+    ]
+    found = pl.concat([*(state.columns for state in states.values()), *(part.rows[at] for _, part, at, _ in hits)])
+    # Two customers may have one hash.
+    rows = np.concatenate([_NOTHING, *(rows for *_, rows in hits)])
+    same: Flags = (found["customer_id"] == keys["customer_id"][rows]).to_numpy()
+    start = 0
+    for partition, part, at, _ in hits:
+        states[partition].recalled.append((part, at[same[start : start + len(at)]]))
+        start += len(at)
+    horizons_us = np.repeat([since_us[partition] for partition, *_ in hits], [len(at) for _, _, at, _ in hits])
+    kept = same & (found["time_us"].to_numpy() >= horizons_us)
+    found = found.filter(pl.Series(kept))
     partial = [partition for partition, state in states.items() if state.elsewhere_us >= since_us[partition]]
     if partial:
         unknown = keys.filter(pl.col("partition").is_in(partial)).join(found, on=KEY, how="anti")
         if unknown.height:
-            found.extend(look_up(unknown).select(found.columns).cast(dict(found.schema)))  # type: ignore[arg-type]
-    return found.filter(pl.col("time_us") >= pl.col("partition").replace_strict(since_us, return_dtype=pl.Int64))
+            others = look_up(unknown).select(found.columns).cast(dict(found.schema))  # type: ignore[arg-type]
+            since = pl.col("partition").replace_strict(since_us, return_dtype=pl.Int64)
+            found.extend(others.filter(pl.col("time_us") >= since))
+    return found
 
 
 def remember(
     states: Mapping[int, HeldState],
-    keys: pl.DataFrame,
     rows: pl.DataFrame,
     since_us: Mapping[int, int],
 ) -> None:
-    """Put ``rows`` in the place of all that was held of these customers, and let go of what is too old or too much."""
-    changed = dict(zip(*_by_partition(rows), strict=True))
-    touched = dict(zip(*_by_partition(keys), strict=True))
-    for partition, state in states.items():
-        kept = state.rows.filter(pl.col("time_us") >= since_us[partition])
-        if partition in touched:
-            kept = kept.join(touched[partition], on="customer_id", how="anti", maintain_order="left")
-        if partition in changed:
-            kept = pl.concat([kept, changed[partition]])
-        state.rows = _bounded(state, kept)
+    """Put ``rows`` in the place of all that was held of the customers recalled last, who alone may be in them.
+
+    Lets go of what is too old or too much.
+    """
+    for state in states.values():
+        state.forget_recalled()
+    for (partition,), own in rows.partition_by("partition", as_dict=True).items():
+        states[partition].add(own, since_us[partition])
 
 
-def _by_partition(frame: pl.DataFrame) -> tuple[list[int], list[pl.DataFrame]]:
-    parts = frame.partition_by("partition")
-    return [part["partition"][0] for part in parts], parts
-
-
-def _bounded(state: HeldState, rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows used last. Notes in ``state`` what is now elsewhere."""
-    if rows.height <= AT_MOST:
-        return rows
-    leaving = rows.head(rows.height - AT_MOST * 3 // 4)
-    gone = rows.join(leaving, on="customer_id", how="semi")
-    latest_us: int = gone["time_us"].max()  # type: ignore[assignment]  # there is one
-    state.elsewhere_us = max(state.elsewhere_us, latest_us)
-    return rows.join(leaving, on="customer_id", how="anti", maintain_order="left")
+def _by_partition(keys: pl.DataFrame) -> Iterator[tuple[int, Wanted]]:
+    hashes, partitions = hashes_of(keys["customer_id"]), keys["partition"].to_numpy()
+    rows = np.lexsort((hashes, partitions))
+    present, starts = np.unique(partitions[rows], return_index=True)
+    for partition, start, end in zip(present.tolist(), starts, np.append(starts, len(rows))[1:], strict=True):
+        own = rows[start:end]
+        yield partition, Wanted(keys["customer_id"], hashes[own], own)

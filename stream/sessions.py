@@ -86,7 +86,7 @@ class Sessions:
         keys = orders.select(KEY).unique()
         before = held.recall(states, keys, since_us, lambda unknown: _look_up(batch.reader, unknown, rules))
         after = _merge(before, orders, batch.lines)
-        held.remember(states, keys, after.drop("changed"), since_us)
+        held.remember(states, after.drop("changed"), since_us)
         for partition, state in states.items():
             state.watermark_us = batch.watermarks_us[partition]
         gone = before.join(after, on=_KEYS, how="anti")

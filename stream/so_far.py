@@ -60,7 +60,7 @@ def totals(states: Mapping[int, HeldState], events: pl.DataFrame, reader: Reader
         pl.col("revenue_cents") + pl.col("cents_added"),
         "time_us",
     )
-    held.remember(states, added.select(KEY), after, since_us)
+    held.remember(states, after, since_us)
     return of_each
 
 
