@@ -8,7 +8,7 @@ customers are up to 987,600. Event time moves on evenly, five million orders a d
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
@@ -124,10 +124,15 @@ def producer(settings: Settings) -> Producer:
 
 def feed(settings: Settings, events: int) -> int:
     """Put the orders on Kafka; returns their bytes."""
+    return send(settings, orders(events))
+
+
+def send(settings: Settings, records: Iterable[tuple[bytes, bytes]]) -> int:
+    """Put records of key and value on Kafka; returns the bytes of the values."""
     sender = producer(settings)
     topic = settings.topic(ORDER_EVENTS)
     size = 0
-    for number, (key, value) in enumerate(orders(events)):
+    for number, (key, value) in enumerate(records):
         while True:
             try:
                 sender.produce(topic, value, key)
