@@ -11,10 +11,10 @@ import json
 import re
 import threading
 from functools import cache
-from itertools import accumulate
 
 import duckdb
 import msgspec
+import numpy as np
 import polars as pl
 
 from tandem.events import EVENT_TIME_PATTERN, MAX_NESTING, MAX_TEXT_LENGTH
@@ -40,6 +40,9 @@ whole: of random ids in hexadecimal, one in ten begins like one."""
 
 _STRICT = msgspec.json.Decoder(msgspec.Raw)
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STEPS = np.zeros(256, np.int32)
+_STEPS[[*b"[{"]], _STEPS[[*b"]}"]] = 1, -1
+"""What each byte outside of strings does to the depth."""
 
 
 def parse(values: list[bytes | None]) -> pl.DataFrame:
@@ -67,9 +70,8 @@ def _too_deep(value: bytes) -> bool:
     """Whether brackets stand in more than MAX_NESTING others."""
     if value.count(b"[") + value.count(b"{") <= MAX_NESTING:
         return False
-    outside_strings = _STRING.sub(b"", value)
-    steps = (1 if bracket in b"[{" else -1 for bracket in outside_strings if bracket in b"[{]}")
-    return max(accumulate(steps), default=0) > MAX_NESTING
+    signs = np.frombuffer(_STRING.sub(b"", value), np.uint8)
+    return int(np.cumsum(_STEPS[signs]).max(initial=0)) > MAX_NESTING
 
 
 def _text(value: bytes | None) -> str | None:
