@@ -124,7 +124,9 @@ def of_date(
     rows = connection.execute(database.queries("reconciliation").ledger_rows, where).fetchall()
     lines = pl.DataFrame(rows, schema=LEDGER, orient="row")
     zone = settings.business_timezone
-    wanted = [_of_metrics(frame, asked, CUBES[by], hour, zone) for frame in (lines, both.batch, both.counted)]
+    wanted = [
+        _of_metrics(frame, asked, CUBES[by], hour, zone) for frame in (lines, both.batch.cells(), both.counted.cells())
+    ]
     events = gather.differing_events(connection, found.reconciliation_id)
     return Breakdown(
         business_date,

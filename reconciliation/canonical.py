@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-_CHUNK_ROWS = 100_000
+_CHUNK_ROWS = 50_000
 
 _json = msgspec.json.Encoder(order="sorted")
 
@@ -27,21 +27,17 @@ def sha256(rows: Iterable[tuple[Any, ...]]) -> str:
     return hashed.hexdigest()
 
 
-def frame_sha256(rows: pl.DataFrame) -> str:
-    """As ``sha256`` of the frame's rows (texts, instants and whole numbers), but by column: a day may have millions."""
-    ordered = rows.sort(rows.columns)  # texts by their UTF-8 bytes, which is by code point; None first
-    pattern = "[" + ",".join(["{}"] * ordered.width) + "]\n"
-    lines = ordered.select(pl.format(pattern, *map(_encoded, ordered)))
+def lines_sha256(parts: Iterable[pl.Series]) -> str:
+    """As ``sha256`` of rows that are lines of JSON already, ``parts`` and lines in the order of the rows."""
     hashed = hashlib.sha256()
-    for chunk in lines.iter_slices(_CHUNK_ROWS):
-        hashed.update("".join(chunk.to_series()).encode())
+    for part in parts:
+        for start in range(0, len(part), _CHUNK_ROWS):
+            hashed.update(part.slice(start, _CHUNK_ROWS).str.join("").item().encode())
     return hashed.hexdigest()
 
 
-def _encoded(column: pl.Series) -> pl.Series:
+def encoded(column: pl.Series) -> pl.Series:
     """Each value as JSON; texts and instants repeat, so each different one is encoded once."""
-    if column.dtype.is_integer():
-        return column.cast(pl.String).fill_null("null")
     values = column.unique()
     as_json = [_json.encode(_plain(value)).decode() for value in values]
     return column.replace_strict(values, pl.Series(as_json, dtype=pl.String), return_dtype=pl.String)

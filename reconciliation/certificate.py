@@ -8,15 +8,17 @@ without that field.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
 
-from reconciliation import canonical, compare, cut, sides, store
+from reconciliation import canonical, cut, sides, store
 from reconciliation.compare import Verdict
-from tandem import database, topics
+from reconciliation.sides import Sides
+from tandem import database, kpis, topics
 from tandem.errors import TandemError
 from tandem.settings import Settings
 
@@ -83,14 +85,13 @@ def _document(
 ) -> Certificate:
     queries = database.queries("reconciliation")
     where = {"business_date": found.business_date, "run_id": found.run_id}
-    both = sides.read(connection, settings, found.business_date, found.run_id)
+    both, hashes = _books(connection, settings, found, before)
     taken = cut.read(connection, found.run_id)
     run = connection.execute(queries.run_versions, where).fetchone()
     if taken is None or run is None:
         raise TandemError(f"the cut of run {found.run_id} is gone", "run the date again")
     entries = correction_rows(connection, both.corrected_by)
     since = sorted(set(both.corrected_by) - set(before))
-    after = compare.books_hash(both.speed)
     document: Certificate = {
         "format": FORMAT,
         "reconciliation_id": found.reconciliation_id,
@@ -109,7 +110,7 @@ def _document(
         "cells": {"compared": found.cells_compared, "differing": found.cells_differing},
         "figures": {"batch": both.batch_day, "counted": both.counted_day, "corrected": both.speed_day},
         "before": {
-            "counted_sha256": compare.books_hash(both.counted),
+            "counted_sha256": hashes.counted,
             "speed_sha256": found.speed_hash,
             "batch_sha256": found.batch_hash,
         },
@@ -121,12 +122,32 @@ def _document(
             "sha256": canonical.sha256(entries),
         },
         "after": {
-            "speed_sha256": after,
+            "speed_sha256": hashes.speed,
             "batch_sha256": found.batch_hash,
-            "equal": after == found.batch_hash,
+            "equal": hashes.speed == found.batch_hash,
         },
     }
     return {**document, "sha256": signature(document)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Hashes:
+    """Of the stream's books as counted, and with the corrections so far."""
+
+    counted: str
+    speed: str
+
+
+def _books(
+    connection: psycopg.Connection[Any], settings: Settings, found: store.Reconciliation, before: Sequence[str]
+) -> tuple[Sides, _Hashes]:
+    """Both sides now, with the cells of the orders at least. Where no correction came since, what was hashed stands."""
+    both = sides.read(connection, settings, found.business_date, found.run_id, cubes=[kpis.ORDERS])
+    if not before and not both.corrected_by:
+        return both, _Hashes(found.speed_hash, found.speed_hash)
+    both = sides.read(connection, settings, found.business_date, found.run_id)
+    since = set(both.corrected_by) != set(before)
+    return both, _Hashes(both.counted.sha256(), both.speed.sha256() if since else found.speed_hash)
 
 
 _VERSIONS = ("batch_version", "batch_rules", "code", "archive", "facts")

@@ -1,7 +1,7 @@
 """Compare two sets of books: pure functions from frames to rows, one per KPI of the day and one per base cell.
 
-A side is a frame of cells: cube, cell_start, key, measure, value. A cell that a side has, it has with all measures of
-its cube, zeros included; a cell that is not there is missing, which is a status and never a zero.
+A cell that a side has, it has with all measures of its cube, zeros included; a cell that is not there is missing, which
+is a status and never a zero (reconciliation.books).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from enum import StrEnum
 
 import polars as pl
 
-from reconciliation import canonical
 from tandem import kpis
 from tandem.kpis import Tolerance
 
@@ -101,57 +100,19 @@ def judge(frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def with_corrections(counted: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataFrame:
-    """The speed side: cells as counted, plus the sum of corrections per cell, as value and ``corrected``.
+def cells(differing: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataFrame:
+    """The base values that are not equal, judged: missing and zero are equal, though their status is not.
 
-    A correction makes its cell exist, with all its measures.
+    ``differing``: CELL, batch_value, speed_value. ``corrections``: as CELLS, all that ``speed_value`` holds.
     """
-    corrected = corrections.group_by(list(CELL)).agg(corrected=pl.col("value").sum())
-    place = ["cube", "cell_start", "key"]
-    return (
-        pl.concat([counted.select(place), corrected.select(place)])
-        .unique()
-        .join(_measures(), on="cube")
-        .join(counted, on=list(CELL), how="left")
-        .join(corrected, on=list(CELL), how="left")
-        .with_columns(pl.col("corrected").fill_null(0))
-        .with_columns(value=pl.col("value").fill_null(0) + pl.col("corrected"))
-        .select([*CELLS, "corrected"])
-    )
-
-
-def _measures() -> pl.DataFrame:
-    rows = [(m.cube.name, m.name) for m in kpis.MEASURES] + [(DISTINCT, kpis.UNIQUE_CUSTOMERS.name)]
-    return pl.DataFrame(rows, schema={"cube": pl.String, "measure": pl.String}, orient="row")
-
-
-def cells(batch: pl.DataFrame, speed: pl.DataFrame) -> pl.DataFrame:
-    """Every base cell and measure that either side has, compared. ``speed`` as from with_corrections."""
     tolerances: dict[tuple[str, ...], Tolerance] = {(m.cube.name, m.name): m.cell_tolerance for m in kpis.MEASURES}
     tolerances[DISTINCT, kpis.UNIQUE_CUSTOMERS.name] = Tolerance()
-    joined = batch.rename({"value": "batch_value"}).join(
-        speed.rename({"value": "speed_value"}), on=list(CELL), how="full", coalesce=True
-    )
-    judged = judge(joined.join(_tolerance_columns(tolerances, ("cube", "measure")), on=["cube", "measure"]))
+    corrected = corrections.group_by(list(CELL)).agg(corrected=pl.col("value").sum())
+    joined = differing.join(_tolerance_columns(tolerances, ("cube", "measure")), on=["cube", "measure"])
+    judged = judge(joined).join(corrected, on=list(CELL), how="left")
     return judged.with_columns(pl.col("corrected").fill_null(0), level=pl.lit("cell"), metric=pl.col("measure")).select(
         list(ROWS)
     )
-
-
-def differing(rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows whose values are not equal, whatever the tolerance; a cell that is missing and one of zeros are."""
-    return rows.filter(pl.col("batch_value").fill_null(0) != pl.col("speed_value").fill_null(0))
-
-
-def day_values(side: pl.DataFrame, column: str = "value") -> dict[str, int | None] | None:
-    """Every KPI of a date from a side's cells; None where the side has none of the date."""
-    orders = side.filter(pl.col("cube") == kpis.ORDERS.name)
-    distinct = side.filter(pl.col("cube") == DISTINCT)
-    if orders.is_empty():
-        return None
-    measured = dict(orders.group_by("measure").agg(pl.col(column).sum()).iter_rows())
-    counted = dict(distinct.group_by("measure").agg(pl.col(column).sum()).iter_rows())
-    return kpis.daily_kpis(measured, {kpis.UNIQUE_CUSTOMERS.name: 0, **counted})
 
 
 def days(
@@ -208,12 +169,3 @@ def verdict(day_rows: pl.DataFrame) -> Verdict:
         return Verdict.NOT_COMPARABLE
     decisive = day_rows.filter(pl.col("decides") & (pl.col("status") != Status.MATCH))
     return Verdict.MATCH if decisive.is_empty() else Verdict.MISMATCH
-
-
-def books_hash(side: pl.DataFrame) -> str:
-    """SHA-256 over a side's base cells in canonical form. Equal hashes mean equal books.
-
-    Canonical: the cells that are not zero, by cube, cell_start, key and measure (texts by code point), each a line of
-    JSON ``[cube, cell_start, key, measure, value]`` without spaces and with the instant as RFC 3339 in UTC.
-    """
-    return canonical.frame_sha256(side.filter(pl.col("value") != 0).select(list(CELLS)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import date
 from enum import StrEnum
+from typing import TypeVar
 
 import polars as pl
 
@@ -42,10 +43,12 @@ SUSPICIOUS = (Cause.MISSING_IN_BATCH, Cause.UNEXPLAINED)
 
 PRECEDENCE = pl.Enum([cause.value for cause in Cause])
 
+Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
+
 _EFFECT = ("event_type", "cents", "units", "customer_id", "hour")
 
 
-def _effects(rows: pl.DataFrame, business_date: date, zone: str) -> pl.DataFrame:
+def effects(rows: Frame, business_date: date, zone: str) -> Frame:
     """Add what a layer books for an event on the date: ``booked``, ``hour``, and amounts, 0 where it books nothing."""
     local = pl.col("event_time").dt.convert_time_zone(zone)
     counted = (pl.col("decision") == Decision.COUNTED) & pl.col("event_type").is_in(list(ORDER_TYPES))
@@ -58,7 +61,8 @@ def _effects(rows: pl.DataFrame, business_date: date, zone: str) -> pl.DataFrame
     )
 
 
-def _batch_cents() -> pl.Expr:
+def batch_cents() -> pl.Expr:
+    """The batch layer's money of an event, in the journal's form."""
     change = pl.col("total_cents") - pl.col("previous_total_cents")
     return pl.when(pl.col("event_type") == EventType.ORDER_AMENDED).then(change).otherwise(pl.col("total_cents"))
 
@@ -70,8 +74,8 @@ def side_by_side(evidence: Evidence, business_date: date, zone: str) -> pl.DataF
     ``unknown``, and taken as booked alike. ``fate``: of the journal's hole that it lies in, if any.
     """
     place = ["partition", "offset"]
-    speed = _effects(evidence.journal, business_date, zone)
-    batch = _effects(evidence.facts.with_columns(cents=_batch_cents()), business_date, zone)
+    speed = effects(evidence.journal, business_date, zone)
+    batch = effects(evidence.facts.with_columns(cents=batch_cents()), business_date, zone)
     joined = speed.select(*place, pl.exclude(place).name.suffix("_speed")).join(
         batch.select(*place, pl.exclude(place).name.suffix("_batch")), on=place, how="full", coalesce=True
     )
@@ -82,10 +86,25 @@ def side_by_side(evidence: Evidence, business_date: date, zone: str) -> pl.DataF
         pl.when("unknown").then(pl.col(f"{name}_batch")).otherwise(pl.col(f"{name}_speed")).alias(f"{name}_speed")
         for name in ("booked", *_EFFECT)
     )
+    return joined.with_columns(differs=_differs(), other_rules=_within(joined, evidence.other_rules, "rule_version"))
+
+
+def _differs() -> pl.Expr:
     changed = pl.any_horizontal(pl.col(f"{name}_speed").ne_missing(pl.col(f"{name}_batch")) for name in _EFFECT)
     booked_speed, booked_batch = (pl.col(f"booked_{side}").fill_null(value=False) for side in ("speed", "batch"))
-    differs = (booked_speed != booked_batch) | (booked_speed & booked_batch & changed)
-    return joined.with_columns(differs=differs, other_rules=_within(joined, evidence.other_rules, "rule_version"))
+    return (booked_speed != booked_batch) | (booked_speed & booked_batch & changed)
+
+
+def alike(speed: pl.DataFrame, batch: pl.DataFrame) -> pl.DataFrame:
+    """Of the rows of both layers, as effects leaves them, those of the batch layer that the stream has and books alike.
+
+    What side_by_side says of them follows from these two rows: they do not differ, and nothing is unknown.
+    """
+    place, names = ["partition", "offset"], ("booked", *_EFFECT)
+    both = speed.select(*place, pl.col(names).name.suffix("_speed")).join(
+        batch.select(*place, pl.col(names).name.suffix("_batch")), on=place
+    )
+    return both.filter(~_differs()).select(*place, *(pl.col(f"{name}_batch").alias(name) for name in names))
 
 
 def _within(joined: pl.DataFrame, ranges: pl.DataFrame, column: str) -> pl.Series:

@@ -104,7 +104,8 @@ def _figures(connection: psycopg.Connection[Any], settings: Settings, found: Rec
     rows = {name: row for name, *row in connection.execute(query, {"reconciliation_id": found.reconciliation_id})}
     now: dict[str, int | None] = {}
     if found.verdict is not Verdict.NOT_COMPARABLE:
-        now = sides.read(connection, settings, found.business_date, found.run_id).speed_day or {}
+        both = sides.read(connection, settings, found.business_date, found.run_id, cubes=[kpis.ORDERS])
+        now = both.speed_day or {}
     figures = []
     for kpi in kpis.KPIS:
         if kpi.name not in rows:  # declared since the comparison

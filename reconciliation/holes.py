@@ -87,7 +87,7 @@ def _added(holes: Sequence[Sums], chosen: Sequence[int]) -> Sums:
 
 def with_fates(holes: pl.DataFrame, facts: pl.DataFrame, journal: pl.DataFrame, counted: pl.DataFrame) -> pl.DataFrame:
     """``holes`` with their ``fate``. ``facts``: what the batch layer books by event (partition, offset, cell, amount);
-    ``journal``: the same of the stream's journal; ``counted``: the stream's sums (compare.CELLS).
+    ``journal``: what the stream's journal says, by cell; ``counted``: the stream's sums (compare.CELLS).
     """
     cell = list(compare.CELL)
     orders = pl.col("cube") == kpis.ORDERS.name  # the journal knows no lines

@@ -12,38 +12,43 @@ from datetime import date, datetime
 
 import polars as pl
 
-from reconciliation import compare, holes
-from reconciliation.evidence import Evidence
+from reconciliation import books, compare, fold, holes
+from reconciliation.books import Books
+from reconciliation.evidence import NONE_ALIKE, Alike, Evidence
 from reconciliation.explain import Cause, explain
 from reconciliation.holes import Fate
 from tandem import events, kpis
 
 LEDGER = pl.Schema({**compare.CELL, "cause": pl.String, "events": pl.Int64, "amount": pl.Int64})
 _CELL = list(compare.CELL)
+_AMOUNTS = pl.Schema({**compare.CELL, "amount": pl.Int64})
 
 
-def ledger(explained: pl.DataFrame, batch: pl.DataFrame, counted: pl.DataFrame, day_start: datetime) -> pl.DataFrame:
+def ledger(
+    explained: pl.DataFrame, batch: Books, counted: Books, day_start: datetime, alike: Alike = NONE_ALIKE
+) -> pl.DataFrame:
     """Amounts by cell, measure and cause, zero amounts left out.
 
-    ``explained``: as from explain.explain. ``batch``, ``counted``: cells as in
-    compare.CELLS, the speed layer's without corrections.
+    ``explained``: as from explain.explain, but for the events of ``alike``. ``counted``: the speed layer's cells
+    without corrections.
     """
     differing = explained.filter("differs")
     facts, journal = (_contributions(differing, side) for side in ("batch", "speed"))
-    alike = _booked_alike(explained)
-    facts_sums, journal_sums = (
-        _sums(rows, alike, explained, side, day_start) for rows, side in ((facts, "batch"), (journal, "speed"))
-    )
+    cells = books.total([alike.cells, _booked_alike(explained)])
     by_event = pl.concat([facts, journal.with_columns(-pl.col("amount"))])
     causes = by_event.group_by([*_CELL, "cause"]).agg(
         events=pl.struct("partition", "offset").n_unique().cast(pl.Int64), amount=pl.col("amount").sum()
     )
+    facts_apart, journal_apart = (
+        pl.concat([rows.select(*_CELL, "amount"), _distinct(explained, side, day_start, alike)])
+        for rows, side in ((facts, "batch"), (journal, "speed"))
+    )
     lines = pl.concat(
         [
             causes.with_columns(pl.col("cause").cast(pl.String)),
-            _customers(explained, day_start),
-            _rest(batch, facts_sums).with_columns(cause=pl.lit(Cause.UNEXPLAINED)),
-            _label_rest(_rest(journal_sums, counted), explained),
+            _customers(explained, day_start, alike),
+            _rest(books.minus(batch, cells), facts_apart).with_columns(cause=pl.lit(Cause.UNEXPLAINED)),
+            _label_rest(_rest(journal_apart, books.minus(counted, cells)), explained),
         ],
         how="diagonal",
     )
@@ -56,13 +61,14 @@ def ledger(explained: pl.DataFrame, batch: pl.DataFrame, counted: pl.DataFrame, 
     )
 
 
-def clear_up(evidence: Evidence, counted: pl.DataFrame, business_date: date, zone: str) -> Evidence:
+def clear_up(evidence: Evidence, counted: Books, business_date: date, zone: str) -> Evidence:
     """The evidence with the fates of the journal's holes, as far as the stream's sums ``counted`` tell."""
     if evidence.holes.is_empty():
         return evidence
     rows = explain(evidence, business_date, zone)
     facts, journal = (_contributions(rows, side) for side in ("batch", "speed"))
-    return replace(evidence, holes=holes.with_fates(evidence.holes, facts, journal, counted))
+    known = journal.select(*_CELL, "amount"), evidence.alike.cells.cells().rename({"value": "amount"})
+    return replace(evidence, holes=holes.with_fates(evidence.holes, facts, pl.concat(known), counted.cells()))
 
 
 def _contributions(explained: pl.DataFrame, side: str) -> pl.DataFrame:
@@ -99,53 +105,19 @@ def _of_cube(rows: pl.DataFrame, cube: kpis.Cube) -> pl.DataFrame:
     return pl.concat(frames).select("partition", "offset", "cause", *_CELL, "amount")
 
 
-_AT_ONCE = 200_000
-"""Events whose lines are in memory at the same time."""
-
-
-def _booked_alike(explained: pl.DataFrame) -> pl.DataFrame:
-    """What the events that both sides book alike add to each, cell by cell: nearly all of a date, so never by event."""
+def _booked_alike(explained: pl.DataFrame) -> Books:
+    """What the events that both sides book alike add to each."""
     rows = explained.filter(~pl.col("differs") & pl.col("booked_batch").fill_null(value=False)).select(
         event_type="event_type_batch",
         cell_start="hour_batch",
         total_cents="cents_batch",
-        previous_total_cents=pl.lit(0, pl.Int64),
         units="units_batch",
         items="items_batch",
     )
-    parts = [_cells_of_cube(part, cube) for part in rows.iter_slices(_AT_ONCE) for cube in kpis.CUBES]
-    return pl.concat([_NO_CELLS, *parts]).group_by(_CELL).agg(pl.col("value").sum())
+    return fold.of_events([rows])
 
 
-_NO_CELLS = compare.CELLS.to_frame()
-
-
-def _cells_of_cube(rows: pl.DataFrame, cube: kpis.Cube) -> pl.DataFrame:
-    """The cells of a cube that events make, in the form of compare.CELLS."""
-    rows = rows.with_row_index("event")
-    if cube.rows == "lines":
-        rows = rows.select(pl.exclude("units")).explode("items").drop_nulls("items").unnest("items")
-        rows = rows.with_columns(pl.col("category").fill_null(events.UNCATEGORISED))
-    measures = kpis.measures_of(cube)
-    key = pl.col(cube.key) if cube.key else pl.lit("")
-    sums = rows.group_by("cell_start", key.alias("key")).agg(
-        _total(measure).alias(measure.name) for measure in measures
-    )
-    long = sums.unpivot(
-        [measure.name for measure in measures], index=["cell_start", "key"], variable_name="measure", value_name="value"
-    )
-    return long.with_columns(cube=pl.lit(cube.name)).select(list(compare.CELLS))
-
-
-def _total(measure: kpis.Measure) -> pl.Expr:
-    """A measure over a group of rows that ``event`` numbers by event."""
-    of_type = pl.col("event_type") == measure.event_type
-    if measure.aggregate is kpis.Aggregate.EVENTS:
-        return pl.col("event").filter(of_type).n_unique().cast(pl.Int64)
-    return pl.sql_expr(measure.value).cast(pl.Int64).filter(of_type).sum()
-
-
-def _customers(explained: pl.DataFrame, day_start: datetime) -> pl.DataFrame:
+def _customers(explained: pl.DataFrame, day_start: datetime, alike: Alike) -> pl.DataFrame:
     """One per customer that only one side counts, under the first cause among that customer's differing orders."""
     counted = kpis.UNIQUE_CUSTOMERS
     sides = {
@@ -157,6 +129,7 @@ def _customers(explained: pl.DataFrame, day_start: datetime) -> pl.DataFrame:
     lines = []
     for side, other, sign in (("batch", "speed", 1), ("speed", "batch", -1)):
         alone = sides[side].join(sides[other], on="customer", how="anti")
+        alone = alone.join(alike.customers.to_frame("customer"), on="customer", how="anti")
         causes = (
             alone.group_by("customer").agg(pl.col("cause").min()).group_by("cause").agg(count=pl.len().cast(pl.Int64))
         )
@@ -172,26 +145,20 @@ def _customers(explained: pl.DataFrame, day_start: datetime) -> pl.DataFrame:
     )
 
 
-def _sums(
-    contributions: pl.DataFrame, alike: pl.DataFrame, explained: pl.DataFrame, side: str, day_start: datetime
-) -> pl.DataFrame:
-    """The cells that a side's events make, in the form of compare.CELLS: those that differ and those booked alike."""
+def _distinct(explained: pl.DataFrame, side: str, day_start: datetime, alike: Alike) -> pl.DataFrame:
+    """How many customers a side counts, as an amount of their cell."""
     counted = kpis.UNIQUE_CUSTOMERS
-    customers = explained.filter(
-        pl.col(f"booked_{side}").fill_null(value=False) & (pl.col(f"event_type_{side}") == counted.event_type)
-    )[f"{counted.column}_{side}"].n_unique()
-    distinct = pl.DataFrame(
-        [(compare.DISTINCT, day_start, "", counted.name, customers)], schema=compare.CELLS, orient="row"
-    )
-    both = pl.concat([alike.select(list(compare.CELLS)), contributions.select(*_CELL, value="amount")])
-    return pl.concat([both.group_by(_CELL).agg(pl.col("value").sum()), distinct])
+    booked = pl.col(f"booked_{side}").fill_null(value=False)
+    of_type = pl.col(f"event_type_{side}") == counted.event_type
+    customers = pl.concat([explained.filter(booked & of_type)[f"{counted.column}_{side}"], alike.customers])
+    row = (compare.DISTINCT, day_start, "", counted.name, customers.n_unique())
+    return pl.DataFrame([row], schema=_AMOUNTS, orient="row")
 
 
 def _rest(minuend: pl.DataFrame, subtrahend: pl.DataFrame) -> pl.DataFrame:
-    """The difference of two sets of cells where it is not 0; a cell that one does not have is 0 in it."""
-    joined = minuend.join(subtrahend, on=_CELL, how="full", coalesce=True)
-    amount = pl.col("value").fill_null(0) - pl.col("value_right").fill_null(0)
-    return joined.with_columns(amount=amount).filter(pl.col("amount") != 0).select([*_CELL, "amount"])
+    """The difference of two sets of amounts (_AMOUNTS) where it is not 0; what one does not have is 0 in it."""
+    both = pl.concat([minuend, subtrahend.with_columns(-pl.col("amount"))])
+    return both.group_by(_CELL).agg(pl.col("amount").sum()).filter(pl.col("amount") != 0)
 
 
 def _label_rest(rest: pl.DataFrame, explained: pl.DataFrame) -> pl.DataFrame:

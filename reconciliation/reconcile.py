@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import psycopg
 
-from reconciliation import certificate, compare, correct, cut, evidence, holes, sides, store
+from reconciliation import books, certificate, compare, correct, cut, holes, sides, sift, store
 from reconciliation.compare import Verdict
 from reconciliation.correct import Corrected
 from reconciliation.cut import Cut, Offsets
@@ -132,28 +132,29 @@ def _explained(
 ) -> Finding:
     start, _ = clock.day_bounds(taken.business_date, settings.zone)
     days = compare.days(both.batch_day, both.speed_day, both.counted_day, start)
-    cells = compare.cells(both.batch, both.speed)
+    values, differing = books.differing(both.batch, both.speed)
+    cells = compare.cells(differing.rename({"one": "batch_value", "other": "speed_value"}), both.corrections)
     found = Finding(
         business_date=taken.business_date,
         run_id=published.run_id,
         verdict=compare.verdict(days),
         reason="",
         remedy="",
-        rows=pl.concat([days, compare.differing(cells)]),
-        cells_compared=len(cells),
-        speed_hash=compare.books_hash(both.speed),
-        batch_hash=compare.books_hash(both.batch),
+        rows=pl.concat([days, cells]),
+        cells_compared=values,
+        speed_hash=both.speed.sha256(),
+        batch_hash=both.batch.sha256(),
         corrected_by=both.corrected_by,
     )
     try:
-        seen = evidence.read(connection, settings, taken, published)
+        seen = sift.read(connection, settings, taken, published)
     except TandemError as error:
         # The figures stand; only what they are made of is unknown, so no correction goes out by itself.
         reason = f"the events could not be compared: {error.problem}"
         return replace(found, reason=reason, remedy=error.remedy, ledger=_unexplained(both))
     seen = clear_up(seen, both.counted, taken.business_date, settings.business_timezone)
     events = explain(seen, taken.business_date, settings.business_timezone)
-    entries = ledger(events, both.batch, both.counted, start)
+    entries = ledger(events, both.batch, both.counted, start, seen.alike)
     lost = holes.in_words(seen.holes)
     remedy = f"rebuild it from the log: tandem stream rebuild --from {taken.business_date} --swap" if lost else ""
     return replace(found, reason=lost, remedy=remedy, discrepancies=discrepancies(events), ledger=entries)
@@ -161,10 +162,5 @@ def _explained(
 
 def _unexplained(both: Sides) -> pl.DataFrame:
     """A ledger that names no cause."""
-    cells = compare.cells(both.batch, compare.with_corrections(both.counted, both.counted.clear()))
-    amount = pl.col("batch_value").fill_null(0) - pl.col("speed_value").fill_null(0)
-    return (
-        compare.differing(cells)
-        .with_columns(measure="metric", cause=pl.lit(Cause.UNEXPLAINED), events=pl.lit(0, pl.Int64), amount=amount)
-        .select(list(LEDGER))
-    )
+    rows = books.minus(both.batch, both.counted)
+    return rows.with_columns(cause=pl.lit(Cause.UNEXPLAINED), events=pl.lit(0, pl.Int64)).select(list(LEDGER))

@@ -10,11 +10,10 @@ from typing import Any
 import polars as pl
 import psycopg
 
-from reconciliation import compare
+from reconciliation import books, compare
+from reconciliation.books import Books
 from tandem import clock, database, kpis
 from tandem.settings import Settings
-
-_PLACE: compare.Types = {"cell_start": compare.CELL["cell_start"], "key": pl.String}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +32,28 @@ class PublishedRun:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """What a date's comparison takes: cells as in compare.CELLS, and the day's KPIs.
+    """What a date's comparison takes: both sides' cells, and the day's KPIs.
 
-    ``speed`` is ``counted`` with the corrections decided so far, whose ids are ``corrected_by``. A side's KPIs are None
-    where it has none of the date.
+    ``speed`` is ``counted`` with ``corrections`` (compare.CELLS), those decided so far, whose ids are ``corrected_by``.
+    A side's KPIs are None where it has none of the date.
     """
 
-    batch: pl.DataFrame
-    counted: pl.DataFrame
-    speed: pl.DataFrame
+    batch: Books
+    counted: Books
+    speed: Books
     batch_day: dict[str, int | None] | None
+    corrections: pl.DataFrame
     corrected_by: tuple[str, ...] = ()
 
     @property
     def speed_day(self) -> dict[str, int | None] | None:
         """The speed layer's KPIs, corrections included."""
-        return compare.day_values(self.speed)
+        return self.speed.day_values()
 
     @property
     def counted_day(self) -> dict[str, int | None] | None:
         """The speed layer's KPIs as it counted them."""
-        return compare.day_values(self.counted)
+        return self.counted.day_values()
 
 
 def published_run(connection: psycopg.Connection[Any], business_date: date) -> PublishedRun | None:
@@ -73,44 +73,59 @@ def read(
     business_date: date,
     run_id: str,
     corrections_by_id: Sequence[str] | None = None,
+    *,
+    cubes: Sequence[kpis.Cube] = kpis.CUBES,
 ) -> Sides:
-    """Both sides of a date at the cut of ``run_id``, with all corrections decided so far or only with those named."""
+    """Both sides of a date at the cut of ``run_id``, with all corrections decided so far or only with those named.
+
+    ``cubes``: read the cells of these alone; the KPIs of a date are all in those of the orders.
+    """
     queries = database.queries("reconciliation")
     ids = None if corrections_by_id is None else list(corrections_by_id)
     where = {"run_id": run_id, "business_date": business_date, "ids": ids}
     start, _ = clock.day_bounds(business_date, settings.zone)
     names = [kpi.name for kpi in kpis.KPIS]
     day = connection.execute(queries.batch_day, where).fetchone()
-    batch = _cells(connection, "batch", where)
+    batch = _cells(connection, "batch", where, cubes)
     # A run of a date without events leaves a row of zeros, which is no figure to compare.
     batch_day = None if day is None or batch.is_empty() else dict(zip(names, day, strict=True))
     distinct = {} if batch_day is None else {kpis.UNIQUE_CUSTOMERS.name: batch_day[kpis.UNIQUE_CUSTOMERS.name] or 0}
-    counted = _cells(connection, "cut", where)
+    counted = _cells(connection, "cut", where, cubes)
     counted_distinct = dict(connection.execute(queries.cut_distincts, where).fetchall())
     decided = connection.execute(queries.decided, where).fetchall()
     corrections = pl.DataFrame([cell for _, *cell in decided], schema=compare.CELLS, orient="row")
-    counted = pl.concat([counted, _distinct_cells(counted_distinct, start)])
+    corrections = corrections.filter(pl.col("cube").is_in([*(cube.name for cube in cubes), compare.DISTINCT]))
+    counted = _with_distinct(counted, counted_distinct, start)
     return Sides(
-        batch=pl.concat([batch, _distinct_cells(distinct, start)]),
+        batch=_with_distinct(batch, distinct, start),
         counted=counted,
-        speed=compare.with_corrections(counted, corrections),
+        speed=books.with_corrections(counted, corrections),
         batch_day=batch_day,
+        corrections=corrections,
         corrected_by=tuple(correction_id for correction_id, *_ in decided),
     )
 
 
-def _cells(connection: psycopg.Connection[Any], side: str, where: dict[str, Any]) -> pl.DataFrame:
-    cubes = []
-    for cube in kpis.CUBES:
-        names = [m.name for m in kpis.measures_of(cube)]
-        rows = connection.execute(getattr(database.queries("reconciliation"), f"{side}_{cube.name}"), where).fetchall()
-        schema: compare.Types = {**_PLACE, **dict.fromkeys(names, pl.Int64)}
-        wide = pl.DataFrame(rows, schema=schema, orient="row")
-        long = wide.unpivot(names, index=["cell_start", "key"], variable_name="measure", value_name="value")
-        cubes.append(long.with_columns(cube=pl.lit(cube.name)).select(list(compare.CELLS)))
-    return pl.concat(cubes)
+def _cells(connection: psycopg.Connection[Any], side: str, where: dict[str, Any], cubes: Sequence[kpis.Cube]) -> Books:
+    found = {}
+    for cube in cubes:
+        query = getattr(database.queries("reconciliation"), f"{side}_{cube.name}")
+        found[cube.name] = _from_csv("".join(text for (text,) in connection.execute(query, where)), cube)
+    return Books({**books.NOTHING.cubes, **found})
 
 
-def _distinct_cells(values: dict[str, int], start: datetime) -> pl.DataFrame:
-    rows = [(compare.DISTINCT, start, "", name, value) for name, value in values.items()]
-    return pl.DataFrame(rows, schema=compare.CELLS, orient="row")
+def _from_csv(text: str, cube: kpis.Cube) -> pl.DataFrame:
+    """A cube's cells from instants in microseconds, key and measures; a key may be empty, and is never NULL."""
+    schema = books.schema(cube.name)
+    if not text:
+        return schema.to_frame()
+    read = {name: pl.Int64() if name == "cell_start" else type_ for name, type_ in schema.items()}
+    rows = pl.read_csv(text.encode(), has_header=False, schema=read, empty_string_is_null=False)
+    return rows.with_columns(pl.from_epoch("cell_start", "us").dt.replace_time_zone("UTC"))
+
+
+def _with_distinct(cells: Books, values: dict[str, int], start: datetime) -> Books:
+    """With the distinct counts, which are one cell at the start of the date."""
+    row = {"cell_start": start, "key": "", **values}
+    rows = pl.DataFrame([row] if values else [], schema=books.schema(compare.DISTINCT))
+    return Books({**cells.cubes, compare.DISTINCT: rows})

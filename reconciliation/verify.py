@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from reconciliation import canonical, certificate, compare, cut, sides
+from reconciliation import canonical, certificate, cut, sides
 from reconciliation.certificate import FORMAT, Certificate
 from tandem import database
 from tandem.errors import TandemError
@@ -62,10 +62,10 @@ def _broken(connection: psycopg.Connection[Any], settings: Settings, document: C
     both = sides.read(connection, settings, day, run_id, given["before"] + given["since"])
     before = sides.read(connection, settings, day, run_id, given["before"])
     for claim, found, said in (
-        ("the batch layer's cells", compare.books_hash(both.batch), document["before"]["batch_sha256"]),
-        ("the stream's cells at the cut", compare.books_hash(both.counted), document["before"]["counted_sha256"]),
-        ("the stream's cells as compared", compare.books_hash(before.speed), document["before"]["speed_sha256"]),
-        ("the stream's cells with the corrections", compare.books_hash(both.speed), document["after"]["speed_sha256"]),
+        ("the batch layer's cells", both.batch.sha256(), document["before"]["batch_sha256"]),
+        ("the stream's cells at the cut", both.counted.sha256(), document["before"]["counted_sha256"]),
+        ("the stream's cells as compared", before.speed.sha256(), document["before"]["speed_sha256"]),
+        ("the stream's cells with the corrections", both.speed.sha256(), document["after"]["speed_sha256"]),
         ("the causes", certificate.ledger_sha256(connection, document["reconciliation_id"]), document["ledger_sha256"]),
     ):
         if found != said:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciliation import compare
+from reconciliation import books, canonical, compare
+from reconciliation.books import Books
 from reconciliation.compare import Status, Verdict
 from tandem import kpis
 from tests.reconciliation.books import START, at
@@ -102,7 +103,7 @@ A_DAY = side(
 
 
 def test_a_days_figures_are_sums_of_its_hours_and_its_ratios_are_derived():
-    assert compare.day_values(A_DAY) == {
+    assert Books.of(A_DAY).day_values() == {
         "order_count": 3,
         "revenue_cents": 4_001,
         "cancelled_revenue_cents": 100,
@@ -121,13 +122,13 @@ def test_no_rows_on_either_side_was_not_compared_rather_than_agreed():
 
 
 def test_a_date_that_the_speed_layer_has_not_is_a_mismatch_with_every_figure_missing():
-    rows = compare.days(compare.day_values(A_DAY), None, None, START)
+    rows = compare.days(Books.of(A_DAY).day_values(), None, None, START)
     assert set(rows["status"]) == {Status.MISSING_IN_SPEED}
     assert compare.verdict(rows) is Verdict.MISMATCH
 
 
 def test_small_cancellations_do_not_decide_a_date():
-    values = compare.day_values(A_DAY)
+    values = Books.of(A_DAY).day_values()
     rows = compare.days(values, {**values, "cancelled_revenue_cents": 90}, values, START)
     row = rows.row(by_predicate=pl.col("metric") == "cancelled_revenue_cents", named=True)
     assert (row["status"], row["decides"]) == (Status.MISMATCH, False)
@@ -135,7 +136,7 @@ def test_small_cancellations_do_not_decide_a_date():
 
 
 def test_a_correction_makes_a_missing_cell_exist_with_zeros_in_its_other_measures():
-    speed = compare.with_corrections(NOTHING, side(("products", 9, "milk", "revenue_cents", 250)))
+    speed = books.with_corrections(books.NOTHING, side(("products", 9, "milk", "revenue_cents", 250))).cells()
     by_measure = dict(zip(speed["measure"], speed["value"], strict=True))
     assert by_measure == {
         "revenue_cents": 250,
@@ -152,35 +153,62 @@ measures = st.sampled_from(
     [("orders", m.name) for m in kpis.measures_of(kpis.ORDERS)] + [("distinct", "unique_customers")]
 )
 cells = st.dictionaries(st.tuples(measures, st.integers(0, 23)), st.integers(-1000, 1000), max_size=30).map(
-    lambda found: side(*((cube, hour, "", name, value) for ((cube, name), hour), value in found.items()))
+    lambda found: Books.of(side(*((cube, hour, "", name, value) for ((cube, name), hour), value in found.items())))
 )
+
+
+def differing(batch: Books, speed: Books) -> pl.DataFrame:
+    return books.differing(batch, speed)[1]
 
 
 @settings(deadline=None)  # a busy machine is no failure
 @given(cells, cells)
 def test_adding_every_difference_as_a_correction_makes_both_sides_equal(batch, counted):
-    before = compare.differing(compare.cells(batch, compare.with_corrections(counted, NOTHING)))
-    deltas = before.select(
-        "cube",
-        "cell_start",
-        "key",
-        measure="metric",
-        value=pl.col("batch_value").fill_null(0) - pl.col("speed_value").fill_null(0),
-    )
-    speed = compare.with_corrections(counted, deltas)
-    assert compare.differing(compare.cells(batch, speed)).is_empty()
-    assert compare.books_hash(speed) == compare.books_hash(batch)
+    speed = books.with_corrections(counted, books.minus(batch, counted).rename({"amount": "value"}))
+    assert differing(batch, speed).is_empty()
+    assert speed.sha256() == batch.sha256()
 
 
 @settings(deadline=None)  # a busy machine is no failure
 @given(cells, cells)
-def test_hashes_are_equal_exactly_where_nothing_differs(batch, counted):
-    speed = compare.with_corrections(counted, NOTHING)
-    same = compare.differing(compare.cells(batch, speed)).is_empty()
-    assert (compare.books_hash(batch) == compare.books_hash(speed)) is same
+def test_hashes_are_equal_exactly_where_nothing_differs(batch, speed):
+    assert (batch.sha256() == speed.sha256()) is differing(batch, speed).is_empty()
 
 
 @settings(deadline=None)  # a busy machine is no failure
 @given(cells)
 def test_a_hash_does_not_depend_on_the_order_of_rows(found):
-    assert compare.books_hash(found.reverse()) == compare.books_hash(found)
+    assert Books.of(found.cells().reverse()).sha256() == found.sha256()
+
+
+keys = st.dictionaries(
+    st.tuples(st.integers(0, 23), st.text(max_size=4), st.sampled_from(books.MEASURES["products"])),
+    st.integers(-(10**12), 10**12),
+    max_size=20,
+)
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(keys, keys)
+def test_books_differ_and_are_hashed_as_their_values_one_by_one(one, other):
+    rows = [
+        side(*(("products", hour, *rest, value) for (hour, *rest), value in found.items())) for found in (one, other)
+    ]
+    sides = [Books.of(found) for found in rows]
+    assert sides[0].sha256() == canonical.sha256(row for row in rows[0].iter_rows() if row[-1])
+    count, found = books.differing(*sides)
+    expected = {place: (one.get(place, 0), other.get(place, 0)) for place in {*one, *other}}
+    assert {
+        (start.hour, key, measure): (left or 0, right or 0) for _, start, key, measure, left, right in found.iter_rows()
+    } == {place: values for place, values in expected.items() if values[0] != values[1]}
+    assert count == len({place[:2] for place in expected}) * len(books.MEASURES["products"])
+
+
+def test_a_cell_that_a_side_lacks_is_missing_there_and_one_of_zeros_is_not():
+    batch = Books.of(side(("orders", 9, "", "revenue_cents", 250), ("orders", 10, "", "revenue_cents", 30)))
+    speed = Books.of(side(("orders", 10, "", "units", 0)))
+    rows = compare.cells(differing(batch, speed).rename({"one": "batch_value", "other": "speed_value"}), NOTHING)
+    found = {
+        (start.hour, metric): status for start, metric, status in rows[["cell_start", "metric", "status"]].iter_rows()
+    }
+    assert found == {(9, "revenue_cents"): Status.MISSING_IN_SPEED, (10, "revenue_cents"): Status.MISMATCH}

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciliation import reconcile
+from reconciliation.books import Books
 from reconciliation.compare import Verdict
 from reconciliation.discrepancies import discrepancies
 from reconciliation.evidence import HOLES, Evidence
@@ -28,7 +29,11 @@ HOLE = (0, 10, 12, "unclear")
 def seen(*records: Record, holes: tuple[tuple, ...] = (HOLE,), shown: tuple[Record, ...] = ()) -> Evidence:
     """The evidence after a look at the sums, which show ``shown`` beside what the journal counted."""
     found = evidence((KNOWN, *records), holes=pl.DataFrame(list(holes), schema=HOLES, orient="row"))
-    return clear_up(found, sums(*records, shown=shown), DAY, "UTC")
+    return clear_up(found, Books.of(sums(*records, shown=shown)), DAY, "UTC")
+
+
+def entries(explained: pl.DataFrame, batch: pl.DataFrame, speed: pl.DataFrame) -> pl.DataFrame:
+    return ledger(explained, Books.of(batch), Books.of(speed), START)
 
 
 def sums(*records: Record, shown: tuple[Record, ...] = ()) -> pl.DataFrame:
@@ -50,7 +55,7 @@ def test_what_only_the_journal_lost_is_no_difference_and_is_named():
     explained = explain(found, DAY, "UTC")
     assert discrepancies(explained).is_empty()
     log = (KNOWN, FIRST, SECOND)
-    assert ledger(explained, cells(log, "batch"), sums(FIRST, SECOND, shown=(FIRST, SECOND)), START).is_empty()
+    assert entries(explained, cells(log, "batch"), sums(FIRST, SECOND, shown=(FIRST, SECOND))).is_empty()
     assert in_words(found.holes) == "the stream's journal has lost offsets 10 to 11 of partition 0"
 
 
@@ -59,7 +64,7 @@ def test_a_hole_that_is_shown_in_part_is_unexplained_and_so_waits_for_a_person()
     assert found.holes["fate"].to_list() == [Fate.UNCLEAR]
     explained = explain(found, DAY, "UTC")
     assert set(discrepancies(explained)["cause"]) == {Cause.UNEXPLAINED}
-    lines = ledger(explained, cells((KNOWN, FIRST, SECOND), "batch"), sums(FIRST, SECOND, shown=(SECOND,)), START)
+    lines = entries(explained, cells((KNOWN, FIRST, SECOND), "batch"), sums(FIRST, SECOND, shown=(SECOND,)))
     assert set(lines["cause"]) == {Cause.UNEXPLAINED}
 
 
@@ -82,9 +87,9 @@ def test_a_product_that_the_sums_lack_is_not_hidden_behind_an_order_that_the_bat
     unread = Record(1, batch="", order_id="unread", customer="bob")
     explained = explain(evidence((KNOWN, unread)), DAY, "UTC")
     dropped = sums(unread).filter(pl.col("cube") != "products")
-    lines = ledger(explained, cells((KNOWN, unread), "batch"), dropped, START).filter(pl.col("cube") == "products")
+    lines = entries(explained, cells((KNOWN, unread), "batch"), dropped).filter(pl.col("cube") == "products")
     assert set(lines["cause"]) == {Cause.UNEXPLAINED}
-    whole = ledger(explained, cells((KNOWN, unread), "batch"), sums(unread), START).filter(pl.col("cube") == "products")
+    whole = entries(explained, cells((KNOWN, unread), "batch"), sums(unread)).filter(pl.col("cube") == "products")
     assert set(whole["cause"]) == {Cause.MISSING_IN_BATCH}
 
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciliation import compare
+from reconciliation.books import Books
 from reconciliation.discrepancies import discrepancies
 from reconciliation.evidence import OTHER_RULES, Evidence
 from reconciliation.explain import Cause, explain
@@ -79,9 +80,13 @@ def amounts(found: pl.DataFrame, cube: str) -> set[tuple]:
     )
 
 
+def entries(explained: pl.DataFrame, batch: pl.DataFrame, speed: pl.DataFrame) -> pl.DataFrame:
+    return ledger(explained, Books.of(batch), Books.of(speed), START)
+
+
 def entered(records: list[Record], **changes: object) -> pl.DataFrame:
     explained = explain(evidence(records, **changes), DAY, "UTC")
-    return ledger(explained, cells(records, "batch"), cells(records, "speed"), START)
+    return entries(explained, cells(records, "batch"), cells(records, "speed"))
 
 
 def test_a_late_order_adds_its_money_its_lines_and_its_customer_and_a_repeated_order_takes_them_back():
@@ -165,13 +170,13 @@ def off_by(side: pl.DataFrame, change: int) -> pl.DataFrame:
 
 def test_sums_that_do_not_show_what_the_journal_counted_are_aggregation():
     explained = explain(evidence([AGREED]), DAY, "UTC")
-    found = ledger(explained, cells([AGREED], "batch"), off_by(cells([AGREED], "speed"), -7), START)
+    found = entries(explained, cells([AGREED], "batch"), off_by(cells([AGREED], "speed"), -7))
     assert found.rows() == [("orders", at(9), "", "revenue_cents", "aggregation", 0, 7)]
 
 
 def test_batch_sums_that_its_own_facts_do_not_make_are_unexplained():
     explained = explain(evidence([AGREED]), DAY, "UTC")
-    found = ledger(explained, off_by(cells([AGREED], "batch"), 5), cells([AGREED], "speed"), START)
+    found = entries(explained, off_by(cells([AGREED], "batch"), 5), cells([AGREED], "speed"))
     assert found.rows() == [("orders", at(9), "", "revenue_cents", "unexplained", 0, 5)]
 
 
@@ -180,8 +185,8 @@ def test_what_the_journal_no_longer_holds_is_not_called_missing_in_the_stream():
     explained = explain(evidence([dropped, kept], begins={0: 4}), DAY, "UTC")
     assert discrepancies(explained).is_empty()
     both = [dropped.again(speed="counted"), kept]
-    assert ledger(explained, cells(both, "batch"), cells(both, "speed"), START).is_empty()
-    found = ledger(explained, cells(both, "batch"), off_by(cells(both, "speed"), -7), START)
+    assert entries(explained, cells(both, "batch"), cells(both, "speed")).is_empty()
+    found = entries(explained, cells(both, "batch"), off_by(cells(both, "speed"), -7))
     assert found.rows() == [("orders", at(9), "", "revenue_cents", "unexplained", 0, 7)]
 
 
@@ -256,7 +261,7 @@ def test_the_causes_of_every_cell_sum_to_batch_minus_speed(found, batch_slip, sp
     batch, speed = off_by(cells(log, "batch"), batch_slip), off_by(cells(log, "speed"), speed_slip)
     explained = explain(_on_the_date(log), DAY, "UTC")
     place = list(compare.CELL)
-    summed = ledger(explained, batch, speed, START).group_by(place).agg(pl.col("amount").sum())
+    summed = entries(explained, batch, speed).group_by(place).agg(pl.col("amount").sum())
     expected = (
         batch.join(speed, on=place, how="full", coalesce=True)
         .with_columns(amount=pl.col("value").fill_null(0) - pl.col("value_right").fill_null(0))

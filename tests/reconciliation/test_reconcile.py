@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from confluent_kafka import Producer
 
-from reconciliation import compare, correct, corrections, emit, reconcile, sides
+from reconciliation import books, correct, corrections, emit, reconcile, sides
 from reconciliation.compare import Verdict
 from reconciliation.reconcile import Outcome
 from tandem import database, serving
@@ -52,7 +52,7 @@ def remaining(settings: Settings) -> pl.DataFrame:
     """Every base cell on which the layers still differ, by what the database holds now."""
     with database.connect(settings, database.RECONCILIATION) as connection:
         both = sides.read(connection, settings, DAY, RUN)
-    return compare.differing(compare.cells(both.batch, both.speed))
+    return books.minus(both.batch, both.speed)
 
 
 def adjusted(settings: Settings) -> dict[tuple, int]:
