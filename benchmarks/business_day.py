@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 import psycopg
 import pyarrow as pa
+import pyarrow.parquet as pq
 from psycopg import sql
 
 from benchmarks.orders import CUSTOMERS_PER_HOUSEHOLD, basket_rows
@@ -32,6 +33,7 @@ RUN = f"{DAY}.20261102T020000Z.bench0"
 PARTITIONS = 12
 AT_ONCE = 200_000
 """Orders that are in memory at the same time."""
+_FACTS_A_FILE = 400_000
 EVERY = 10_000
 """In so many orders there is one of each planted kind."""
 KINDS = ("late", "duplicate", "quarantined", "missing_in_stream", "missing_in_batch", "unlike")
@@ -66,12 +68,13 @@ def write(settings: Settings, orders: int, segment_events: int, booked: Path, sa
     cells: dict[str, list[pl.DataFrame]] = {"speed": [], "batch": []}
     customers = {"speed": 0, "batch": 0}
     planted: dict[str, int] = {}
+    facts = _Facts(orders, booked / "facts")
     with database.connect(settings, database.OWNER) as owner:
         for partition in range(PARTITIONS):
             seen: dict[str, list[pl.Series]] = {"speed": [], "batch": []}
             for number, rows in enumerate(_chunks(partition, orders)):
                 _write_journal(owner, rows, segment_events)
-                _append_facts(settings, rows)
+                facts.add(rows)
                 for side, of_side in (("speed", _speed(rows)), ("batch", _batch(rows))):
                     counted = of_side.filter(decision=Decision.COUNTED)
                     counted.select(_BOOKED).write_parquet(names[side] / f"{partition:02}-{number:03}.parquet")
@@ -82,6 +85,7 @@ def write(settings: Settings, orders: int, segment_events: int, booked: Path, sa
             for side, parts in seen.items():
                 customers[side] += pl.concat(parts).n_unique()  # a customer is of one partition
             say(f"partition {partition + 1} of {PARTITIONS} written")
+        facts.write(settings)
         _write_cut(owner, orders, _summed(cells["speed"]), customers["speed"])
         batch = _summed(cells["batch"])
         _write_run(owner, deltalake.DeltaTable(settings.order_facts).version(), batch, customers["batch"])
@@ -108,7 +112,7 @@ def _orders(partition: int, offsets: range, orders: int) -> pl.DataFrame:
         {
             "offset": np.arange(offsets.start, offsets.stop),
             "buyer": chance.integers(0, per_partition, count) * PARTITIONS + partition,
-            "uuid": [chance.bytes(16) for _ in range(count)],
+            "hexed": _hexed(chance, count),
         }
     )
     number = pl.col("offset") * PARTITIONS + partition
@@ -123,7 +127,6 @@ def _orders(partition: int, offsets: range, orders: int) -> pl.DataFrame:
         number=number,
         event_time=pl.lit(_START).dt.cast_time_unit("us")
         + (number * (every / timedelta(microseconds=1))).cast(pl.Int64).cast(pl.Duration("us")),
-        hexed=pl.col("uuid").bin.encode("hex"),
     )
     digits = [pl.col("hexed").str.slice(at, length) for at, length in ((0, 8), (8, 4), (12, 4), (16, 4), (20, 12))]
     # A repeated order is the one before of its partition under an event id of its own.
@@ -145,6 +148,12 @@ def _orders(partition: int, offsets: range, orders: int) -> pl.DataFrame:
         ),
         hour=pl.col("event_time").dt.truncate("1h"),
     )
+
+
+def _hexed(chance: np.random.Generator, count: int) -> list[str]:
+    """32 digits each."""
+    digits = chance.bytes(16 * count).hex()
+    return [digits[at : at + 32] for at in range(0, len(digits), 32)]
 
 
 @cache
@@ -208,19 +217,43 @@ def _write_journal(owner: psycopg.Connection[Any], rows: pl.DataFrame, segment_e
             copy.write_row((*where, DAY, DAY, 1, RULE_VERSION, segment))
 
 
-def _append_facts(settings: Settings, rows: pl.DataFrame) -> None:
-    """In no order, as Spark leaves them after it has looked for duplicates."""
-    facts = _batch(rows).with_columns(
-        run_id=pl.lit(RUN),
-        kafka_time=pl.col("event_time"),
-        previous_total_cents=pl.lit(None, pl.Int64),
-        reasons=pl.when(pl.col("decision") == Decision.QUARANTINED).then(pl.lit("INVALID_ITEM")).otherwise(pl.lit("")),
-        payment_method=pl.lit("card"),
-        business_date=pl.lit(DAY),
-    )
-    table = facts.select(_FACTS).sample(fraction=1, shuffle=True, seed=1).to_arrow()
-    plain = pa.schema([_plain(field) for field in table.schema])
-    deltalake.write_deltalake(settings.order_facts, table.cast(plain), partition_by=["business_date"], mode="append")
+class _Facts:
+    """order_facts as Spark leaves them after it has looked for duplicates: every file has a little of everything."""
+
+    def __init__(self, orders: int, folder: Path) -> None:
+        folder.mkdir()
+        self._files = [folder / f"{number}.parquet" for number in range(-(-orders // _FACTS_A_FILE))]
+        self._writers: dict[int, pq.ParquetWriter] = {}
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Put them aside, by the file they will be in."""
+        facts = _batch(rows).with_columns(
+            run_id=pl.lit(RUN),
+            kafka_time=pl.col("event_time"),
+            previous_total_cents=pl.lit(None, pl.Int64),
+            reasons=pl.when(pl.col("decision") == Decision.QUARANTINED)
+            .then(pl.lit("INVALID_ITEM"))
+            .otherwise(pl.lit("")),
+            payment_method=pl.lit("card"),
+            business_date=pl.lit(DAY),
+        )
+        of_file = facts.select(*_FACTS, file=pl.col("event_id").hash() % len(self._files))
+        for (file,), part in of_file.partition_by("file", as_dict=True, include_key=False).items():
+            table = part.to_arrow()
+            table = table.cast(pa.schema([_plain(field) for field in table.schema]))
+            if file not in self._writers:
+                self._writers[file] = pq.ParquetWriter(self._files[file], table.schema)
+            self._writers[file].write_table(table)
+
+    def write(self, settings: Settings) -> None:
+        """Write the table, in no order."""
+        for writer in self._writers.values():
+            writer.close()
+        for number in self._writers:
+            table = pq.read_table(self._files[number])
+            table = table.take(np.random.default_rng(number).permutation(table.num_rows))
+            deltalake.write_deltalake(settings.order_facts, table, partition_by=["business_date"], mode="append")
+            self._files[number].unlink()
 
 
 def _plain(field: pa.Field) -> pa.Field:
@@ -259,11 +292,12 @@ def _summed(parts: list[pl.DataFrame]) -> dict[str, pl.DataFrame]:
 def _copy(owner: psycopg.Connection[Any], table: str, rows: pl.DataFrame, **same: object) -> None:
     """``same``: columns that are alike in all rows."""
     schema, name = table.split(".")
-    columns = sql.SQL(", ").join(map(sql.Identifier, [*same, *rows.columns]))
-    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(schema, name), columns)
+    rows = rows.with_columns(pl.lit(value).alias(column) for column, value in same.items())
+    columns = sql.SQL(", ").join(map(sql.Identifier, rows.columns))
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(sql.Identifier(schema, name), columns)
     with owner.cursor() as cursor, cursor.copy(statement) as copy:
-        for row in rows.iter_rows():
-            copy.write_row((*same.values(), *row))
+        for piece in rows.iter_slices(AT_ONCE):
+            copy.write(piece.write_csv(include_header=False, quote_style="non_numeric").encode())
 
 
 def _copy_cells(owner: psycopg.Connection[Any], prefix: str, cells: dict[str, pl.DataFrame], **same: object) -> None:

@@ -75,13 +75,14 @@ def facts_of(settings: Settings, run: PublishedRun, *dates: date) -> pl.DataFram
 
 def scan_facts(settings: Settings, run: PublishedRun, *dates: date) -> pl.LazyFrame:
     """A run's facts of these dates, to be read by column. Raises TandemError where they are gone."""
+    from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
     try:
-        table = pl.scan_delta(settings.order_facts, version=run.facts_version)
+        table = DeltaTable(settings.order_facts, version=run.facts_version)
     except (DeltaError, TableNotFoundError) as error:
         raise TandemError(
             f"version {run.facts_version} of order_facts cannot be read ({str(error).strip().splitlines()[0]})",
             f"compute the date again: tandem batch --date {dates[0]}",
         ) from error
-    return table.filter(pl.col("business_date").cast(pl.Date).is_in(dates))
+    return pl.scan_delta(table).filter(pl.col("business_date").cast(pl.Date).is_in(dates))
