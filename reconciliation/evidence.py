@@ -8,6 +8,7 @@ from datetime import date
 import polars as pl
 
 from reconciliation import books
+from reconciliation.behind import SEEN
 from reconciliation.books import Books
 from reconciliation.compare import Types
 from reconciliation.sides import PublishedRun
@@ -58,6 +59,7 @@ class Evidence:
     where one side has it on another date or not at all, whatever it has at that offset. ``other_rules``: offset ranges
     that the stream decided under another rule version. ``begins``: where the journal begins, by partition. ``holes``
     (HOLES): where it lacks what the facts have; unclear until reconciliation.ledger.clear_up has looked at the sums.
+    ``behind`` (behind.SEEN): the journal's events of the date that were further behind than the shortest grace.
     """
 
     journal: pl.DataFrame
@@ -66,6 +68,7 @@ class Evidence:
     begins: dict[int, int]
     holes: pl.DataFrame = field(default_factory=HOLES.to_frame)
     alike: Alike = NONE_ALIKE
+    behind: pl.DataFrame = field(default_factory=SEEN.to_frame)
 
 
 def facts_of(settings: Settings, run: PublishedRun, *dates: date) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import psycopg
 
-from reconciliation import books, certificate, compare, correct, cut, holes, sides, sift, store
+from reconciliation import behind, books, certificate, compare, correct, cut, holes, sides, sift, store
 from reconciliation.compare import Verdict
 from reconciliation.correct import Corrected
 from reconciliation.cut import Cut, Offsets
@@ -157,7 +157,9 @@ def _explained(
     entries = ledger(events, both.batch, both.counted, start, seen.alike)
     lost = holes.in_words(seen.holes)
     remedy = f"rebuild it from the log: tandem stream rebuild --from {taken.business_date} --swap" if lost else ""
-    return replace(found, reason=lost, remedy=remedy, discrepancies=discrepancies(events), ledger=entries)
+    rows = discrepancies(events)
+    curve = behind.curve(seen.behind, rows.select(list(behind.DIFFERING)), behind.asked_of(settings))
+    return replace(found, reason=lost, remedy=remedy, discrepancies=rows, ledger=entries, lateness=curve)
 
 
 def _unexplained(both: Sides) -> pl.DataFrame:

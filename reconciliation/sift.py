@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import psycopg
 
-from reconciliation import explain, fold
+from reconciliation import behind, explain, fold
 from reconciliation.books import Books
 from reconciliation.cut import Cut
 from reconciliation.evidence import FACTS, HOLES, OTHER_RULES, Alike, Evidence, facts_of, scan_facts
@@ -49,12 +49,14 @@ def read(connection: psycopg.Connection[Any], settings: Settings, cut: Cut, run:
     day, zone = cut.business_date, settings.business_timezone
     begins: dict[int, int] = dict(connection.execute(queries.journal_begins, topic).fetchall())
     booked = _booked(scan_facts(settings, run, day), day, zone)
+    late, shortest = [behind.SEEN.to_frame()], behind.asked_of(settings)[0]
     rows, places, customers, missing = [journal.ROWS], [_PLACES.to_frame()], [_NOBODY], [_PLACES.to_frame()]
     for partition in sorted({*cut.offsets, *booked}):
         below = {partition: cut.offsets[partition]} if partition in cut.offsets else {}
         decided = journal.read(connection, topics.ORDER_EVENTS, day, below=below)
         facts = booked.pop(partition, _NOTHING_BOOKED)
         typed = decided.with_columns(pl.col("event_type").cast(_TYPES, strict=False))
+        late.append(behind.seen(decided, shortest))
         alike = explain.alike(explain.effects(typed, day, zone), facts)
         rest = facts.join(alike, on=_PLACE, how="anti")
         # Below where the journal begins nobody knows better: alike, but for one that stands for all of them.
@@ -80,6 +82,7 @@ def read(connection: psycopg.Connection[Any], settings: Settings, cut: Cut, run:
         begins=begins,
         holes=_holes(connection, cut, only_facts),
         alike=Alike(cells, pl.concat(customers).unique()),
+        behind=pl.concat(late),
     )
 
 

@@ -12,6 +12,7 @@ import polars as pl
 import psycopg
 from psycopg import IsolationLevel
 
+from reconciliation.behind import Curve
 from reconciliation.compare import ROWS, Verdict
 from reconciliation.discrepancies import DISCREPANCIES
 from reconciliation.ledger import LEDGER
@@ -39,6 +40,8 @@ class Finding:
     """Ids of the corrections that the speed side holds."""
     discrepancies: pl.DataFrame = field(default_factory=DISCREPANCIES.to_frame)
     ledger: pl.DataFrame = field(default_factory=LEDGER.to_frame)
+    lateness: Curve | None = None
+    """What each allowed lateness would have made of the date; None where the journal was not looked at."""
 
     @property
     def cells_differing(self) -> int:
@@ -98,7 +101,15 @@ def keep(connection: psycopg.Connection[Any], found: Finding) -> int:
         origin = (reconciliation_id, topics.ORDER_EVENTS)
         _copy(cursor, queries.copy_discrepancies, origin, found.discrepancies.select(list(DISCREPANCIES)))
         _copy(cursor, queries.copy_ledger, (reconciliation_id,), found.ledger.select(list(LEDGER)))
+        if found.lateness is not None:
+            _keep_curve(cursor, reconciliation_id, found.lateness)
     return reconciliation_id
+
+
+def _keep_curve(cursor: psycopg.Cursor[Any], reconciliation_id: int, curve: Curve) -> None:
+    with cursor.copy(database.queries("lateness").copy_curve) as copy:
+        for grace, (events, removed) in curve.by_grace.items():
+            copy.write_row((reconciliation_id, grace, events, removed, curve.gross_cents))
 
 
 def _copy(cursor: psycopg.Cursor[Any], statement: str, first: tuple[Any, ...], rows: pl.DataFrame) -> None:

@@ -486,6 +486,14 @@ ALTER TABLE reconciliation.incidents ALTER COLUMN incident_id ADD GENERATED ALWA
     CACHE 1
 );
 
+CREATE TABLE reconciliation.lateness (
+    reconciliation_id bigint NOT NULL,
+    grace interval NOT NULL,
+    events bigint NOT NULL,
+    removed_cents bigint NOT NULL,
+    gross_cents bigint NOT NULL
+);
+
 CREATE TABLE reconciliation.ledger (
     reconciliation_id bigint NOT NULL,
     cube text NOT NULL,
@@ -2252,6 +2260,9 @@ ALTER TABLE ONLY reconciliation.discrepancies
 ALTER TABLE ONLY reconciliation.incidents
     ADD CONSTRAINT incidents_pkey PRIMARY KEY (incident_id);
 
+ALTER TABLE ONLY reconciliation.lateness
+    ADD CONSTRAINT lateness_pkey PRIMARY KEY (reconciliation_id, grace);
+
 ALTER TABLE ONLY reconciliation.ledger
     ADD CONSTRAINT ledger_pkey PRIMARY KEY (reconciliation_id, cube, cell_start, key, measure, cause);
 
@@ -2431,6 +2442,9 @@ ALTER TABLE ONLY reconciliation.cut_product_hours
 ALTER TABLE ONLY reconciliation.discrepancies
     ADD CONSTRAINT discrepancies_reconciliation_id_fkey FOREIGN KEY (reconciliation_id) REFERENCES reconciliation.reconciliations(reconciliation_id);
 
+ALTER TABLE ONLY reconciliation.lateness
+    ADD CONSTRAINT lateness_reconciliation_id_fkey FOREIGN KEY (reconciliation_id) REFERENCES reconciliation.reconciliations(reconciliation_id);
+
 ALTER TABLE ONLY reconciliation.ledger
     ADD CONSTRAINT ledger_reconciliation_id_fkey FOREIGN KEY (reconciliation_id) REFERENCES reconciliation.reconciliations(reconciliation_id);
 
@@ -2552,6 +2566,9 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.incidents TO tandem_re
 GRANT SELECT ON TABLE reconciliation.incidents TO tandem_reader;
 
 GRANT USAGE ON SEQUENCE reconciliation.incidents_incident_id_seq TO tandem_reconciliation;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.lateness TO tandem_reconciliation;
+GRANT SELECT ON TABLE reconciliation.lateness TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.ledger TO tandem_reconciliation;
 GRANT SELECT ON TABLE reconciliation.ledger TO tandem_reader;

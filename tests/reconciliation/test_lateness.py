@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import timedelta
 
 import polars as pl
@@ -11,20 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from reconciliation import gather, lateness, reconcile
+from reconciliation import behind, gather, lateness, reconcile
 from reconciliation.report import Grace
 from stream.dedupe import Horizons, PartitionState, decide_one
 from tandem import cli, database
 from tandem.events import Decision
 from tandem.settings import Settings
-from tests.reconciliation.books import DAY, at
+from tests.reconciliation.books import DAY, at, execute
 from tests.reconciliation.decisions import Record
 from tests.reconciliation.scene import stage
 
 MINUTE_US = 60_000_000
 DEDUPE_US = 24 * 60 * MINUTE_US
 NOW = timedelta(hours=1)
-GRACES = (*lateness.GRACES, timedelta(minutes=90))
+GRACES = (*behind.GRACES, timedelta(minutes=90))
 
 Log = list[tuple[str, int, int]]
 """event id, event time in minutes, cents"""
@@ -61,25 +62,35 @@ def gross(log: Log, grace: timedelta) -> int:
     return sum(abs(batch - speed) for speed, batch in differing(log, grace).values())
 
 
-@settings(deadline=None, max_examples=150)
-@given(LOGS)
-def test_every_grace_leaves_what_the_stream_would_have_left_under_it(log: Log) -> None:
+def curve_of(log: Log, offsets: Collection[int]) -> behind.Curve:
+    """What is worked out from the events at these offsets."""
     seen = [
         (0, offset, event_id, timedelta(microseconds=mark - minute * MINUTE_US), decision is Decision.COUNTED, cents)
         for offset, ((event_id, minute, cents), (decision, mark)) in enumerate(
             zip(log, decisions(log, NOW), strict=True)
         )
-        if decision is not Decision.DUPLICATE and mark - minute * MINUTE_US > MINUTE_US
+        if offset in offsets and decision is not Decision.DUPLICATE and mark - minute * MINUTE_US > MINUTE_US
     ]
-    found = lateness.graces(
-        pl.DataFrame(seen, schema=lateness.SEEN, orient="row"),
-        pl.DataFrame(
-            [(0, offset, *cents) for offset, cents in differing(log, NOW).items()],
-            schema=lateness.DIFFERING,
-            orient="row",
-        ),
+    booked = [(0, offset, *cents) for offset, cents in differing(log, NOW).items() if offset in offsets]
+    return behind.curve(
+        pl.DataFrame(seen, schema=behind.SEEN, orient="row"),
+        pl.DataFrame(booked, schema=behind.DIFFERING, orient="row"),
         GRACES,
     )
+
+
+@settings(deadline=None, max_examples=60)
+@given(LOGS, st.integers(0, 26 * 60))
+def test_dates_worked_out_one_by_one_add_up_to_all_of_them_at_once(log: Log, midnight: int) -> None:
+    before = {offset for offset, (_, minute, _) in enumerate(log) if minute < midnight}
+    apart = curve_of(log, before), curve_of(log, set(range(len(log))) - before)
+    assert apart[0].plus(apart[1]) == curve_of(log, range(len(log)))
+
+
+@settings(deadline=None, max_examples=150)
+@given(LOGS)
+def test_every_grace_leaves_what_the_stream_would_have_left_under_it(log: Log) -> None:
+    found = lateness.graces(curve_of(log, range(len(log))))
     counted = {grace: sum(d is Decision.COUNTED for d, _ in decisions(log, grace)) for grace in (*GRACES, NOW)}
     for grace, said in zip(sorted(GRACES), found, strict=True):
         assert said.removed_cents == gross(log, NOW) - gross(log, grace)
@@ -147,5 +158,12 @@ def test_the_report_and_the_command_advise_from_the_journal(topic_prefix: Settin
     text = CliRunner().invoke(cli.app, ["lateness", "--date", str(DAY)]).stdout
     assert "An allowed lateness of 12 h instead of 1 h would have removed 67 % of the difference over this date" in text
     assert "1 h (now)" in text
+    execute(shop, "UPDATE reconciliation.lateness SET grace = grace + interval '1 day'")  # as if none were kept
+    with database.connect(shop, database.READER) as connection:
+        assert lateness.of_dates(connection, shop, DAY) == advice, "what is kept is what the journal says"
+    execute(shop, "UPDATE reconciliation.lateness SET grace = grace - interval '1 day'")
+    execute(shop, "TRUNCATE speed.journal")
+    with database.connect(shop, database.READER) as connection:
+        assert lateness.of_dates(connection, shop, DAY) == advice, "a report reads what is kept, not the journal"
     missing = CliRunner().invoke(cli.app, ["lateness", "--date", "2017-12-01"])
     assert (missing.exit_code, missing.stderr.count("\n")) == (2, 1)
