@@ -137,7 +137,7 @@ def _told(outcome: Outcome, *, show_it: bool, dry_run: bool) -> dict[str, Any]:
         typer.echo(f"{outcome.business_date}  {outcome.verdict}: {headline(report)}")
         typer.echo(tables.columns(tables.figure_rows(report)))
         if outcome.reason and outcome.verdict != "not_comparable":
-            typer.echo(f"note: {outcome.reason}; {outcome.remedy}")
+            typer.echo(f"note: {outcome.remedy}")
         if outcome.corrected.waiting:
             typer.echo(f"corrections wait for approval: {outcome.corrected.reason}")
         for step in wording.steps(report) if not dry_run else ():

@@ -26,9 +26,11 @@ def headline(report: Report) -> str:
         return f"The two layers could not be compared: {report.reason}."
     if report.state is State.NOT_PUBLISHED:
         return f"There are no batch figures: {_failed(report)}, so nothing was published."
+    # What was compared with a doubt says so: the journal may have lost what would explain it.
+    doubt = f" But {report.reason}." if report.reason else ""
     if report.state is State.AGREES:
-        return _agrees(report)
-    return f"{_begun(_difference(report))}{_because(report)}. {_done(report)}"
+        return f"{_agrees(report)}{doubt}"
+    return f"{_begun(_difference(report))}{_because(report)}. {_done(report)}{doubt}"
 
 
 def _agrees(report: Report) -> str:

@@ -44,24 +44,30 @@ def _steps(report: Report) -> Iterator[Step]:
         yield Step("Mend the data or the rule that failed; then compute the date again.", f"tandem batch {date}")
         return
     if report.state is State.NOT_COMPARED:
-        text, _, command = report.remedy.rpartition(": ")
-        has_command = command.startswith("tandem ")
-        yield Step(f"Make it comparable: {text}:", command) if has_command else Step(f"{report.remedy}.")
+        yield _remedy("Make it comparable: ", report.remedy)
         yield Step("Then compare again.", f"tandem reconcile {date}")
         return
-    if report.state is State.AGREES:
+    if report.reason:
+        yield _remedy(f"As {report.reason}, ", report.remedy)
+    elif report.state is State.AGREES:
         yield Step("Nothing has to be done.")
-    elif report.state is State.CORRECTED:
+    if report.state is State.CORRECTED:
         yield Step("Nothing has to be done. To see it for yourself, compare again.", f"tandem reconcile {date}")
     elif report.state is State.WAITS:
         yield Step("See what differs and why.", f"tandem explain {date}")
         yield Step("Let the corrections go if the batch layer is right.", f"tandem corrections approve {date}")
-    elif applied < sent:
+    elif report.state is State.DIFFERS and applied < sent:
         yield Step(
             f"{sent - applied:,} of {sent:,} corrections are not applied yet: see that the stream runs.",
             "tandem status",
         )
-    else:
+    elif report.state is State.DIFFERS:
         yield Step("Compare again; what then differs is corrected.", f"tandem reconcile {date}")
     if report.events_total and report.state is not State.WAITS:
         yield Step("All events that differ, with their causes.", f"tandem explain {date}")
+
+
+def _remedy(why: str, remedy: str) -> Step:
+    """A remedy as it is kept with a comparison, its command apart where it has one."""
+    text, _, command = remedy.rpartition(": ")
+    return Step(f"{why}{text}:", command) if command.startswith("tandem ") else Step(f"{remedy}.")

@@ -67,9 +67,15 @@ def conduct(first: date, seed: int, platform: Platform) -> LayerOutcome:
     platform.compute(dates[-1], dates[-1], changes={"TANDEM_BUSINESS_TIMEZONE": zone.key})
     spoil_sums(own, scene)
     platform.progress.run("up", "speed")
-    platform.reconcile(dates)
+    compared = with_orders(scene)
+    platform.reconcile(compared)
     planted, expected = what_must_be_found(scene, own.zone)
-    return judge(planted, expected, found.read(own, ()), found.failed_gates(own), dates)
+    return judge(planted, expected, found.read(own, ()), found.failed_gates(own), compared)
+
+
+def with_orders(scene: Scene) -> tuple[date, ...]:
+    """The dates on which anything was sold: of the others there is nothing to compare, and that is no alarm."""
+    return tuple(day for day in scene.dates if scene.of_day.get(day))
 
 
 def _busy_partitions(planned: ReplayPlan, dates: Sequence[date], own: Settings) -> list[int]:

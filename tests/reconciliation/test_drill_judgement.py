@@ -17,6 +17,7 @@ from reconciliation.drill.expect import Expected, Fate, Logged, expect
 from reconciliation.drill.found import Day, Decided, Differing, Found
 from reconciliation.drill.judge_layers import GATE, JOURNAL, Corrections, Planted
 from reconciliation.drill.judge_layers import judge as judge_layers
+from reconciliation.drill.layers import Scene, with_orders
 from reconciliation.drill.matrix import NOT_PLANTED, Entry, Outcome
 from tandem import clock
 from tandem.errors import TandemError
@@ -286,3 +287,9 @@ def test_a_date_that_a_check_must_stop_and_a_journal_that_is_lost_are_found_by_t
     assert found(lost, {}, {DAY: said, CLEAN: AGREES})
     assert not found(lost, {}, {DAY: AGREES, CLEAN: AGREES})
     assert not found(lost, {}, {DAY: said, CLEAN: said})
+
+
+def test_a_date_on_which_nothing_was_sold_is_no_alarm_of_a_drill_of_the_layers():
+    sold, closed = date(2017, 12, 24), date(2017, 12, 25)
+    scene = Scene((sold, closed), {sold: (Logged((0, 0), b"{}"),)}, 0, "milk", ZoneInfo("UTC"))
+    assert with_orders(scene) == (sold,)

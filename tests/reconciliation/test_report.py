@@ -259,6 +259,19 @@ def test_one_sentence_says_what_happened_to_which_orders_how_much_and_what_was_d
     assert headline(report) == said
 
 
+@pytest.mark.parametrize("report", [EQUAL, WITHIN, CORRECTED])
+def test_a_journal_that_has_lost_a_segment_is_told_with_what_brings_it_back(report):
+    lost = "the stream's journal has lost offsets 3 to 8 of partition 1"
+    rebuild = "tandem stream rebuild --from 2017-12-23 --swap"
+    doubted = replace(report, reason=lost, remedy=f"rebuild it from the log: {rebuild}")
+    assert headline(doubted) == f"{headline(report)} But {lost}."
+    step = wording.steps(doubted)[0]
+    assert (step.text, step.command) == (f"As {lost}, rebuild it from the log:", rebuild)
+    assert "Nothing has to be done." not in [step.text for step in wording.steps(doubted)]
+    for form in (render.text(doubted), render.standalone(doubted), render.document(doubted)["headline"]):
+        assert "has lost offsets 3 to 8 of partition 1" in " ".join(form.split())
+
+
 def test_a_sentence_about_a_figure_that_was_corrected_before_names_no_causes_of_what_was_counted():
     half = replace(CORRECTED.figure("revenue_cents"), speed=2_450_000)
     again = replace(CORRECTED, figures=(half,), corrections=Corrections(214, 200, 0, 0))
