@@ -143,7 +143,7 @@ def _submitted(own: Settings, dates: list[date], watch: Tasks) -> tuple[float, d
 
 
 def _only(folder: Path) -> Path:
-    (file,) = folder.iterdir()
+    (file,) = folder.glob("[!.]*")
     return file
 
 
