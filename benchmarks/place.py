@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -61,6 +62,7 @@ def installation(*, with_kafka: bool = True, **changes: str) -> Iterator[Setting
     names = ("postgres_port", "kafka_port", "kafka_controller_port")
     ports = dict(zip(names, _free_ports(len(names)), strict=True))
     settings = Settings(state_dir=folder, **ports, **changes)  # type: ignore[arg-type]
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # or what was started would outlive the run
     try:
         postgres.start(settings)
         if with_kafka:
@@ -72,6 +74,7 @@ def installation(*, with_kafka: bool = True, **changes: str) -> Iterator[Setting
             process.stop(settings, name)
         postgres.delete_data(settings)
         shutil.rmtree(folder, ignore_errors=True)
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
