@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
-from installations import end_what_killed_sessions_left, installations
+from installations import empty_database, end_what_killed_sessions_left, installations
 
 from tandem.local import kafka as local_kafka
 from tandem.local import postgres as local_postgres
@@ -58,25 +58,14 @@ def kafka(platform_settings: Settings) -> Settings:
 
 @pytest.fixture
 def clean_database(postgres: Settings) -> Settings:
-    _empty(postgres)
+    empty_database(postgres)
     return postgres
 
 
 @pytest.fixture(scope="module")
 def clean_module_database(postgres: Settings) -> Settings:
-    _empty(postgres)
+    empty_database(postgres)
     return postgres
-
-
-def _empty(postgres: Settings) -> None:
-    with local_postgres.connect_admin(postgres, postgres.postgres_database) as admin:
-        tables = admin.execute(
-            "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
-            " WHERE schemaname IN ('speed', 'batch', 'reconciliation')"
-        ).fetchall()
-        filled = [name for (name,) in tables if admin.execute(f"SELECT EXISTS (SELECT FROM {name})").fetchone()[0]]
-        if filled:
-            admin.execute(f"TRUNCATE {', '.join(filled)} RESTART IDENTITY CASCADE")
 
 
 @pytest.fixture

@@ -50,6 +50,18 @@ def installations(**changes: object) -> Iterator[Settings]:
     end_installation(own)
 
 
+def empty_database(own: Settings) -> None:
+    """Delete every row of every layer."""
+    with postgres.connect_admin(own, own.postgres_database) as admin:
+        tables = admin.execute(
+            "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
+            " WHERE schemaname IN ('speed', 'batch', 'reconciliation')"
+        ).fetchall()
+        filled = [name for (name,) in tables if admin.execute(f"SELECT EXISTS (SELECT FROM {name})").fetchone()[0]]
+        if filled:
+            admin.execute(f"TRUNCATE {', '.join(filled)} RESTART IDENTITY CASCADE")
+
+
 def end_what_killed_sessions_left() -> None:
     """End the servers of test sessions that were killed before they could; one process at a time does."""
     with (Path(tempfile.gettempdir()) / f"{_FOLDER}lock").open("w") as lock:

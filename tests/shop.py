@@ -141,9 +141,11 @@ def archived(settings: Settings) -> list[Record]:
     return [Record(*row) for row in rows]
 
 
-def ends(settings: Settings, isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED) -> dict[int, int]:
+def ends(
+    settings: Settings, isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED, topic: str = ORDER_EVENTS
+) -> dict[int, int]:
     """The offset after the last of every partition, transaction markers included; open transactions if uncommitted."""
-    topic = settings.topic(ORDER_EVENTS)
+    topic = settings.topic(topic)
     admin = AdminClient({"bootstrap.servers": settings.brokers, "log_level": 0})
     deadline = time.monotonic() + 30
     while True:

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+import psycopg
 from psycopg import sql
 
 from tandem import database, kpis, topics
@@ -40,9 +41,21 @@ class Order:
 
 def execute(settings: Settings, statement: Any, parameters: Any = ()) -> list[Any]:
     """As the superuser: tests write the tables of every layer."""
-    with local_postgres.connect_admin(settings, settings.postgres_database) as admin:
-        cursor = admin.execute(statement, parameters)
-        return cursor.fetchall() if cursor.description else []
+    cursor = _admin(settings).execute(statement, parameters)
+    return cursor.fetchall() if cursor.description else []
+
+
+_CONNECTIONS: dict[int, psycopg.Connection[Any]] = {}
+
+
+def _admin(settings: Settings) -> psycopg.Connection[Any]:
+    """One connection a server, since tests write row by row."""
+    known = _CONNECTIONS.get(settings.postgres_port)
+    if known is None or known.closed:
+        _CONNECTIONS[settings.postgres_port] = known = local_postgres.connect_admin(
+            settings, settings.postgres_database
+        )
+    return known
 
 
 def insert(settings: Settings, table: str, **row: Any) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import deltalake
 import polars as pl
 import pyarrow as pa
-from confluent_kafka import Consumer, IsolationLevel, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import Consumer, TopicPartition
+from shop import ends
 
 from reconciliation import cut as cuts
 from tandem import journal, kpis, topics
@@ -168,10 +168,7 @@ class Applier:
 
     def _end(self) -> int:
         """The end of the topic, committed or not."""
-        admin = AdminClient({"bootstrap.servers": self.settings.brokers})
-        place = TopicPartition(self.topic, 0)
-        asked = admin.list_offsets({place: OffsetSpec.latest()}, isolation_level=IsolationLevel.READ_UNCOMMITTED)
-        return asked[place].result().offset
+        return ends(self.settings, topic=topics.CORRECTIONS)[0]
 
     def apply(self, messages: Sequence[dict[str, Any]] | None = None) -> None:
         """Book messages (those that are new), in the order given."""

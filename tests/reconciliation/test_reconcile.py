@@ -8,9 +8,8 @@ from threading import Event, Thread
 
 import polars as pl
 import pytest
-from confluent_kafka import Producer
 
-from reconciliation import books, correct, corrections, emit, reconcile, sides
+from reconciliation import books, correct, corrections, reconcile, sides
 from reconciliation.compare import Verdict
 from reconciliation.reconcile import Outcome
 from tandem import database, serving
@@ -18,6 +17,7 @@ from tandem.errors import TandemError
 from tandem.serving import Layer
 from tandem.settings import Settings
 from tests.reconciliation.books import DAY, at, execute, insert
+from tests.reconciliation.crashes import STEPS, CrashError, crash_after
 from tests.reconciliation.decisions import Record
 from tests.reconciliation.scene import RUN, Applier, stage, write_run
 
@@ -278,48 +278,11 @@ def test_correcting_twice_by_number_sends_nothing_twice(shop, applier):
     assert len(applier.read()) == len(EXPECTED)
 
 
-class CrashError(BaseException):
-    """The process ends here."""
-
-
-def _crash(*_args: object, **_named: object) -> None:
-    raise CrashError
-
-
-def _crash_after(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the process end between two steps of the correction."""
-    if step == "kept":
-        monkeypatch.setattr(emit, "emit", lambda _, found, __: _crash() if found else None)
-    elif step == "sent, not committed":
-        monkeypatch.setattr("confluent_kafka.Producer", _Uncommitting)
-    elif step == "sent":
-        send = emit.emit
-        monkeypatch.setattr(emit, "emit", lambda *args: (send(*args), args[1] and _crash()))
-    elif step == "marked":
-        monkeypatch.setattr(correct, "wait_until_applied", _crash_second_time())
-
-
-def _crash_second_time():
-    wait, calls = correct.wait_until_applied, []
-
-    def waits(*args: object) -> int:
-        calls.append(1)
-        return wait(*args) if len(calls) == 1 else _crash()
-
-    return waits
-
-
-class _Uncommitting(Producer):
-    def commit_transaction(self, *_: object) -> None:
-        self.flush(30)
-        raise CrashError
-
-
-@pytest.mark.parametrize("step", ["kept", "sent, not committed", "sent", "marked"])
+@pytest.mark.parametrize("step", STEPS)
 def test_a_crash_between_any_two_steps_converges_without_a_double(shop, applier, monkeypatch, step):
     stage(shop, OUTSIDE)
     with monkeypatch.context() as patch:
-        _crash_after(step, patch)
+        crash_after(step, patch)
         with pytest.raises(CrashError):
             run(shop)
     applier.apply()
