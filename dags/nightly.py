@@ -18,7 +18,8 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
-from airflow.sdk import Param, PokeReturnValue, dag, task
+from airflow.sdk import Asset, Param, PokeReturnValue, dag, task
+from assets import BATCH_VIEWS, CORRECTIONS, MASTER_DATASET, ORDER_FACTS, RECONCILIATION, REPORT, note
 from business_day import BusinessDayTimetable
 from run_links import with_gates_link
 from tandem_dags import EVERY_DAG, ROOT
@@ -58,7 +59,7 @@ def cut(business_date: str, **context: Any) -> str:
     return run_id
 
 
-@task
+@task(outlets=[MASTER_DATASET])
 def archive(batch_run: str) -> None:
     """Wait until the master dataset holds everything below the cut."""
     from stream import archive as archives
@@ -83,7 +84,7 @@ def gate(batch_run: str, business_date: str) -> None:
         raise tandem_dags.final(problem) from problem
 
 
-@task
+@task(inlets=[ORDER_FACTS], outlets=[BATCH_VIEWS])
 def publish(batch_run: str, business_date: str, **context: Any) -> dict[str, int]:
     """Make the run's views the current version of the date, all in one transaction. Returns the versions."""
     from datetime import date
@@ -92,21 +93,25 @@ def publish(batch_run: str, business_date: str, **context: Any) -> dict[str, int
     from tandem.settings import settings
 
     by = f"airflow {context['dag_run'].run_id}"
-    return publishing.publish(settings(), batch_run, date.fromisoformat(business_date), published_by=by)
+    versions = publishing.publish(settings(), batch_run, date.fromisoformat(business_date), published_by=by)
+    note(context, BATCH_VIEWS, business_date=business_date, run_id=batch_run, versions=versions)
+    return versions
 
 
-@task
-def reconcile(business_date: str) -> int:
+@task(inlets=[BATCH_VIEWS], outlets=[RECONCILIATION])
+def reconcile(business_date: str, **context: Any) -> int:
     """Compare both layers at the cut and say which orders make the difference. Returns the comparison's number."""
     from datetime import date
 
     from reconciliation import reconcile as comparing
     from tandem.settings import settings
 
-    return comparing.run(settings(), date.fromisoformat(business_date), dry_run=True).reconciliation_id
+    found = comparing.run(settings(), date.fromisoformat(business_date), dry_run=True)
+    note(context, RECONCILIATION, business_date=business_date, verdict=found.verdict, number=found.reconciliation_id)
+    return found.reconciliation_id
 
 
-@task
+@task(inlets=[RECONCILIATION], outlets=[CORRECTIONS])
 def correct(reconciliation_id: int) -> None:
     """Where the date is out of tolerance: send a correction for every differing cell, and wait until the speed layer
     has applied them.
@@ -117,7 +122,7 @@ def correct(reconciliation_id: int) -> None:
     correcting.run(settings(), reconciliation_id)
 
 
-@task
+@task(inlets=[RECONCILIATION, CORRECTIONS], outlets=[REPORT])
 def report(business_date: str, **context: Any) -> None:
     """Keep the report, and mail it; the reports of a backfill go into one mail, which its last run sends."""
     from datetime import date
@@ -138,7 +143,7 @@ def finish(**context: Any) -> None:
     tandem_dags.note_end(context)
 
 
-def spark(name: str, doc: str) -> SparkSubmitOperator:
+def spark(name: str, doc: str, **assets: list[Asset]) -> SparkSubmitOperator:
     """A task that submits ``spark_jobs/<name>.py`` for the run's date."""
     return SparkSubmitOperator(
         task_id=name,
@@ -148,6 +153,7 @@ def spark(name: str, doc: str) -> SparkSubmitOperator:
         pool="spark",
         name=f"tandem-{name}",
         doc_md=doc,
+        **assets,
     )
 
 
@@ -170,11 +176,19 @@ def nightly() -> None:
     """The wiring: when, never how."""
     day = claim()
     run_id = cut(day)
-    facts = spark("order_facts", "Decode, check and deduplicate the events of the date into the order_facts table.")
+    facts = spark(
+        "order_facts",
+        "Decode, check and deduplicate the events of the date into the order_facts table.",
+        inlets=[MASTER_DATASET],
+        outlets=[ORDER_FACTS],
+    )
     views = [
-        spark("daily_metrics", "Every KPI of the date, and the cells it is the sum of."),
-        spark("rfm", "Recency, frequency and money of every customer as of the date, and the segments."),
-        spark("product_rankings", "Products by revenue, units, orders and buyers; who rose, fell, came and went."),
+        spark(name, doc, inlets=[ORDER_FACTS])
+        for name, doc in (
+            ("daily_metrics", "Every KPI of the date, and the cells it is the sum of."),
+            ("rfm", "Recency, frequency and money of every customer as of the date, and the segments."),
+            ("product_rankings", "Products by revenue, units, orders and buyers; who rose, fell, came and went."),
+        )
     ]
     published = publish(run_id, day)
     compared = reconcile(day)

@@ -15,6 +15,7 @@ from typing import Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import Param, PokeReturnValue, dag, task
+from assets import MASTER_DATASET, ORDER_FACTS
 from date_tasks import finish, judge, publish, reconcile, report
 from run_links import with_gates_link
 from tandem_dags import EVERY_DAG, ROOT
@@ -30,7 +31,7 @@ def claim(params: dict[str, Any], **context: Any) -> PokeReturnValue:
     return PokeReturnValue(is_done=free, xcom_value=[day.isoformat() for day in dates])
 
 
-@task
+@task(outlets=[MASTER_DATASET])
 def prepare(dates: list[str], **context: Any) -> list[str]:
     """Fix the offsets at which each date is compared, and wait for the archive to hold everything below. Returns the
     arguments of the Spark application.
@@ -69,6 +70,8 @@ def recompute() -> None:
         pool="spark",
         name="tandem-recompute",
         doc_md="Order facts and all views of all dates, in one Spark application.",
+        inlets=[MASTER_DATASET],
+        outlets=[ORDER_FACTS],
     )
     published = with_gates_link(publish(arguments))
     arguments >> views >> published

@@ -21,7 +21,8 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
-from airflow.sdk import CronTriggerTimetable, PokeReturnValue, dag, task
+from airflow.sdk import Asset, CronTriggerTimetable, PokeReturnValue, dag, task
+from assets import BATCH_VIEWS, MASTER_DATASET, ORDER_FACTS, note
 from date_tasks import finish, judge, publish, reconcile, report
 from run_links import with_gates_link
 from tandem_dags import EVERY_DAG, ROOT
@@ -43,7 +44,7 @@ def claim(**context: Any) -> PokeReturnValue:
     return PokeReturnValue(is_done=tandem_dags.claim(context, dates), xcom_value=[day.isoformat() for day in dates])
 
 
-@task
+@task(outlets=[MASTER_DATASET])
 def prepare(dates: list[str], **context: Any) -> list[str]:
     """Open a run for each date that is due, with its reason and the offsets at which it is compared, and wait for the
     archive to hold everything below. Returns the arguments of the Spark application.
@@ -76,7 +77,7 @@ def follow(**context: Any) -> list[str]:
     return cli.arguments(restate.open_dependents(settings(), stale, requested_by=by))
 
 
-@task
+@task(inlets=[ORDER_FACTS], outlets=[BATCH_VIEWS])
 def publish_segments(arguments: list[str], **context: Any) -> dict[str, int]:
     """Publish the segments that were computed again, and nothing else of their dates. Returns the versions by date."""
     from datetime import date
@@ -88,12 +89,13 @@ def publish_segments(arguments: list[str], **context: Any) -> dict[str, int]:
 
     opened = {date.fromisoformat(day): run_id for day, run_id in runs_of(arguments).items()}
     by = f"airflow {context['dag_run'].run_id}"
-    return {
-        str(day): version for day, version in restate.publish_dependents(settings(), opened, published_by=by).items()
-    }
+    published = restate.publish_dependents(settings(), opened, published_by=by)
+    versions = {str(day): version for day, version in published.items()}
+    note(context, BATCH_VIEWS, rfm_versions=versions)
+    return versions
 
 
-def spark(task_id: str, job: str, arguments_of: str, doc: str) -> SparkSubmitOperator:
+def spark(task_id: str, job: str, arguments_of: str, doc: str, **assets: list[Asset]) -> SparkSubmitOperator:
     """A task that submits ``spark_jobs/<job>.py`` with the arguments that another task returned."""
     return SparkSubmitOperator(
         task_id=task_id,
@@ -103,6 +105,7 @@ def spark(task_id: str, job: str, arguments_of: str, doc: str) -> SparkSubmitOpe
         pool="spark",
         name=f"tandem-restate-{task_id}",
         doc_md=doc,
+        **assets,
     )
 
 
@@ -118,11 +121,22 @@ def restate() -> None:
     dates = claim()
     arguments = prepare(dates)
     views = spark(
-        "views", "batch", "prepare", "Order facts and all views of all dates that are due, in one application."
+        "views",
+        "batch",
+        "prepare",
+        "Order facts and all views of all dates that are due, in one application.",
+        inlets=[MASTER_DATASET],
+        outlets=[ORDER_FACTS],
     )
     published = with_gates_link(publish(arguments))
     stale = follow()
-    segments = spark("segments", "rfm", "follow", "The segments of every date that follows, in one Spark application.")
+    segments = spark(
+        "segments",
+        "rfm",
+        "follow",
+        "The segments of every date that follows, in one Spark application.",
+        inlets=[ORDER_FACTS],
+    )
     arguments >> views >> published >> stale
     again = publish_segments(stale)
     stale >> segments >> again

@@ -13,10 +13,11 @@ import os
 from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, Param, dag, task
+from assets import RECONCILIATION, REPORT
 from tandem_dags import EVERY_DAG
 
 
-@task
+@task(inlets=[RECONCILIATION], outlets=[REPORT])
 def send_digest(**context: Any) -> None:
     """Mail the digest of the week."""
     import tandem_dags

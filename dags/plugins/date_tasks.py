@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import task
+from assets import BATCH_VIEWS, CORRECTIONS, ORDER_FACTS, RECONCILIATION, REPORT, note
 
 
 def runs_of(arguments: list[str]) -> dict[str, str]:
@@ -16,7 +17,7 @@ def runs_of(arguments: list[str]) -> dict[str, str]:
     return dict(zip(arguments[1::4], arguments[3::4], strict=True))
 
 
-@task
+@task(inlets=[ORDER_FACTS], outlets=[BATCH_VIEWS])
 def publish(arguments: list[str], **context: Any) -> dict[str, str]:
     """Check every date and publish it. Returns what stood in the way, by date; '' where nothing did."""
     from datetime import date
@@ -36,11 +37,12 @@ def publish(arguments: list[str], **context: Any) -> dict[str, str]:
             problems[day] = ""
         except TandemError as problem:
             problems[day] = str(problem)
+    note(context, BATCH_VIEWS, business_dates=[day for day, problem in problems.items() if not problem])
     return problems
 
 
-@task
-def reconcile(problems: dict[str, str]) -> dict[str, str]:
+@task(inlets=[BATCH_VIEWS], outlets=[RECONCILIATION, CORRECTIONS])
+def reconcile(problems: dict[str, str], **context: Any) -> dict[str, str]:
     """Compare every published date with the speed layer, and correct it where it is out of tolerance."""
     from datetime import date
 
@@ -53,10 +55,11 @@ def reconcile(problems: dict[str, str]) -> dict[str, str]:
             print(problem or reconcile.run(settings(), date.fromisoformat(day)))
         except TandemError as error:
             problems[day] = str(error)
+    note(context, RECONCILIATION, business_dates=[day for day, problem in problems.items() if not problem])
     return problems
 
 
-@task
+@task(inlets=[RECONCILIATION, CORRECTIONS], outlets=[REPORT])
 def report(problems: dict[str, str], **context: Any) -> dict[str, str]:
     """Send one mail about all dates, those without a result included."""
     from datetime import date

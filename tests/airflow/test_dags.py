@@ -106,6 +106,15 @@ def test_a_run_s_page_leads_to_what_its_checks_found(dagbag: DagBag, dag_id: str
     assert [link.name for link in seen.operator_extra_links] == ["Gate results"]
 
 
+def test_what_one_task_makes_the_next_layer_waits_for(dagbag: DagBag) -> None:
+    """The same chain in every DAG that computes dates; only the report is read by nobody but people."""
+    chain = ["master_dataset", "order_facts", "batch_views", "reconciliation", "corrections", "report"]
+    for dag_id in ("nightly", "recompute", "restate"):
+        tasks = dagbag.dags[dag_id].tasks
+        made, read = ({one.name for task in tasks for one in getattr(task, way)} for way in ("outlets", "inlets"))
+        assert (made, read) == (set(chain), set(chain) - {"report"}), dag_id
+
+
 def test_reading_the_dags_imports_no_layer_and_no_engine() -> None:
     code = """
 import sys

@@ -88,3 +88,7 @@ def test_a_late_order_of_an_older_date_restates_and_compares_that_date_and_nothi
     compared = rows(running, "SELECT DISTINCT business_date FROM reconciliation.reconciliations")
     assert compared == [(OLDER,)]
     assert rows(running, "SELECT * FROM batch.claims") == []
+
+    seen = ask(running, "/api/v2/assets/events?source_dag_id=restate")["asset_events"]
+    noted = {one["name"]: one["extra"] for one in seen if one["source_task_id"] in ("publish", "reconcile")}
+    assert noted["batch_views"] == noted["reconciliation"] == {"business_dates": [str(OLDER)]}
