@@ -21,7 +21,7 @@ from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOpe
 from airflow.sdk import Asset, Param, PokeReturnValue, dag, task
 from assets import BATCH_VIEWS, CORRECTIONS, MASTER_DATASET, ORDER_FACTS, RECONCILIATION, REPORT, note
 from business_day import BusinessDayTimetable
-from run_links import with_gates_link
+from run_links import GatesLink, ReportLink, linked
 from tandem_dags import EVERY_DAG, ROOT
 
 DATE = "{{ ti.xcom_pull(task_ids='claim') }}"
@@ -192,8 +192,8 @@ def nightly() -> None:
     ]
     published = publish(run_id, day)
     compared = reconcile(day)
-    mailed = report(day)
-    archive(run_id) >> facts >> with_gates_link(gate(run_id, day)) >> views >> published >> compared
+    mailed = linked(report(day), ReportLink)
+    archive(run_id) >> facts >> linked(gate(run_id, day), GatesLink) >> views >> published >> compared
     # One view may fail while another still runs: the date is given up only when all have ended.
     [correct(compared) >> mailed, *views] >> finish().as_teardown(setups=day)
 

@@ -17,7 +17,7 @@ from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOpe
 from airflow.sdk import Param, PokeReturnValue, dag, task
 from assets import MASTER_DATASET, ORDER_FACTS
 from date_tasks import finish, judge, publish, reconcile, report
-from run_links import with_gates_link
+from run_links import GatesLink, ReportLink, linked
 from tandem_dags import EVERY_DAG, ROOT
 
 
@@ -73,9 +73,9 @@ def recompute() -> None:
         inlets=[MASTER_DATASET],
         outlets=[ORDER_FACTS],
     )
-    published = with_gates_link(publish(arguments))
+    published = linked(publish(arguments), GatesLink)
     arguments >> views >> published
-    judge(report(reconcile(published))) >> finish().as_teardown(setups=dates)
+    judge(linked(report(reconcile(published)), ReportLink)) >> finish().as_teardown(setups=dates)
 
 
 recompute()

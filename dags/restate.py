@@ -24,7 +24,7 @@ from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOpe
 from airflow.sdk import Asset, CronTriggerTimetable, PokeReturnValue, dag, task
 from assets import BATCH_VIEWS, MASTER_DATASET, ORDER_FACTS, note
 from date_tasks import finish, judge, publish, reconcile, report
-from run_links import with_gates_link
+from run_links import GatesLink, ReportLink, linked
 from tandem_dags import EVERY_DAG, ROOT
 
 
@@ -128,7 +128,7 @@ def restate() -> None:
         inlets=[MASTER_DATASET],
         outlets=[ORDER_FACTS],
     )
-    published = with_gates_link(publish(arguments))
+    published = linked(publish(arguments), GatesLink)
     stale = follow()
     segments = spark(
         "segments",
@@ -140,7 +140,7 @@ def restate() -> None:
     arguments >> views >> published >> stale
     again = publish_segments(stale)
     stale >> segments >> again
-    [judge(report(reconcile(published))), again] >> finish().as_teardown(setups=dates)
+    [judge(linked(report(reconcile(published)), ReportLink)), again] >> finish().as_teardown(setups=dates)
 
 
 restate()

@@ -25,8 +25,7 @@ from reconciliation.report import (
     Serving,
 )
 from reconciliation.store import Reconciliation
-from tandem import database, kpis
-from tandem import gates as gate_pages
+from tandem import database, kpis, pages
 from tandem.errors import TandemError
 from tandem.settings import Settings
 
@@ -160,7 +159,7 @@ def _gates_link(connection: psycopg.Connection[Any], settings: Settings, where: 
     """Where the checks are shown that ``_gates`` names; '' where there are none."""
     newest = connection.execute(database.queries("reports").newest_checked_run, where).fetchone()
     run_id = where["run_id"] or (newest[0] if newest else "")
-    return gate_pages.address(settings, run_id) if run_id else ""
+    return pages.address(settings, pages.Kind.GATES, run_id) if run_id else ""
 
 
 def _trend(connection: psycopg.Connection[Any], business_date: date) -> tuple[DayInTrend, ...]:

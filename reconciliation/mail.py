@@ -18,7 +18,7 @@ from reconciliation.notice import Notice
 from reconciliation.post import Delivery, Letter
 from reconciliation.report import DayInTrend, Report
 from reconciliation.summary import Failure, Summary
-from tandem import database
+from tandem import database, pages
 from tandem.errors import TandemError
 from tandem.recipients import Severity
 from tandem.settings import Settings
@@ -48,7 +48,7 @@ def send_report(settings: Settings, business_date: date, *, again: bool = False)
     """
     with database.connect(settings, database.RECONCILIATION) as connection:
         report, is_news = incidents.note(connection, gather.report(connection, settings, business_date))
-        kept = _keep(connection, report)
+        kept = _keep(connection, settings, report)
         if is_news or again:
             to = post.addresses(settings, incidents.severity_of(report))
             letter = Letter(report.subject, render.text(report), render.html(report), render.pictures(report))
@@ -93,7 +93,7 @@ def _send_summary(settings: Settings, failures: dict[date, str]) -> Delivery:
             if isinstance(found, Failure):
                 failed.append(found)
             else:
-                kept.append(_keep(connection, found))
+                kept.append(_keep(connection, settings, found))
                 reports.append(found)
         whole = Summary(tuple(reports), tuple(failed), gather.link(settings))
         pictures = _chart(summary.trend(whole))
@@ -203,7 +203,9 @@ def _queue_bias(connection: psycopg.Connection[Any], settings: Settings, report:
         post.queue(connection, _compose(settings, one), [])
 
 
-def _keep(connection: psycopg.Connection[Any], report: Report) -> int:
+def _keep(connection: psycopg.Connection[Any], settings: Settings, report: Report) -> int:
+    """Keep the report, and its page for who follows a link; returns its number."""
+    pages.keep(settings, pages.Kind.REPORT, report.business_date.isoformat(), render.standalone(report))
     parameters = {
         "reconciliation_id": report.reconciliation_id,
         "business_date": report.business_date,

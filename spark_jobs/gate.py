@@ -14,7 +14,7 @@ import polars as pl
 
 from spark_jobs import gate_page, runs
 from spark_jobs.gate_suites import ARCHIVE, FACTS, Expectation, Level, Suite
-from tandem import database, gates
+from tandem import database, pages
 from tandem.errors import TandemError
 from tandem.events import Decision
 from tandem.master_dataset import UNKNOWN
@@ -60,7 +60,8 @@ def check(settings: Settings, run_id: str, business_date: date) -> list[Result]:
     if failed := [result for result in results if result.level is Level.FAIL and not result.success]:
         shown = "; ".join(f"{r.expectation} ({r.observed}{_first_rows(r)})" for r in failed)
         raise GateFailed(
-            f"the gate of {business_date} failed: {shown}", f"see the rows at {gates.address(settings, run_id)}"
+            f"the gate of {business_date} failed: {shown}",
+            f"see the rows at {pages.address(settings, pages.Kind.GATES, run_id)}",
         )
     return results
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import dict_row
 
-from tandem import database, gates
+from tandem import database, pages
 from tandem.errors import TandemError
 
 if TYPE_CHECKING:
@@ -73,13 +73,8 @@ def html(page: Page) -> str:
 
 
 def keep(settings: Settings, page: Page) -> Path:
-    """Write the page where ``tandem.gates`` finds it; returns its path."""
-    path = gates.file(settings, page.run_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".new")
-    draft.write_text(html(page), encoding="utf-8")
-    draft.replace(path)
-    return path
+    """Write the page where ``tandem.pages`` finds it; returns its path."""
+    return pages.keep(settings, pages.Kind.GATES, page.run_id, html(page))
 
 
 def _columns(check: Check) -> list[str]:

@@ -1,4 +1,4 @@
-"""Links from a task's page in Airflow to what it made."""
+"""Links from a task's page in Airflow to what it made. Airflow asks in the task's own process, when it has ended."""
 
 from __future__ import annotations
 
@@ -13,18 +13,35 @@ class GatesLink(BaseOperatorLink):
     name = "Gate results"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """The address. Airflow asks in the task's own process, when it has ended, and gives it its own instance."""
+        """The address. Airflow gives the task's own instance."""
         from date_tasks import runs_of
 
-        from tandem import gates
+        from tandem import pages
         from tandem.settings import settings
 
         several = ti_key.xcom_pull(task_ids="prepare")
         run_id = next(iter(runs_of(several).values())) if several else ti_key.xcom_pull(task_ids="cut")
-        return gates.address(settings(), run_id)
+        return pages.address(settings(), pages.Kind.GATES, run_id)
 
 
-def with_gates_link(task: Any) -> Any:
+class ReportLink(BaseOperatorLink):
+    """To the report's page; of several dates, of the last that was done."""
+
+    name = "Report"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """The address. Airflow gives the task's own instance."""
+        from date_tasks import runs_of
+
+        from tandem import pages
+        from tandem.settings import settings
+
+        several = ti_key.xcom_pull(task_ids="prepare")
+        day = list(runs_of(several))[-1] if several else ti_key.xcom_pull(task_ids="claim")
+        return pages.address(settings(), pages.Kind.REPORT, day)
+
+
+def linked(task: Any, link: type[BaseOperatorLink]) -> Any:
     """The task, with the button on its page."""
-    task.operator.operator_extra_links = (GatesLink(),)
+    task.operator.operator_extra_links = (link(),)
     return task

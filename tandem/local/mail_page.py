@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from jinja2 import Environment, FileSystemLoader
 
-from tandem import gates
+from tandem import pages
 from tandem.local import mailbox
 from tandem.local.mailbox import Mail
 from tandem.settings import Settings
@@ -22,7 +22,10 @@ from tandem.settings import Settings
 _SHOWN = 200
 _PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 """Served as what they are; everything else, SVG too, is a download."""
-_OWN_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-src 'self'; base-uri 'none'; form-action 'none'"
+_OWN_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-src 'self'; base-uri 'none';"
+    " form-action 'none'"
+)
 _MAIL_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data: {origin}; base-uri 'none'; form-action 'none';"
     " sandbox allow-popups allow-popups-to-escape-sandbox"
@@ -109,9 +112,9 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._not_found()
 
-    def _gates(self, run_id: str) -> None:
+    def _kept(self, kind: str, name: str) -> None:
         try:
-            body = gates.file(self._settings, run_id).read_bytes()
+            body = pages.file(self._settings, pages.Kind(kind), name).read_bytes()
         except (OSError, ValueError):
             self._not_found()
         else:
@@ -144,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     _ROUTES = (
         (re.compile(r"/"), _list),
-        (re.compile(r"/gates/([^/]+)"), _gates),
+        (re.compile(rf"/({'|'.join(pages.Kind)})/([^/]+)"), _kept),
         (re.compile(r"/mail/([0-9a-f-]+)"), _mail),
         (re.compile(r"/mail/([0-9a-f-]+)/html"), _html),
         (re.compile(r"/mail/([0-9a-f-]+)/part/(\d{1,4})"), _part),

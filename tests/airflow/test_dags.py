@@ -98,12 +98,20 @@ def test_the_run_id_reaches_spark_by_xcom_and_never_by_the_clock(dagbag: DagBag)
         ]
 
 
-@pytest.mark.parametrize(("dag_id", "task_id"), [("nightly", "gate"), ("recompute", "publish"), ("restate", "publish")])
-def test_a_run_s_page_leads_to_what_its_checks_found(dagbag: DagBag, dag_id: str, task_id: str) -> None:
+@pytest.mark.parametrize(
+    ("dag_id", "task_id", "name"),
+    [
+        ("nightly", "gate", "Gate results"),
+        ("recompute", "publish", "Gate results"),
+        ("restate", "publish", "Gate results"),
+        *((dag_id, "report", "Report") for dag_id in ("nightly", "recompute", "restate")),
+    ],
+)
+def test_a_task_s_page_leads_to_the_page_that_it_made(dagbag: DagBag, dag_id: str, task_id: str, name: str) -> None:
     from airflow.serialization.serialized_objects import DagSerialization
 
     seen = DagSerialization.from_dict(DagSerialization.to_dict(dagbag.dags[dag_id])).get_task(task_id)
-    assert [link.name for link in seen.operator_extra_links] == ["Gate results"]
+    assert [link.name for link in seen.operator_extra_links] == [name]
 
 
 def test_what_one_task_makes_the_next_layer_waits_for(dagbag: DagBag) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from airflow_api import ask, wait_for
 from installations import installations, tandem
 
 from stream.archive import next_offsets
-from tandem import database, gates
+from tandem import database, pages
 from tandem.settings import PROJECT_ROOT, Settings
 
 pytestmark = [pytest.mark.airflow, pytest.mark.spark, pytest.mark.integration, pytest.mark.slow]
@@ -75,8 +76,11 @@ def test_a_late_order_of_an_older_date_restates_and_compares_that_date_and_nothi
 
     (link,) = ask(running, f"{RUNS}/late/taskInstances/publish/links")["extra_links"].values()
     ((run_id,),) = rows(running, "SELECT run_id FROM batch.runs WHERE kind = 'late_data'")
-    assert link == gates.address(running, run_id)
-    assert gates.file(running, run_id).exists()
+    assert link == pages.address(running, pages.Kind.GATES, run_id)
+    assert pages.file(running, pages.Kind.GATES, run_id).exists()
+    (link,) = ask(running, f"{RUNS}/late/taskInstances/report/links")["extra_links"].values()
+    with urllib.request.urlopen(link, timeout=30) as answer:  # noqa: S310 - our own address
+        assert str(OLDER.year) in answer.read().decode()
 
     once = {day: [(1, "recompute")] for day in DAYS}
     restated = {OLDER: [(1, "recompute"), (2, "late_data")]}

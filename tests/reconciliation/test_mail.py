@@ -18,7 +18,7 @@ from reconciliation import cli as commands
 from reconciliation import correct, mail, reconcile, render
 from reconciliation import post as post_office
 from reconciliation.post import Delivery, Letter
-from tandem import cli
+from tandem import cli, pages
 from tandem.errors import TandemError
 from tandem.settings import Settings
 from tests.installations import free_ports
@@ -109,6 +109,9 @@ def test_the_report_arrives_as_text_and_html_with_its_pictures_inside(post):
     assert [part.get_filename() for part in pictures] == ["causes.png", "trend.png"]
     assert len(message.as_bytes()) < 150_000
     assert execute(post.settings, "SELECT count(*) FROM reconciliation.reports WHERE mailed_at IS NOT NULL") == [(1,)]
+    page = pages.file(post.settings, pages.Kind.REPORT, str(DAY)).read_text()
+    assert "out of tolerance, corrected" in page
+    assert "cid:" not in page
 
 
 def test_a_report_is_kept_while_the_server_is_away_and_goes_out_once_with_the_next_run(post):

@@ -17,7 +17,7 @@ from installations import tandem
 
 from spark_jobs import gate, gate_page, runs
 from spark_jobs.gate_suites import Level
-from tandem import gates
+from tandem import pages
 from tandem.errors import TandemError
 from tandem.local.mail_page import page_server
 from tandem.settings import Settings
@@ -102,18 +102,18 @@ def served(clean_database: Settings) -> Iterator[Settings]:
 
 def test_the_address_in_the_report_shows_the_page_that_was_kept(served: Settings, checked: str) -> None:
     kept = gate_page.keep(served, gate_page.read(served, DAY))
-    with urllib.request.urlopen(gates.address(served, checked), timeout=30) as answer:  # noqa: S310
+    with urllib.request.urlopen(pages.address(served, pages.Kind.GATES, checked), timeout=30) as answer:  # noqa: S310
         assert answer.read() == kept.read_bytes()
         assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
     for other in ("gone", "..%2Fsecrets%2Ftandem_owner", ".."):
         with pytest.raises(urllib.error.HTTPError, match="404"):
-            urllib.request.urlopen(gates.address(served, other), timeout=30)  # noqa: S310
+            urllib.request.urlopen(pages.address(served, pages.Kind.GATES, other), timeout=30)  # noqa: S310
 
 
 @pytest.mark.parametrize("run_id", ["", "..", "../x", "a/b", ".hidden", "a" * 101])
-def test_what_is_no_run_id_names_no_file(platform_settings: Settings, run_id: str) -> None:
-    with pytest.raises(ValueError, match="no run id"):
-        gates.file(platform_settings, run_id)
+def test_what_names_no_page_names_no_file(platform_settings: Settings, run_id: str) -> None:
+    with pytest.raises(ValueError, match="no name of a page"):
+        pages.file(platform_settings, pages.Kind.GATES, run_id)
 
 
 def test_the_command_prints_writes_and_says_by_its_exit_status_whether_a_check_failed(
