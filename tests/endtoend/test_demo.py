@@ -22,6 +22,7 @@ import pandas as pd
 import psutil
 import pytest
 from installations import installations, processes_of, tandem
+from ledger_by_pandas import expected_ledger
 
 from tandem import database
 from tandem.demo.scheduler import Scheduler, TaskEnd
@@ -145,6 +146,13 @@ def test_the_serving_layer_answers_with_the_batch_figures(demo: Demo, expected, 
     assert kpi(demo.settings, day, "serving") == expected[day]
 
 
+@pytest.mark.parametrize("day", DAYS, ids=str)
+def test_the_ledger_is_what_pandas_finds_in_the_archive_and_the_labels(demo: Demo, day: date) -> None:
+    wanted = expected_ledger(demo.settings.archive, demo.settings.state_dir / "demo-labels.jsonl", day)
+    assert ledger_of(demo.settings, day) == wanted
+    assert bool(wanted) == (day != DAYS[0])
+
+
 def test_the_whole_demo_fits_in_8_gb_of_memory(demo: Demo) -> None:
     print(f"peak: {demo.peak_bytes / 1e9:.2f} GB")
     assert demo.peak_bytes < EIGHT_GB
@@ -192,6 +200,17 @@ def test_a_backfill_sends_one_mail_and_a_run_by_hand_one_of_its_own(demo: Demo) 
 def test_down_leaves_no_process(demo: Demo) -> None:
     assert tandem(demo.settings, "down").returncode == 0
     assert processes_of(demo.settings) == []
+
+
+def ledger_of(own: Settings, day: date) -> dict[tuple[str, ...], tuple[int, int]]:
+    with database.connect(own, database.READER) as connection:
+        rows = connection.execute(
+            "SELECT cube, to_char(cell_start AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI\"Z\"'), key, measure, cause,"
+            " events, amount FROM reconciliation.ledger WHERE reconciliation_id ="
+            " (SELECT max(reconciliation_id) FROM reconciliation.reconciliations WHERE business_date = %s)",
+            [day],
+        ).fetchall()
+    return {tuple(row[:5]): tuple(row[5:]) for row in rows}
 
 
 def views(own: Settings) -> dict[str, list[tuple]]:

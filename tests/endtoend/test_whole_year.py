@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import secrets
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pandas as pd
 import polars as pl
 import pytest
+import views_by_pandas
 from grocer import baskets, by_date
 from installations import installations
+from psycopg import sql
 from shop import settle, start_archiver, start_speed_worker
 
 from tandem import database
@@ -36,6 +41,7 @@ BASKETS = 155_848
 FREE = 478
 """Baskets paid with coupons alone: their total is 0."""
 REVENUE = Decimal("4596039.58")
+FIRST = date(2017, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -173,3 +179,36 @@ def test_the_batch_layer_has_every_date_as_pandas_has_it(year: Year, sold: pd.Da
         .collect()
     )
     assert {row.pop("business_date"): row for row in days.to_dicts()} == by_date(sold[sold["cents"] > 0])
+
+
+@pytest.mark.spark
+def test_every_view_of_ten_dates_drawn_by_lot_is_what_pandas_makes_of_the_data_set(year: Year) -> None:
+    seed = secrets.randbits(32)
+    days = sorted(random.Random(seed).sample([FIRST + timedelta(days=n) for n in range(365)], 10))
+    runs = [(day, f"{day}.20180102T020000Z.lot{seed:08x}") for day in days]
+    subprocess.run(
+        [
+            sys.executable,
+            "spark_jobs/batch.py",
+            *(part for day, run in runs for part in ("--date", str(day), "--run-id", run)),
+        ],
+        cwd=PROJECT_ROOT,
+        env={**os.environ, **process.environment(year.settings)},
+        check=True,
+        timeout=1200,
+    )
+    expected = views_by_pandas.Year(views_by_pandas.sold_lines())
+    for table, view in views_by_pandas.VIEWS.items():
+        for day, run in runs:
+            made = rows_of(year, table, run)
+            views_by_pandas.assert_same(made, view(expected, day), f"{table} of {day}, seed {seed}")
+
+
+def rows_of(year: Year, table: str, run_id: str) -> pd.DataFrame:
+    with database.connect(year.settings, database.READER) as connection:
+        name = sql.Identifier("batch", table)
+        cursor = connection.execute(sql.SQL("SELECT * FROM {} WHERE run_id = %s").format(name), [run_id])
+        found = pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description])
+    if "cell_start" in found:
+        found["cell_start"] = pd.to_datetime(found["cell_start"], utc=True).dt.tz_localize(None)
+    return found[found["scope"].isin(["overall", "category"])] if "scope" in found else found
