@@ -23,7 +23,7 @@ from tandem.local.postgres import connect_admin
 from tandem.local.process import environment
 from tandem.settings import PROJECT_ROOT, Settings
 
-pytestmark = [pytest.mark.spark, pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.spark, pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(2400)]
 
 DAY = NOON.date()
 GATE = 4711
@@ -116,14 +116,14 @@ def start_run(settings: Settings, *only: str) -> subprocess.Popen[str]:
 
 def finish_run(settings: Settings) -> None:
     run = start_run(settings)
-    said, _ = run.communicate(timeout=400)
+    said, _ = run.communicate(timeout=900)
     assert run.returncode == 0, said
 
 
 def kill_run_once(reached: Callable[[], bool], settings: Settings, *only: str) -> None:
     """Kill a run with all its processes, Spark's too, the moment it is there."""
     run = start_run(settings, *only)
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 600
     while not reached():
         if run.poll() is not None or time.monotonic() > deadline:
             os.killpg(run.pid, signal.SIGKILL)
