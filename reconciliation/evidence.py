@@ -82,10 +82,11 @@ def scan_facts(settings: Settings, run: PublishedRun, *dates: date) -> pl.LazyFr
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
     try:
-        table = DeltaTable(settings.order_facts, version=run.facts_version)
+        DeltaTable(settings.order_facts, version=run.facts_version)  # a scan looks only when it is read
     except (DeltaError, TableNotFoundError) as error:
         raise TandemError(
             f"version {run.facts_version} of order_facts cannot be read ({str(error).strip().splitlines()[0]})",
             f"compute the date again: tandem batch --date {dates[0]}",
         ) from error
-    return pl.scan_delta(table).filter(pl.col("business_date").cast(pl.Date).is_in(dates))
+    table = pl.scan_delta(settings.order_facts, version=run.facts_version)
+    return table.filter(pl.col("business_date").cast(pl.Date).is_in(dates))
