@@ -120,7 +120,8 @@ def _run(settings: Settings, command: list[str], most_mb: int, fine: set[int]) -
             said.seek(0)
             raise FailedError((said.read().strip().splitlines() or ["no reason given"])[-1][:200])
     spent = used.ru_utime + used.ru_stime + watch.cpu() - before
-    return Taken(round(seconds, 1), round(spent, 1), used.ru_maxrss >> 10, watch.postgres_mb, 0)
+    # Not ru_maxrss: a child's begins with what this process had when it was forked.
+    return Taken(round(seconds, 1), round(spent, 1), watch.memory_mb, watch.postgres_mb, 0)
 
 
 def tandem(settings: Settings, _booked: Path, most_mb: int) -> tuple[Taken, Places]:
