@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import polars as pl
 from psycopg import sql
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
@@ -12,38 +13,49 @@ from tandem import database
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import Column, DataFrame, SparkSession
 
     from spark_jobs.runs import Run
     from tandem.settings import Settings
 
-_BATCH_ROWS = 5_000
+_CHUNK_ROWS = 100_000
+_INSTANT = "%Y-%m-%d %H:%M:%S%.6f+00"
+"""Of a timestamp that Spark wrote, which is UTC."""
 
 
 def write(frame: DataFrame, table: str, settings: Settings, runs: Sequence[Run]) -> None:
     """Write ``frame`` to ``batch.<table>`` in place of what these runs had there; safe to repeat.
 
-    ``frame``: ``business_date`` and the table's other columns but ``run_id``, which is that of the date's run.
+    ``frame``: ``business_date`` and the table's other columns but ``run_id``, which is that of the date's run. Spark
+    writes files beside order_facts, and COPY takes them from there, in one transaction: row by row costs more.
     """
     begin(settings, table, runs)
     rows = frame.withColumn("run_id", run_of_date(runs)).filter(F.col("run_id").isNotNull())
-    where = settings.conninfo(database.BATCH)
-    (
-        rows.write.mode("append")
-        .format("jdbc")
-        .options(
-            url=f"jdbc:postgresql://{where['host']}:{where['port']}/{where['dbname']}",
-            driver="org.postgresql.Driver",
-            dbtable=f"batch.{table}",
-            user=where["user"],
-            password=where["password"],
-            batchsize=_BATCH_ROWS,
-            reWriteBatchedInserts="true",
-            ApplicationName="tandem_batch spark",
-        )
-        .save()
-    )
+    folder = f"{settings.order_facts}.staged/{table}.{runs[0].business_date}.{runs[-1].business_date}"
+    rows.write.mode("overwrite").parquet(folder)
+    try:
+        _copy(folder, table, settings)
+    finally:
+        _delete(frame.sparkSession, folder)
     finish(settings, table, runs)
+
+
+def _copy(folder: str, table: str, settings: Settings) -> None:
+    """All rows of the folder's files, or none. Nothing is NULL that is an empty text: texts have quotes."""
+    rows = pl.scan_parquet(f"{folder}/*.parquet")
+    columns = rows.collect_schema().names()
+    into = sql.SQL("COPY batch.{} ({}) FROM STDIN (FORMAT csv)").format(
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    with database.connect(settings, database.BATCH) as connection, connection.cursor().copy(into) as copy:
+        for part in rows.collect_batches(chunk_size=_CHUNK_ROWS):
+            copy.write(part.write_csv(include_header=False, quote_style="non_numeric", datetime_format=_INSTANT))
+
+
+def _delete(spark: SparkSession, folder: str) -> None:
+    # PySpark itself has no call that deletes a folder on whatever storage it wrote to.
+    path = spark._jvm.org.apache.hadoop.fs.Path(folder)  # noqa: SLF001
+    path.getFileSystem(spark._jsc.hadoopConfiguration()).delete(path, True)  # noqa: SLF001
 
 
 def begin(settings: Settings, table: str, runs: Sequence[Run]) -> None:
