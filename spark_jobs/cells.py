@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
+from spark_jobs.lines import lines
 from tandem.events import Decision
 from tandem.kpis import Aggregate, Cube, Distinct, Measure, measures_of
 
@@ -45,12 +46,6 @@ def cells(facts: DataFrame, cube: Cube, zone: str) -> DataFrame:
     )
 
 
-def lines(facts: DataFrame) -> DataFrame:
-    """The items of events, one row each (tandem.events.LINE_COLUMNS, and the business date)."""
-    event = ["business_date", "partition", "offset", "event_type", "event_time", "customer_id"]
-    return facts.select(*event, F.inline("items"))
-
-
 def distincts(facts: DataFrame, declared: Distinct) -> DataFrame:
     """``business_date`` and the exact number of different values, under the name of the declaration."""
     rows = facts.filter(F.col("event_type") == declared.event_type)
@@ -63,8 +58,9 @@ def _aggregate(measure: Measure) -> Column:
         case Aggregate.SUM:
             total = F.coalesce(F.sum(F.when(matches, F.expr(measure.value))), F.lit(0))
         case Aggregate.EVENTS:
-            # An event has one row per line, so its place in the log is counted, not its rows.
-            total = F.count_distinct(F.when(matches, F.struct("partition", "offset")))
+            # An event has a row per line, of which the first of the key stands for it.
+            once = F.col(f"first_of_{measure.cube.key}") if measure.cube.rows == "lines" else F.lit(True)
+            total = F.count_if(matches & once)
         case Aggregate.MIN | Aggregate.MAX:
             raise NotImplementedError(f"{measure.name}: only the speed layer keeps minima and maxima")
     return total.cast("bigint").alias(measure.name)

@@ -17,7 +17,9 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from spark_jobs import facts, job, staging
-from tandem.events import Decision, EventType
+from spark_jobs.cells import counted
+from spark_jobs.lines import lines
+from tandem.events import EventType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +30,7 @@ MEASURES = ("revenue_cents", "units", "order_count", "buyers")
 _SIGNS = {EventType.ORDER_CREATED: 1, EventType.ORDER_CANCELLED: -1, EventType.ORDER_AMENDED: 1}
 _RANKING = ("business_date", "scope", "scope_key", "measure")
 _KEY = (*_RANKING, "product_id")
+_SUMMED = ("revenue_cents", "units", "orders_within", "orders_overall")
 
 
 def compute(asked: job.Job) -> None:
@@ -45,56 +48,102 @@ def product_rankings(events: DataFrame, dates: Iterable[date]) -> DataFrame:
     """
     wanted = sorted(dates)
     needed = sorted({day - timedelta(days=back) for day in wanted for back in (0, 1)})
-    today = ranked(sales(events.filter(F.col("business_date").isin(needed))))
-    before = today.select(
-        F.date_add("business_date", 1).alias("business_date"),
-        *_KEY[1:],
-        F.col("category").alias("category_before"),
-        F.col("rank").alias("previous_rank"),
+    held = ranked(sales(events.filter(F.col("business_date").isin(needed))))
+    over_time = Window.partitionBy("product_id", *_RANKING[1:]).orderBy("business_date")
+    next_day = F.date_add("business_date", 1)
+    known_before = F.lag("business_date").over(over_time) == F.date_sub("business_date", 1)
+    sold_next_day = F.coalesce(F.lead("business_date").over(over_time) == next_day, F.lit(False))
+    with_before = held.select(
+        "*",
+        F.when(known_before, F.lag("rank").over(over_time)).alias("previous_rank"),
+        sold_next_day.alias("sold_next_day"),
     )
-    both = today.join(before, list(_KEY), "full").filter(F.col("business_date").isin(wanted))
-    return both.select(
-        *_KEY,
-        F.coalesce("category", "category_before").alias("category"),
-        "value",
-        "rank",
-        "previous_rank",
-        (F.col("previous_rank") - F.col("rank")).alias("rank_change"),
-        _movement().alias("movement"),
-        "share",
-        "cumulative_share",
+    # A row stands for its date and, where the product is not sold on the next, for that it is gone there.
+    today = F.struct("business_date", "value", "rank", "previous_rank", "share", "cumulative_share")
+    gone = F.struct(
+        next_day.alias("business_date"),
+        *(F.lit(None).alias(name) for name in ("value", "rank")),
+        F.col("rank").alias("previous_rank"),
+        *(F.lit(None).alias(name) for name in ("share", "cumulative_share")),
+    )
+    rows = F.when(F.col("sold_next_day"), F.array(today)).otherwise(F.array(today, gone))
+    rank, previous = F.col("rank"), F.col("previous_rank")
+    return (
+        with_before.select(*_KEY[1:], "category", F.inline(rows))
+        .filter(F.col("business_date").isin(wanted))
+        .select(
+            *_KEY,
+            "category",
+            "value",
+            "rank",
+            "previous_rank",
+            (previous - rank).alias("rank_change"),
+            _movement(rank, previous).alias("movement"),
+            "share",
+            "cumulative_share",
+        )
     )
 
 
 def sales(events: DataFrame) -> DataFrame:
     """``business_date, scope, scope_key, measure, product_id, category, value``: what is ranked."""
-    lines = (
-        events.filter((F.col("decision") == Decision.COUNTED) & F.col("event_type").isin([str(t) for t in _SIGNS]))
-        .select("business_date", "event_type", "partition", "offset", "customer_id", F.inline("items"))
-        .withColumn("created", F.col("event_type") == EventType.ORDER_CREATED)
+    product = ["business_date", "product_id"]
+    # One shuffle: whatever is summed or counted below is of one product on one date.
+    of_products = _lines(events).repartition(*product)
+    within = (
+        of_products.groupBy(*product, "category", "customer_id")
+        .agg(*_sums("bought", *_SUMMED))
+        .groupBy(*product, "category")
+        .agg(*_sums(*_SUMMED), F.count_if(F.col("bought") > 0).alias("buyers"))
     )
-    overall = _totals(lines, F.lit("overall"), F.lit(""))
-    within = _totals(lines, F.lit("category"), F.col("category"))
-    return overall.unionByName(within).unpivot(
-        [name for name in (*_KEY, "category") if name != "measure"], list(MEASURES), "measure", "value"
+    # A customer who bought a product in two categories is one buyer of it.
+    buyers = (
+        of_products.filter("bought > 0")
+        .groupBy(*product, "customer_id")
+        .agg(F.max("bought").alias("bought"))
+        .groupBy(*product)
+        .agg(F.sum("bought").alias("buyers"))
+    )
+    overall = (
+        within.groupBy(*product)
+        .agg(F.min("category").alias("category"), *_sums(*_SUMMED))
+        .join(buyers, product, "left")
+        .na.fill(0, ["buyers"])
+    )
+    return (
+        _ranked_in(overall, "overall", F.lit(""), "orders_overall")
+        .unionByName(_ranked_in(within, "category", F.col("category"), "orders_within"))
+        .unpivot([name for name in (*_KEY, "category") if name != "measure"], list(MEASURES), "measure", "value")
     )
 
 
-def _totals(lines: DataFrame, scope: Column, key: Column) -> DataFrame:
+def _lines(events: DataFrame) -> DataFrame:
+    """The lines that are ranked, with what each adds to _SUMMED, and 1 or 0 as ``bought``."""
     sign: Column = F.lit(0)
     for event_type, factor in _SIGNS.items():
         sign = F.when(F.col("event_type") == event_type, factor).otherwise(sign)
-    order = F.when(F.col("created"), F.struct("partition", "offset"))
-    return (
-        lines.withColumns({"scope": scope, "scope_key": key})
-        .groupBy("business_date", "scope", "scope_key", "product_id")
-        .agg(
-            F.min("category").alias("category"),
-            F.sum(F.col("amount_cents") * sign).alias("revenue_cents"),
-            F.sum(F.col("quantity") * sign).alias("units"),
-            F.count_distinct(order).alias("order_count"),
-            F.count_distinct(F.when(F.col("created"), F.col("customer_id"))).alias("buyers"),
-        )
+    created = F.col("event_type") == EventType.ORDER_CREATED
+    return lines(counted(events).filter(F.col("event_type").isin([str(t) for t in _SIGNS]))).select(
+        "business_date",
+        "product_id",
+        "category",
+        "customer_id",
+        created.cast("int").alias("bought"),
+        (F.col("amount_cents") * sign).alias("revenue_cents"),
+        (F.col("quantity") * sign).alias("units"),
+        (created & F.col("first_of_both")).cast("int").alias("orders_within"),
+        (created & F.col("first_of_product_id")).cast("int").alias("orders_overall"),
+    )
+
+
+def _sums(*names: str) -> list[Column]:
+    return [F.sum(name).alias(name) for name in names]
+
+
+def _ranked_in(totals: DataFrame, scope: str, key: Column, orders: str) -> DataFrame:
+    """Totals as they are ranked in a scope; ``orders``: the column that counts its orders."""
+    return totals.withColumns({"order_count": F.col(orders), "scope": F.lit(scope), "scope_key": key}).select(
+        "business_date", "scope", "scope_key", "product_id", "category", *MEASURES
     )
 
 
@@ -113,8 +162,7 @@ def ranked(values: DataFrame) -> DataFrame:
     )
 
 
-def _movement() -> Column:
-    now, before = F.col("rank"), F.col("previous_rank")
+def _movement(now: Column, before: Column) -> Column:
     return (
         F.when(before.isNull(), "NEW")
         .when(now.isNull(), "DROPPED")

