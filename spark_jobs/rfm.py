@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+from pyspark.sql import Window
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from spark_jobs import facts, job, staging
@@ -44,12 +45,11 @@ def rfm(events: DataFrame, dates: Iterable[date], every_grid: Iterable[Grid] | N
     wanted = sorted(dates)
     as_of = sorted({day - timedelta(days=back) for day in wanted for back in (0, 1)})
     segments = with_segments(with_scores(customers_as_of(events, as_of)), every_grid or grids())
-    before = segments.select(
-        F.date_add("as_of", 1).alias("as_of"), "grid", "customer_id", F.col("segment").alias("previous_segment")
-    )
+    in_time = Window.partitionBy("grid", "customer_id").orderBy("as_of")
+    day_before = F.lag("as_of").over(in_time) == F.date_sub("as_of", 1)
     return (
-        segments.filter(F.col("as_of").isin(wanted))
-        .join(before, ["as_of", "grid", "customer_id"], "left")
+        segments.withColumn("previous_segment", F.when(day_before, F.lag("segment").over(in_time)))
+        .filter(F.col("as_of").isin(wanted))
         .withColumnRenamed("as_of", "business_date")
         .select("business_date", "customer_id", *_VALUES, *_SCORES, "grid", "grid_version", "segment",
                 "previous_segment", "flags")
@@ -59,20 +59,29 @@ def rfm(events: DataFrame, dates: Iterable[date], every_grid: Iterable[Grid] | N
 def customers_as_of(events: DataFrame, dates: list[date]) -> DataFrame:
     """``as_of, customer_id, recency_days, frequency, monetary_cents`` (average order value, rounded half up)."""
     bought = (F.col("decision") == Decision.COUNTED) & (F.col("event_type") == EventType.ORDER_CREATED)
-    days = (
+    # What a customer had bought by ``since`` stands until the next of their rows: no date adds up the history anew.
+    changes = (
         events.filter(bought & (F.col("business_date") <= max(dates)))
-        .groupBy("business_date", "customer_id")
-        .agg(F.count("*").alias("orders"), F.sum("total_cents").alias("cents"))
+        .groupBy("customer_id", F.greatest("business_date", F.lit(min(dates))).alias("since"))
+        .agg(F.count("*").alias("orders"), F.sum("total_cents").alias("cents"), F.max("business_date").alias("last"))
+    )
+    so_far = Window.partitionBy("customer_id").orderBy("since")
+    grown = changes.select(
+        "customer_id",
+        "since",
+        F.lead("since").over(so_far).alias("until"),
+        F.max("last").over(so_far).alias("last"),
+        F.sum("orders").over(so_far).alias("frequency"),
+        F.sum("cents").over(so_far).alias("cents"),
     )
     as_of = _frame(events, {"as_of": dates})
-    return (
-        days.join(F.broadcast(as_of), F.col("business_date") <= F.col("as_of"))
-        .groupBy("as_of", "customer_id")
-        .agg(
-            F.date_diff(F.col("as_of"), F.max("business_date")).alias("recency_days"),
-            F.sum("orders").alias("frequency"),
-            F.expr("(2 * sum(cents) + sum(orders)) div (2 * sum(orders))").alias("monetary_cents"),
-        )
+    stands = (F.col("since") <= F.col("as_of")) & (F.col("until").isNull() | (F.col("as_of") < F.col("until")))
+    return grown.join(F.broadcast(as_of), stands).select(
+        "as_of",
+        "customer_id",
+        F.date_diff("as_of", "last").alias("recency_days"),
+        "frequency",
+        F.expr("(2 * cents + frequency) div (2 * frequency)").alias("monetary_cents"),
     )
 
 

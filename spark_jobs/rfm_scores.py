@@ -46,9 +46,8 @@ DIMENSIONS = (
 
 def with_scores(customers: DataFrame) -> DataFrame:
     """Adds the three scores and ``flags`` to one row per ``as_of`` and customer with the dimensions' values."""
-    population = customers.groupBy("as_of").agg(F.count("*").alias("population"))
-    ranked = reduce(_with_rank, DIMENSIONS, customers.join(population, "as_of"))
-    small = F.col("population") < MINIMUM_POPULATION
+    ranked = reduce(_with_rank, DIMENSIONS, customers)
+    small = F.col(f"{DIMENSIONS[0].name}_customers") < MINIMUM_POPULATION
     scores = [
         F.when(small, _by_threshold(dimension)).otherwise(_by_rank(dimension)).cast("short").alias(dimension.score)
         for dimension in DIMENSIONS
@@ -59,7 +58,8 @@ def with_scores(customers: DataFrame) -> DataFrame:
 
 
 def _with_rank(customers: DataFrame, dimension: Dimension) -> DataFrame:
-    """Adds twice the mean rank, a whole number, and the number of distinct values; the best rank highest.
+    """Adds twice the mean rank, a whole number, the number of distinct values and that of customers; the best rank
+    highest.
 
     Ranks are made over the values with their counts, so that the one task that sees an ``as_of`` whole sees a row per
     value, not per customer.
@@ -76,13 +76,14 @@ def _with_rank(customers: DataFrame, dimension: Dimension) -> DataFrame:
             dimension.value,
             (2 * (F.col("up_to") - F.col("alike")) + F.col("alike") + 1).alias(f"{dimension.name}_rank2"),
             F.count("*").over(whole).alias(f"{dimension.name}_values"),
+            F.sum("alike").over(whole).alias(f"{dimension.name}_customers"),
         )
     )
     return customers.join(values, ["as_of", dimension.value])
 
 
 def _by_rank(dimension: Dimension) -> Column:
-    return F.expr(f"1 + (5 * ({dimension.name}_rank2 - 1)) div (2 * population)")
+    return F.expr(f"1 + (5 * ({dimension.name}_rank2 - 1)) div (2 * {dimension.name}_customers)")
 
 
 def _by_threshold(dimension: Dimension) -> Column:
