@@ -277,6 +277,11 @@ class Report:
         return tuple(gate for gate in self.gates if gate.level == "fail" and not gate.success)
 
     @property
+    def warnings(self) -> tuple[Gate, ...]:
+        """The checks that do not hold and kept nothing from being published."""
+        return tuple(gate for gate in self.gates if gate.level == "warn" and not gate.success)
+
+    @property
     def worst(self) -> Figure | None:
         """The KPI that is furthest off, a missing one before any other; None where every one is equal."""
         missing = (Status.MISSING_IN_SPEED, Status.MISSING_IN_BATCH)

@@ -8,8 +8,9 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 from reconciliation import wording
+from reconciliation.compare import Verdict
 from reconciliation.corrections import Correction
-from reconciliation.report import CauseTotal, Certified, DifferingEvent, Figure, Report, State
+from reconciliation.report import CauseTotal, Certified, DayInTrend, DifferingEvent, Figure, Report, State
 from tandem.amounts import show, show_change
 from tandem.kpis import Unit
 
@@ -184,9 +185,15 @@ def trend_rows(report: Report) -> list[list[str]]:
     """The chart as a table."""
     rows = [["date", "revenue as counted", "with corrections", "verdict"]]
     return rows + [
-        [str(day.business_date), f"{day.counted_percent:+.2f} %", f"{day.now_percent:+.2f} %", day.verdict.value]
+        [str(day.business_date), f"{day.counted_percent:+.2f} %", f"{day.now_percent:+.2f} %", _verdict(day)]
         for day in report.trend
     ]
+
+
+def _verdict(day: DayInTrend) -> str:
+    """As it was compared, except where corrections have made both layers agree since."""
+    made_equal = day.verdict is Verdict.MISMATCH and day.counted_percent and not day.now_percent
+    return "corrected" if made_equal else day.verdict.value
 
 
 def event_line(event: DifferingEvent, currency: str) -> str:

@@ -12,7 +12,7 @@ CAUSES = {
     Cause.QUARANTINED: "rejected by the checks of one layer only",
     Cause.BOUNDARY: "booked under another hour or date",
     Cause.VERSION: "worked out under different rules",
-    Cause.DUPLICATE: "counted twice by one layer",
+    Cause.DUPLICATE: "sent twice, and counted twice by one layer",
     Cause.LATE: "came after the stream had stopped waiting",
     Cause.MISSING_IN_STREAM: "never reached the stream",
     Cause.MISSING_IN_BATCH: "never reached the batch layer",
@@ -34,25 +34,40 @@ def which_figure(report: Report) -> str:
 
 def steps(report: Report) -> tuple[Step, ...]:
     """What to do next; never empty."""
-    return tuple(_steps(report))
+    if report.state in {State.NOT_PUBLISHED, State.NOT_COMPARED}:
+        return tuple(_before_it_can_be_compared(report))
+    doubts = tuple(_doubts(report))
+    settled = report.state in {State.AGREES, State.CORRECTED} and not report.reason
+    return (*doubts, *_steps(report)) if settled else (*_steps(report), *doubts)
+
+
+def _before_it_can_be_compared(report: Report) -> Iterator[Step]:
+    date = f"--date {report.business_date}"
+    if report.state is State.NOT_PUBLISHED:
+        yield Step("Mend the data or the rule that failed; then compute the date again.", f"tandem batch {date}")
+    else:
+        yield _remedy("Make it comparable: ", report.remedy)
+        yield Step("Then compare again.", f"tandem reconcile {date}")
+
+
+def _doubts(report: Report) -> Iterator[Step]:
+    """That both layers agree does not make a figure right that a check finds unusual."""
+    for check in report.warnings:
+        seen = f" ({check.observed})" if check.observed else ""
+        text = f"See whether the figures can be right: '{check.expectation}' does not hold{seen}."
+        yield Step(text, f"tandem gates --date {report.business_date}")
 
 
 def _steps(report: Report) -> Iterator[Step]:
     date = f"--date {report.business_date}"
     sent, applied = report.corrections.sent, report.corrections.applied
-    if report.state is State.NOT_PUBLISHED:
-        yield Step("Mend the data or the rule that failed; then compute the date again.", f"tandem batch {date}")
-        return
-    if report.state is State.NOT_COMPARED:
-        yield _remedy("Make it comparable: ", report.remedy)
-        yield Step("Then compare again.", f"tandem reconcile {date}")
-        return
+    nothing = "Nothing else has to be done." if report.warnings else "Nothing has to be done."
     if report.reason:
         yield _remedy(f"As {report.reason}, ", report.remedy)
     elif report.state is State.AGREES:
-        yield Step("Nothing has to be done.")
+        yield Step(nothing)
     if report.state is State.CORRECTED:
-        yield Step("Nothing has to be done. To see it for yourself, compare again.", f"tandem reconcile {date}")
+        yield Step(f"{nothing} To see it for yourself, compare again.", f"tandem reconcile {date}")
     elif report.state is State.WAITS:
         yield Step("See what differs and why.", f"tandem explain {date}")
         yield Step("Let the corrections go if the batch layer is right.", f"tandem corrections approve {date}")

@@ -170,7 +170,7 @@ CORRECTED = Report(
         ),
     ),
     link="http://127.0.0.1:18080/dags/nightly",
-    gates_link="http://127.0.0.1:18025/gates/2017-12-23.20171224T020000Z.abc123",
+    gates_link="http://127.0.0.1:18025/gates/2017-12-23.20171224T020000Z.ab12cd",
 )
 WAITING = replace(
     CORRECTED,

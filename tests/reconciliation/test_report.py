@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reconciliation import chart, digest_pages, notice, render, summary, wording
+from reconciliation import chart, digest_pages, notice, render, summary, tables, wording
 from reconciliation.headline import headline
 from reconciliation.report import Corrections, Report, Serving, State
 from reconciliation.summary import Failure, Summary
@@ -270,6 +270,22 @@ def test_a_journal_that_has_lost_a_segment_is_told_with_what_brings_it_back(repo
     assert "Nothing has to be done." not in [step.text for step in wording.steps(doubted)]
     for form in (render.text(doubted), render.standalone(doubted), render.document(doubted)["headline"]):
         assert "has lost offsets 3 to 8 of partition 1" in " ".join(form.split())
+
+
+@pytest.mark.parametrize("report", [EQUAL, WITHIN, CORRECTED])
+def test_what_a_check_finds_unusual_is_to_be_looked_at_though_both_layers_agree(report):
+    first, second, *_ = wording.steps(report)
+    seen = "24994.47, usually 12592 ± 5000"
+    assert first.text == f"See whether the figures can be right: 'revenue is near the usual' does not hold ({seen})."
+    assert first.command == "tandem gates --date 2017-12-23"
+    assert second.text.startswith("Nothing else has to be done.")
+    sound = replace(report, gates=tuple(replace(gate, success=True) for gate in report.gates))
+    assert wording.steps(sound)[0].text.startswith("Nothing has to be done.")
+
+
+def test_a_date_that_corrections_made_equal_is_called_corrected_in_the_table_of_the_last_days():
+    *_, last = tables.trend_rows(CORRECTED)
+    assert last == ["2017-12-23", "+4.17 %", "+0.00 %", "corrected"]
 
 
 def test_a_sentence_about_a_figure_that_was_corrected_before_names_no_causes_of_what_was_counted():
