@@ -27,8 +27,11 @@ def expected_ledger(archive: str, labels: Path, day: date) -> dict[tuple[str, ..
     orders = orders.fillna({"speed": "counted", "batch": "counted"})
     orders["sign"] = (orders.batch == "counted").astype(int) - (orders.speed == "counted").astype(int)
     differing = orders[orders.sign != 0]
+    if differing.empty:
+        return {}
     lines = differing.explode("items").reset_index(drop=True)
-    lines = lines.assign(**pd.json_normalize(lines["items"].tolist())[["product_id", "category", "quantity", "amount"]])
+    items = pd.json_normalize(lines["items"].tolist()).reindex(columns=["product_id", "category", "quantity", "amount"])
+    lines = lines.assign(**items.fillna({"category": "uncategorised"}))
     whole = (
         lines.assign(key="", cents=_cents(lines.total_amount))
         .groupby("event_id")
