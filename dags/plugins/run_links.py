@@ -14,13 +14,10 @@ class GatesLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """The address. Airflow gives the task's own instance."""
-        from date_tasks import runs_of
-
         from tandem import pages
         from tandem.settings import settings
 
-        several = ti_key.xcom_pull(task_ids="prepare")
-        run_id = next(iter(runs_of(several).values())) if several else ti_key.xcom_pull(task_ids="cut")
+        run_id = next(iter(_runs(ti_key).values()))
         return pages.address(settings(), pages.Kind.GATES, run_id)
 
 
@@ -31,14 +28,19 @@ class ReportLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """The address. Airflow gives the task's own instance."""
-        from date_tasks import runs_of
-
         from tandem import pages
         from tandem.settings import settings
 
-        several = ti_key.xcom_pull(task_ids="prepare")
-        day = list(runs_of(several))[-1] if several else ti_key.xcom_pull(task_ids="claim")
+        day = next(reversed(_runs(ti_key)))
         return pages.address(settings(), pages.Kind.REPORT, day)
+
+
+def _runs(ti: Any) -> dict[str, str]:
+    """Run ids by date of the DAG run, of one date or of several."""
+    from date_tasks import runs_of
+
+    several = ti.xcom_pull(task_ids="prepare")
+    return runs_of(several) if several else {ti.xcom_pull(task_ids="claim"): ti.xcom_pull(task_ids="cut")}
 
 
 def linked(task: Any, link: type[BaseOperatorLink]) -> Any:
