@@ -84,6 +84,20 @@ _SCHEMA = pa.schema(
 )
 
 
+def archived_in(own: Settings, folder: Path) -> Settings:
+    """The settings with archive and order facts in a folder of a test."""
+    uris = {"archive_uri": str(folder / "archive"), "order_facts_uri": str(folder / "order_facts")}
+    return own.model_copy(update=uris)
+
+
+def grocer_log(first: date, last: date) -> Log:
+    """The grocer's baskets of these dates over three partitions, each customer's in one."""
+    log = Log()
+    for basket in baskets(lines(first, last)):
+        log.add(basket, int(basket["customer_id"]) % 3)
+    return log
+
+
 def order(number: int, when: str | datetime, **changes: Any) -> dict[str, Any]:
     """An order of one line of 10.00 by a customer of its own."""
     at = when if isinstance(when, str) else when.isoformat()

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 
 import pandas as pd
 import pytest
-from log import Log, baskets, lines
+from log import archived_in, grocer_log, lines
 from pyspark.sql import SparkSession
 
 from spark_jobs import batch, job, publish, runs
@@ -31,12 +31,8 @@ def published(
     spark: SparkSession, clean_module_database: Settings, tmp_path_factory: pytest.TempPathFactory
 ) -> Settings:
     folder = tmp_path_factory.mktemp("pandas")
-    own = clean_module_database.model_copy(
-        update={"archive_uri": str(folder / "archive"), "order_facts_uri": str(folder / "order_facts")}
-    )
-    log = Log()
-    for basket in baskets(lines(FIRST, DAY)):
-        log.add(basket, int(basket["customer_id"]) % 3)
+    own = archived_in(clean_module_database, folder)
+    log = grocer_log(FIRST, DAY)
     log.archive(own)
     run = runs.open_run(own, runs.new_run_id(DAY, datetime.now(UTC)), DAY)
     batch.compute(job.Job("batch", spark, own, (run,)))

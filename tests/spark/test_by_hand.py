@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from installations import tandem
-from log import Log, order
+from log import Log, archived_in, order
 from pyspark.sql import SparkSession
 from shop import Shop
 
@@ -50,9 +50,7 @@ def test_a_target_that_makes_several_views_takes_some_of_them() -> None:
 @pytest.fixture
 def archived(clean_database: Settings, tmp_path: Path) -> Settings:
     """An archive of two orders of one date, and no facts yet."""
-    own = clean_database.model_copy(
-        update={"archive_uri": str(tmp_path / "archive"), "order_facts_uri": str(tmp_path / "order_facts")}
-    )
+    own = archived_in(clean_database, tmp_path)
     log = Log()
     log.add(order(1, f"{DAY}T10:00:00Z"))
     log.add(order(2, f"{DAY}T11:00:00Z"))

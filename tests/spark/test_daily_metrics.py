@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
-from log import Log, baskets, lines, order
+from log import Log, archived_in, baskets, lines, order
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
@@ -51,9 +51,7 @@ def computed(
     spark: SparkSession, clean_module_database: Settings, tmp_path_factory: pytest.TempPathFactory
 ) -> Computed:
     folder = tmp_path_factory.mktemp("real")
-    own = clean_module_database.model_copy(
-        update={"archive_uri": str(folder / "archive"), "order_facts_uri": str(folder / "order_facts")}
-    )
+    own = archived_in(clean_module_database, folder)
     found = lines(FIRST, LAST)
     log = Log()
     for number, event in enumerate(baskets(found)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from log import Log, baskets, lines, order
+from log import Log, archived_in, grocer_log, order
 from pyspark.sql import SparkSession
 
 from benchmarks.peers import duckdb_batch
@@ -39,12 +39,8 @@ def awkward(log: Log) -> None:
 @pytest.fixture(scope="module")
 def both(spark: SparkSession, clean_module_database: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     folder = tmp_path_factory.mktemp("peer")
-    own = clean_module_database.model_copy(
-        update={"archive_uri": str(folder / "archive"), "order_facts_uri": str(folder / "order_facts")}
-    )
-    log = Log()
-    for basket in baskets(lines(BEFORE, DAY)):
-        log.add(basket, int(basket["customer_id"]) % 3)
+    own = archived_in(clean_module_database, folder)
+    log = grocer_log(BEFORE, DAY)
     awkward(log)
     log.archive(own)
     run = runs.open_run(own, "2017-12-23.peer", DAY)

@@ -14,7 +14,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from deltalake import DeltaTable
 from installations import free_ports
-from log import Log, order
+from log import Log, archived_in, order
 
 from reconciliation import mail
 from spark_jobs import gate, publish, restate, runs, staging
@@ -98,11 +98,7 @@ class Books:
 
 @pytest.fixture
 def books(clean_database: Settings, tmp_path: Path) -> Books:
-    return Books(
-        clean_database.model_copy(
-            update={"archive_uri": str(tmp_path / "archive"), "order_facts_uri": str(tmp_path / "order_facts")}
-        )
-    )
+    return Books(archived_in(clean_database, tmp_path))
 
 
 def test_an_order_that_came_late_makes_the_dates_due_that_count_it_once_more(books: Books) -> None:

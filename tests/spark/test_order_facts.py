@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
-from log import KAFKA_TIME, Log, order
+from log import KAFKA_TIME, Log, archived_in, order
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
@@ -132,9 +132,7 @@ def new_id(day: date) -> str:
 def built(spark: SparkSession, clean_module_database: Settings, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The facts of the 24th at a cut, which must bring those of every date before; one record lies right at the cut."""
     folder = tmp_path_factory.mktemp(f"facts-{uuid4().hex[:6]}")
-    own = clean_module_database.model_copy(
-        update={"archive_uri": str(folder / "archive"), "order_facts_uri": str(folder / "order_facts")}
-    )
+    own = archived_in(clean_module_database, folder)
     log, expected = shop()
     cut = dict(log.ends)
     late = log.add(order(19, at(D24)))

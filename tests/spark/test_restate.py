@@ -10,7 +10,7 @@ from threading import Event
 import pytest
 import shop
 from installations import tandem
-from log import Log, order
+from log import Log, archived_in, order
 from pyspark.sql import SparkSession
 
 from reconciliation import cut, reconcile
@@ -80,9 +80,7 @@ def test_a_job_takes_dates_that_do_not_follow_each_other_in_order() -> None:
 @pytest.fixture
 def published(clean_database: Settings, tmp_path: Path) -> tuple[Settings, Log]:
     """An archive of one order of the twelfth and one of the fourteenth, and both dates published without rows."""
-    own = clean_database.model_copy(
-        update={"archive_uri": str(tmp_path / "archive"), "order_facts_uri": str(tmp_path / "order_facts")}
-    )
+    own = archived_in(clean_database, tmp_path)
     log = Log()
     for number, day in enumerate((TWELFTH, DAYS[13])):
         log.add(order(number, f"{day}T12:00:00Z"))
