@@ -2016,6 +2016,7 @@ CREATE TABLE speed.outbox (
     value bytea,
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
+ALTER TABLE ONLY speed.outbox ALTER COLUMN value SET STORAGE EXTERNAL;
 
 ALTER TABLE speed.outbox ALTER COLUMN message_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME speed.outbox_message_id_seq
@@ -2103,6 +2104,7 @@ CREATE TABLE speed.quarantine (
     business_date date,
     quarantined_at timestamp with time zone DEFAULT now() NOT NULL
 );
+ALTER TABLE ONLY speed.quarantine ALTER COLUMN value SET STORAGE EXTERNAL;
 
 CREATE TABLE speed.region_minutes (
     business_date date NOT NULL,

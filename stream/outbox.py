@@ -45,7 +45,9 @@ class Relay:
         total = 0
         while True:
             with connection.transaction():
-                rows = connection.execute(_queries.outbox_waiting, {"limit": _AT_ONCE}).fetchall()
+                waiting = {"limit": _AT_ONCE}
+                # In binary: as text, Postgres would write bytes in hexadecimal.
+                rows = connection.execute(_queries.outbox_waiting, waiting, binary=True).fetchall()
                 sent = self._produce(rows) if rows else []
                 if sent:
                     connection.execute(_queries.outbox_sent, {"sent": sent})

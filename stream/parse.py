@@ -38,9 +38,11 @@ _MAYBE_NOT_TEXT = r"^([{\[]|true$|false$|-?[0-9]+([.][0-9]+([eE][+-]?[0-9]+)?|[e
 """How a text looks that DuckDB may have made of an object, a list, a boolean or a number with a fraction. A number as a
 whole: of random ids in hexadecimal, one in ten begins like one."""
 
+_BYTES_OF_CHARACTER = 4
+"""At most, in UTF-8."""
 _STRICT = msgspec.json.Decoder(msgspec.Raw)
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_STEPS = np.zeros(256, np.int32)
+_STEPS = np.zeros(256, np.int8)
 _STEPS[[*b"[{"]], _STEPS[[*b"]}"]] = 1, -1
 """What each byte outside of strings does to the depth."""
 
@@ -71,7 +73,7 @@ def _too_deep(value: bytes) -> bool:
     if value.count(b"[") + value.count(b"{") <= MAX_NESTING:
         return False
     signs = np.frombuffer(_STRING.sub(b"", value), np.uint8)
-    return int(np.cumsum(_STEPS[signs]).max(initial=0)) > MAX_NESTING
+    return int(np.cumsum(_STEPS[signs], dtype=np.int32).max(initial=0)) > MAX_NESTING
 
 
 def _text(value: bytes | None) -> str | None:
@@ -92,6 +94,7 @@ def _text(value: bytes | None) -> str | None:
 def _take_out(value: pl.Series) -> pl.DataFrame:
     """The fields of readable texts. Raises duckdb.InvalidInputException where one is not JSON."""
     fields = _run(value, careful=False).with_columns(
+        *(_unless_surely_too_long(name) for name in TEXTS),
         pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"),
         value.str.contains(r"^[ \t\r\n]*\{").fill_null(value=False).alias("payload_ok"),
     )
@@ -101,6 +104,11 @@ def _take_out(value: pl.Series) -> pl.DataFrame:
         again = again.with_columns(fields.filter(doubtful).select("row", "payload_ok"))
         fields = pl.concat([fields.filter(~doubtful), again]).sort("row")
     return fields
+
+
+def _unless_surely_too_long(name: str) -> pl.Expr:
+    """A text, NULL where it cannot fit whatever it was: taken out a second time, a megabyte costs as much again."""
+    return pl.when(pl.col(name).str.len_bytes() <= _BYTES_OF_CHARACTER * MAX_TEXT_LENGTH).then(pl.col(name)).alias(name)
 
 
 def _doubtful(fields: pl.DataFrame, value: pl.Series) -> pl.Series:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -81,10 +81,13 @@ def messages(quarantined: Iterable[Quarantined]) -> pl.DataFrame:
 
 
 def _message(record: Quarantined) -> _Message:
-    facts = asdict(record) | {"key": _readable(record.key), "value": _readable(record.value)}
-    encoded = msgspec.json.encode(facts)
-    if len(encoded) > _MESSAGE_BYTES:
-        encoded = msgspec.json.encode(facts | {"key": None, "value": None, "value_bytes": len(record.value or b"")})
+    facts = {name: getattr(record, name) for name in Quarantined.__slots__}
+    size = len(record.value or b"")
+    encoded = b""
+    if size <= _MESSAGE_BYTES:  # no text is shorter than its bytes
+        encoded = msgspec.json.encode(facts | {"key": _readable(record.key), "value": _readable(record.value)})
+    if not 0 < len(encoded) <= _MESSAGE_BYTES:
+        encoded = msgspec.json.encode(facts | {"key": None, "value": None, "value_bytes": size})
     return (f"quarantine:{record.address}", QUARANTINED_DATA, record.address.encode(), encoded)
 
 

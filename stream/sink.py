@@ -7,7 +7,7 @@ is stopped half-way never holds what its successor waits for longer than ``idle_
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -30,6 +30,7 @@ from tandem.topics import ORDER_EVENTS
 TABLES = (*OWN, *(table for operator in OPERATORS for table in operator.tables))
 queries = database.queries("speed")
 _MANY = 1_000
+_TYPES: dict[Table, list[int]] = {}
 _PENDING = {table.pending for table in TABLES if table.is_packed}
 statements = database.queries("sink", tables=TABLES)
 
@@ -120,13 +121,33 @@ def _send(
     """Whether there was anything to send."""
     if frame is not None and frame.height:
         sent = packed(frame, table) if table.is_packed else _in_order(frame.select(table.columns), table)
-        with cursor.copy(_copy(table.pending if table.is_packed else table.incoming, sent.columns, "csv")) as copy:
-            copy.write(as_csv(sent))
+        if pl.Binary() in sent.dtypes:
+            _send_rows(cursor, table, sent.iter_rows())
+        else:
+            with cursor.copy(_copy(table.pending if table.is_packed else table.incoming, sent.columns, "csv")) as copy:
+                copy.write(as_csv(sent))
     if rows:
-        with cursor.copy(_copy(table.incoming, table.columns, "text")) as copy:
-            for row in rows:
-                copy.write_row(row)
+        _send_rows(cursor, table, rows)
     return bool(rows) or (frame is not None and frame.height > 0)
+
+
+def _send_rows(cursor: psycopg.Cursor[Any], table: Table, rows: Iterable[tuple[Any, ...]]) -> None:
+    """In binary, so that bytes travel as they are: as text a megabyte costs both sides 10 ms more."""
+    types = _types(cursor, table)
+    with cursor.copy(_copy(table.incoming, table.columns, "binary")) as copy:
+        copy.set_types(types)
+        for row in rows:
+            copy.write_row(row)
+
+
+def _types(cursor: psycopg.Cursor[Any], table: Table) -> list[int]:
+    """Of the columns. Postgres is asked once for a table: its own types have the same numbers in every database."""
+    if table not in _TYPES:
+        columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
+        cursor.execute(sql.SQL("SELECT {} FROM {} LIMIT 0").format(columns, sql.Identifier(table.incoming)))
+        assert cursor.description is not None  # noqa: S101 - a query describes its rows
+        _TYPES[table] = [column.type_code for column in cursor.description]
+    return _TYPES[table]
 
 
 def _in_order(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
