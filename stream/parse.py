@@ -38,6 +38,8 @@ _MAYBE_NOT_TEXT = r"^([{\[]|true$|false$|-?[0-9]+([.][0-9]+([eE][+-]?[0-9]+)?|[e
 """How a text looks that DuckDB may have made of an object, a list, a boolean or a number with a fraction. A number as a
 whole: of random ids in hexadecimal, one in ten begins like one."""
 
+_LARGE = 1 << 14
+"""Bytes of a value that is no usual order: to put it beside others costs more than to look at each by itself."""
 _BYTES_OF_CHARACTER = 4
 """At most, in UTF-8."""
 _STRICT = msgspec.json.Decoder(msgspec.Raw)
@@ -54,26 +56,31 @@ def parse(values: list[bytes | None]) -> pl.DataFrame:
     may be empty still.
     """
     try:
-        # One call for all; one bad value spoils it. That each is a value by itself, DuckDB finds out.
-        _STRICT.decode(b"[" + b",".join(values) + b"]")  # type: ignore[arg-type]  # None raises, as it must
-        texts = pl.Series("value", values, pl.Binary).cast(pl.String)
-        if not any(map(_too_deep, _longer_than(2 * MAX_NESTING, values, texts))):
-            return _take_out(texts)
+        if max(map(len, values), default=0) <= _LARGE:  # type: ignore[arg-type]  # None raises, as it must
+            # One call for all; one bad value spoils it. That each is a value by itself, DuckDB finds out.
+            _STRICT.decode(b"[" + b",".join(values) + b"]")  # type: ignore[arg-type]  # none is None
+            if not any(map(_too_deep, values)):  # type: ignore[arg-type]  # none is None
+                return _take_out(pl.Series("value", values, pl.Binary).cast(pl.String))
     except (TypeError, msgspec.DecodeError, RecursionError, pl.exceptions.PolarsError, duckdb.InvalidInputException):
         pass  # one by one, then
     return _take_out(pl.Series("value", [_text(value) for value in values], pl.String))
 
 
-def _longer_than(length: int, values: list[bytes | None], texts: pl.Series) -> list[bytes]:
-    return [values[row] or b"" for row in (texts.str.len_bytes() > length).arg_true()]
-
-
 def _too_deep(value: bytes) -> bool:
-    """Whether brackets stand in more than MAX_NESTING others."""
-    if value.count(b"[") + value.count(b"{") <= MAX_NESTING:
+    """Whether brackets stand in more than MAX_NESTING others. Only what could be JSON is looked at."""
+    if len(value) <= 2 * MAX_NESTING:  # it cannot close so many
+        return False
+    # The two that open differ in one bit. As bytes, each of them would be counted in a pass of its own.
+    if np.count_nonzero(np.frombuffer(value, np.uint8) | 0x20 == ord("{")) <= MAX_NESTING:
         return False
     signs = np.frombuffer(_STRING.sub(b"", value), np.uint8)
-    return int(np.cumsum(_STEPS[signs], dtype=np.int32).max(initial=0)) > MAX_NESTING
+    depth = 0
+    for start in range(0, len(signs), _LARGE):  # what is too deep mostly is so at its beginning
+        depths = np.cumsum(_STEPS[signs[start : start + _LARGE]], dtype=np.int32)
+        if depth + int(depths.max()) > MAX_NESTING:
+            return True
+        depth += int(depths[-1])
+    return False
 
 
 def _text(value: bytes | None) -> str | None:
