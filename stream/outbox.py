@@ -35,6 +35,7 @@ class Relay:
                 # As the sources do: what a key's other events lie beside.
                 "partitioner": "murmur2_random",
                 "linger.ms": 5,
+                "compression.type": "lz4",
                 "message.timeout.ms": int(self._patience_s * 1000),
             },
             logger=SILENT,
