@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from spark_jobs import payload as json
+from spark_jobs import plain
 from tandem.events import (
     AMOUNT_PATTERN,
     EARLIEST_EVENT_TIME,
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 _RECORD = ("partition", "offset", "kafka_time", "value")
 _TEXTS = tuple(column.name for column in EVENT_COLUMNS if column.kind == "text")
-_NAMES = (*_TEXTS, "event_time", "total_amount", "previous_total_amount", "items")
+_AMOUNTS = {"total_amount": "total_cents", "previous_total_amount": "previous_total_cents"}
+_NAMES = (*_TEXTS, "event_time", *_AMOUNTS, "items")
 _ITEM_NAMES = ("product_id", "category", "quantity", "unit_price", "amount")
 
 
@@ -35,7 +37,7 @@ def decode(records: DataFrame, currency: str) -> DataFrame:
     """
     others = [name for name in records.columns if name not in _RECORD]
     fields = _typed(_opened(records), others)
-    items = fields.withColumn("items", F.expr(_ITEMS_WITH_MONEY))
+    items = fields.withColumn("items", F.expr(f"coalesce({plain.ITEMS}, {_ITEMS_WITH_MONEY})"))
     derived = {
         "ahead_us": F.unix_micros("event_time") - F.unix_micros("kafka_time"),
         "foreign_currency": F.coalesce(F.col("currency") != currency, F.lit(False)),
@@ -50,11 +52,15 @@ def business_date(instant: Column, zone: str) -> Column:
 
 
 def _opened(records: DataFrame) -> DataFrame:
-    """Adds ``text`` and ``payload``, a struct of variants, NULL where the value is malformed."""
+    """Adds ``plain``, a struct of plain.SCHEMA; where it is NULL ``text`` and ``payload``, a struct of variants.
+
+    All are NULL where the value is malformed.
+    """
     first_of_each = json.first_of_each("text", "closed", _NAMES, _ITEM_NAMES)
     return (
         records.withColumn("text", F.expr("CASE WHEN is_valid_utf8(value) THEN CAST(value AS STRING) END"))
-        .withColumn("text", F.expr(json.well_formed("text")))
+        .withColumn("plain", plain.read("text"))
+        .withColumn("text", F.expr(f"CASE WHEN plain IS NULL THEN {json.well_formed('text')} END"))
         .withColumn("closed", F.expr(json.closed("text")))
         .withColumn("parsed", F.expr("try_parse_json(closed)"))
         .withColumn("repaired", F.expr(f"CASE WHEN parsed IS NULL THEN {first_of_each} END"))
@@ -73,17 +79,20 @@ def _typed(opened: DataFrame, others: list[str]) -> DataFrame:
         *others,
         *_RECORD[:3],
         "text",
-        F.col("payload").isNotNull().alias("payload_ok"),
+        "plain",
+        F.expr("plain IS NOT NULL OR payload IS NOT NULL").alias("payload_ok"),
         *(F.expr(_text(f"payload.{name}", f"'$.{name}'")).alias(name) for name in _TEXTS),
-        F.expr("try_variant_get(payload.event_time, '$', 'string')").alias("event_time"),
-        F.expr(_cents("payload.total_amount")).alias("total_cents"),
-        F.expr(_cents("payload.previous_total_amount")).alias("previous_total_cents"),
+        F.expr("coalesce(plain.event_time, try_variant_get(payload.event_time, '$', 'string'))").alias("event_time"),
+        *(
+            F.expr(f"coalesce({plain.cents(f'plain.{name}')}, {_cents(f'payload.{name}')})").alias(cents)
+            for name, cents in _AMOUNTS.items()
+        ),
         F.expr(raw_items).alias("raw_items"),
     )
     micros = F.expr(f"CASE WHEN {_matches('event_time', EVENT_TIME_PATTERN)} THEN {_micros('event_time')} END")
     return scalars.withColumns(
         {
-            **{name: F.expr(_storable(name)) for name in _TEXTS},
+            **{name: F.expr(f"coalesce(plain.{name}, {_storable(name)})") for name in _TEXTS},
             "event_time": micros,
             "items": F.expr(_items("raw_items")),
         }
