@@ -14,6 +14,7 @@ import polars as pl
 import psycopg
 
 from reconciliation import behind, explain, fold
+from reconciliation.ahead import ahead
 from reconciliation.books import Books
 from reconciliation.cut import Cut
 from reconciliation.evidence import FACTS, HOLES, OTHER_RULES, Alike, Evidence, facts_of, scan_facts
@@ -27,7 +28,8 @@ _PLACE = ["partition", "offset"]
 _PLACES = pl.Schema({name: FACTS[name] for name in _PLACE})
 _TYPES = pl.Enum([kind.value for kind in EventType])
 _AT_ONCE = 200_000
-"""Facts that pass by together, with all their columns."""
+"""Facts that pass by together."""
+_ADDED_UP = (*_PLACE, "event_type", "event_time", "total_cents", "previous_total_cents", "units", "items", "decision")
 _NOTHING_BOOKED = pl.DataFrame(
     schema={
         **_PLACES,
@@ -51,9 +53,13 @@ def read(connection: psycopg.Connection[Any], settings: Settings, cut: Cut, run:
     booked = _booked(scan_facts(settings, run, day), day, zone)
     late, shortest = [behind.SEEN.to_frame()], behind.asked_of(settings)[0]
     rows, places, customers, missing = [journal.ROWS], [_PLACES.to_frame()], [_NOBODY], [_PLACES.to_frame()]
-    for partition in sorted({*cut.offsets, *booked}):
+
+    def journal_of(partition: int) -> pl.DataFrame:
         below = {partition: cut.offsets[partition]} if partition in cut.offsets else {}
-        decided = journal.read(connection, topics.ORDER_EVENTS, day, below=below)
+        return journal.read(connection, topics.ORDER_EVENTS, day, below=below)
+
+    partitions = sorted({*cut.offsets, *booked})
+    for partition, decided in zip(partitions, ahead(journal_of, partitions), strict=True):
         facts = booked.pop(partition, _NOTHING_BOOKED)
         typed = decided.with_columns(pl.col("event_type").cast(_TYPES, strict=False))
         late.append(behind.seen(decided, shortest))
@@ -117,19 +123,31 @@ def _pass_by(
     settings: Settings, run: PublishedRun, cut: Cut, apart: pl.DataFrame, zone: str
 ) -> tuple[pl.DataFrame, Books]:
     """The facts at ``apart``, and the cells that all others make."""
-    kept = [FACTS.to_frame()]
+    table = scan_facts(settings, run, cut.business_date)
+    items = [FACTS.to_frame().select(*_PLACE, "items")]
+    marked = apart.unique().with_columns(apart=pl.lit(value=True))
 
     def others() -> Iterator[pl.DataFrame]:
-        table = scan_facts(settings, run, cut.business_date).select(list(FACTS))
-        for piece in table.collect_batches(chunk_size=_AT_ONCE, maintain_order=False):
-            rows = piece.cast(dict(FACTS))  # type: ignore[arg-type]
-            kept.append(rows.join(apart, on=_PLACE, how="semi"))
-            rest = rows.join(apart, on=_PLACE, how="anti").with_columns(cents=explain.batch_cents())
-            booked = explain.effects(rest, cut.business_date, zone).filter("booked")
-            yield booked.select("event_type", "units", "items", cell_start=pl.col("hour"), total_cents=pl.col("cents"))
+        for piece in table.select(_ADDED_UP).collect_batches(chunk_size=_AT_ONCE, maintain_order=False):
+            rows = piece.cast({name: FACTS[name] for name in _ADDED_UP}).with_columns(cents=explain.batch_cents())
+            items.append(rows.select(*_PLACE, "items").join(apart, on=_PLACE, how="semi"))
+            is_apart = rows.select(_PLACE).join(marked, on=_PLACE, how="left", maintain_order="left")["apart"]
+            # To take rows out would copy the items of all others.
+            counts = pl.col("booked") & is_apart.is_null()
+            yield explain.effects(rows, cut.business_date, zone).select(
+                "units",
+                "items",
+                event_type=pl.when(counts).then("event_type"),
+                cell_start=pl.col("hour"),
+                total_cents=pl.col("cents"),
+            )
 
     cells = fold.of_events(others())
-    return pl.concat(kept), cells
+    # By offset first, since that is found while reading: texts of other rows are not even decoded. Items would be.
+    names = [name for name in FACTS if name != "items"]
+    near = table.select(names).filter(pl.col("offset").is_in(apart["offset"].unique().to_list())).collect()
+    kept = near.cast({name: FACTS[name] for name in names}).join(apart, on=_PLACE, how="semi")
+    return kept.join(pl.concat(items), on=_PLACE).select(list(FACTS)), cells
 
 
 def _facts_at(settings: Settings, run: PublishedRun, day: date, places: pl.DataFrame) -> pl.DataFrame:
