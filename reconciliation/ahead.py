@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 def ahead(work: Callable[[Item], Result], items: Iterable[Item], threads: int = 1) -> Iterator[Result]:
     """``work`` of each item, in their order, done by so many threads while the caller still uses the one before.
 
-    No more results are held than there are threads, and no item is asked for before there is room for its result.
+    At most one more item than there are threads is under way or done and not yet used.
     """
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[Result]] = deque()
