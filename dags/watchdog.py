@@ -39,7 +39,7 @@ def send_leftovers(**context: Any) -> None:
 
 @task
 def prune_history() -> None:
-    """Delete the rows of versions that were superseded long ago; their daily figures, and why they came, stay."""
+    """Delete rows and files of versions superseded long ago; their daily figures, and why they came, stay."""
     from datetime import UTC, datetime
 
     from spark_jobs import history

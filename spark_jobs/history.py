@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import timedelta
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
@@ -11,6 +13,7 @@ from psycopg.rows import dict_row
 
 from spark_jobs.publish import TABLES
 from tandem import database
+from tandem.errors import TandemError
 from tandem.kpis import KPIS
 
 if TYPE_CHECKING:
@@ -54,11 +57,12 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """Of how many versions and of how many runs that nobody published the rows were deleted."""
+    """Of how many versions, and runs that nobody published, rows were deleted; how many rows, and files of facts."""
 
     versions: int
     unpublished_runs: int
     rows: int
+    facts_files: int
 
 
 def of_date(settings: Settings, business_date: date) -> tuple[Version, ...]:
@@ -80,7 +84,8 @@ def of_date(settings: Settings, business_date: date) -> tuple[Version, ...]:
 def prune(settings: Settings, now: datetime) -> Pruned:
     """Delete the rows of versions that were superseded ``history_retention`` before ``now``, and of unpublished runs.
 
-    The versions, their runs and their daily figures stay. Safe to repeat, and beside readers and publications.
+    Also the files of order_facts that were replaced as long ago, but for those that a date's current figures are made
+    of. The versions, their runs and their daily figures stay. Safe to repeat, and beside readers and publications.
     """
     before = {"before": now - settings.history_retention}
     queries = database.queries("batch")
@@ -94,7 +99,26 @@ def prune(settings: Settings, now: datetime) -> Pruned:
         for view in TABLES:
             rows += _delete(connection, view, [*runs_of[view], *unpublished])
             connection.execute(queries.mark_pruned, {"view": view, "run_ids": runs_of[view]})
-    return Pruned(len(found), len(unpublished), rows)
+        still_read = [version for (version,) in connection.execute(queries.facts_read_by_old_versions)]
+    return Pruned(len(found), len(unpublished), rows, _delete_facts(settings, still_read))
+
+
+def _delete_facts(settings: Settings, still_read: list[int]) -> int:
+    """The number of files that went. ``still_read``: versions of order_facts of which none goes."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError, TableNotFoundError
+
+    hours = ceil(settings.history_retention / timedelta(hours=1))
+    try:
+        table = DeltaTable(settings.order_facts)
+        gone = table.vacuum(
+            hours, dry_run=False, enforce_retention_duration=False, full=True, keep_versions=still_read or None
+        )
+    except TableNotFoundError:
+        return 0
+    except (DeltaError, OSError) as error:
+        raise TandemError(f"{settings.order_facts} cannot be tended ({error})", "check the storage") from error
+    return len(gone)
 
 
 def _delete(connection: psycopg.Connection[Any], view: str, run_ids: list[str]) -> int:

@@ -49,7 +49,7 @@ def show_history(
 
 @history.command()
 def prune(as_json: Annotated[bool, typer.Option("--json", help=_JSON)] = False) -> None:
-    """Delete the rows of versions that were superseded longer ago than TANDEM_HISTORY_RETENTION (400 days).
+    """Delete the rows and files of versions that were superseded longer ago than TANDEM_HISTORY_RETENTION (400 days).
 
     Who published them, why, and their daily figures stay. The watchdog does it every day.
 
@@ -59,7 +59,8 @@ def prune(as_json: Annotated[bool, typer.Option("--json", help=_JSON)] = False) 
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(pruned)))
     else:
-        typer.echo(f"{pruned.rows} rows of {pruned.versions} versions and {pruned.unpublished_runs} unpublished runs")
+        runs = f"{pruned.versions} versions and {pruned.unpublished_runs} unpublished runs"
+        typer.echo(f"{pruned.rows} rows of {runs}, {pruned.facts_files} files of order_facts")
 
 
 def told(version: Version, config: Settings) -> list[str]:

@@ -30,6 +30,11 @@ WHERE view = 'daily_metrics' AND superseded_at IS NULL;
 SELECT business_date, facts_version FROM batch.versions JOIN batch.runs USING (run_id, business_date)
 WHERE view = 'daily_metrics' AND superseded_at IS NULL AND facts_version IS NOT NULL;
 
+-- name: facts_read_by_old_versions   Versions of order_facts that readers' figures are made of though the date has newer.
+SELECT DISTINCT r.facts_version FROM batch.versions v JOIN batch.runs r USING (run_id, business_date)
+WHERE v.view = 'daily_metrics' AND v.superseded_at IS NULL AND EXISTS (
+    SELECT FROM batch.runs later WHERE later.business_date = r.business_date AND later.facts_version > r.facts_version);
+
 -- name: rfm_dates   Dates whose segments readers have, and whether facts that they were made of have changed.
 SELECT business_date, stale FROM serving.rfm_dates ORDER BY business_date;
 

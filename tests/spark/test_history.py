@@ -5,9 +5,12 @@ from __future__ import annotations
 import getpass
 import json
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable, write_deltalake
 from typer.testing import CliRunner
 
 from spark_jobs import history, job, publish, runs, staging
@@ -25,8 +28,8 @@ LONG_AGO = timedelta(days=401)
 
 
 @pytest.fixture
-def shop(clean_database: Settings) -> Settings:
-    return clean_database
+def shop(clean_database: Settings, tmp_path: Path) -> Settings:
+    return clean_database.model_copy(update={"order_facts_uri": str(tmp_path / "order_facts")})
 
 
 def published(settings: Settings, orders: list[Order], run_id: str, kind: str, **run: Any) -> None:
@@ -129,23 +132,75 @@ def test_rows_of_versions_superseded_long_ago_go_and_what_was_said_stays(shop: S
         publish.publish(shop, run.run_id, DAY, published_by="test")
     now = datetime.now(UTC)
     execute(shop, "UPDATE batch.versions SET superseded_at = %s WHERE version = 1", [now - LONG_AGO])
-    assert history.prune(shop, now) == history.Pruned(versions=3, unpublished_runs=0, rows=1)
+    assert history.prune(shop, now) == history.Pruned(versions=3, unpublished_runs=0, rows=1, facts_files=0)
     assert [rows_of(shop, run) for run in (old, middle, current)] == [(0, 1), (1, 1), (1, 1)]
     daily = [version for version in history.of_date(shop, DAY) if version.view == "daily_metrics"]
     assert [version.metrics["revenue_cents"] for version in daily] == [1_000] * 3
     assert [version.pruned_at is None for version in daily] == [False, True, True]
-    assert history.prune(shop, now) == history.Pruned(0, 0, 0)
+    assert history.prune(shop, now) == history.Pruned(0, 0, 0, 0)
     assert serving.read(shop, DAY, serving.Layer.SERVING).details["version"] == 3
     assert "only its daily figures are kept" in invoke("--date", str(DAY)).stdout
 
 
 def test_a_run_that_nobody_published_goes_once_it_is_old_and_can_no_longer_be_published(shop: Settings) -> None:
     run = staged_run(shop)
-    assert history.prune(shop, datetime.now(UTC)) == history.Pruned(0, 0, 0)
+    assert history.prune(shop, datetime.now(UTC)) == history.Pruned(0, 0, 0, 0)
     execute(shop, "UPDATE batch.runs SET created_at = now() - %s", [LONG_AGO])
-    assert history.prune(shop, datetime.now(UTC)) == history.Pruned(0, 1, 1)
+    assert history.prune(shop, datetime.now(UTC)) == history.Pruned(0, 1, 1, 0)
     with pytest.raises(TandemError, match="no complete rows"):
         publish.publish(shop, run.run_id, DAY, published_by="test")
+
+
+def write_facts(settings: Settings, run: runs.Run, day: date) -> int:
+    """Put one row in place of a date's facts; returns the version."""
+    row = {"run_id": [run.run_id], "business_date": [str(day)]}
+    partition = f"business_date = '{day}'"
+    path = settings.order_facts
+    exists = DeltaTable.is_deltatable(path)
+    write_deltalake(
+        path,
+        pa.table(row),
+        mode="overwrite" if exists else "append",
+        partition_by=["business_date"],
+        predicate=partition if exists else None,
+    )
+    version = DeltaTable(path).version()
+    execute(settings, "UPDATE batch.runs SET facts_version = %s WHERE run_id = %s", [version, run.run_id])
+    return version
+
+
+def facts_at(settings: Settings, version: int, day: date) -> list[str]:
+    """Whose facts a version of order_facts has of a date."""
+    table = DeltaTable(settings.order_facts, version=version)
+    found: list[str] = table.to_pyarrow_table(filters=[("business_date", "=", str(day))])["run_id"].to_pylist()
+    return found
+
+
+def names_of(settings: Settings, version: int) -> list[str]:
+    """The files of a version of order_facts."""
+    return [Path(uri).name for uri in DeltaTable(settings.order_facts, version=version).file_uris()]
+
+
+def test_files_of_facts_replaced_long_ago_go_but_none_that_current_figures_are_made_of(shop: Settings) -> None:
+    at_once = shop.model_copy(update={"history_retention": timedelta(0)})
+    first, second, rejected = (staged_run(shop) for _ in range(3))
+    of_first = write_facts(shop, first, DAY)
+    publish.publish(shop, first.run_id, DAY, published_by="test")
+    of_second = write_facts(shop, second, DAY)
+    publish.publish(shop, second.run_id, DAY, published_by="test")
+    newest = write_facts(shop, rejected, DAY)  # its gate failed: readers still have the second
+    assert history.prune(shop, datetime.now(UTC)).facts_files == 0
+    assert history.prune(at_once, datetime.now(UTC)).facts_files == 1
+    assert facts_at(shop, of_second, DAY) == [second.run_id]
+    assert facts_at(shop, newest, DAY) == [rejected.run_id]
+    with pytest.raises(OSError, match=r"not found|No such file"):
+        facts_at(shop, of_first, DAY)
+    mended = staged_run(shop)
+    current = write_facts(shop, mended, DAY)
+    publish.publish(shop, mended.run_id, DAY, published_by="test")
+    history.prune(at_once, datetime.now(UTC))
+    assert facts_at(shop, current, DAY) == [mended.run_id]
+    assert [path.name for path in Path(shop.order_facts).rglob("*.parquet")] == names_of(shop, current)
 
 
 def test_how_long_rows_are_kept_is_a_setting(shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,6 +211,7 @@ def test_how_long_rows_are_kept_is_a_setting(shop: Settings, monkeypatch: pytest
     monkeypatch.setenv("TANDEM_HISTORY_RETENTION", "P1D")
     settings_of_process.cache_clear()
     try:
-        assert json.loads(invoke("prune", "--json").stdout) == {"versions": 3, "unpublished_runs": 0, "rows": 1}
+        pruned = {"versions": 3, "unpublished_runs": 0, "rows": 1, "facts_files": 0}
+        assert json.loads(invoke("prune", "--json").stdout) == pruned
     finally:
         settings_of_process.cache_clear()
