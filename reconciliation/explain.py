@@ -111,11 +111,13 @@ def _within(joined: pl.DataFrame, ranges: pl.DataFrame, column: str) -> pl.Serie
     """Per event, the ``column`` of the range of offsets that it lies in, NULL where it lies in none."""
     if ranges.is_empty():
         return pl.repeat(None, len(joined), dtype=pl.String, eager=True)
-    places = joined.select("partition", "offset").with_row_index()
-    within = places.join(ranges, on="partition").filter(
-        (pl.col("first_offset") <= pl.col("offset")) & (pl.col("offset") < pl.col("next_offset"))
+    places = joined.select("partition", "offset").with_row_index().sort("offset")
+    # No two ranges of a partition overlap, so only the last that begins at or before an event can hold it.
+    nearest = places.join_asof(
+        ranges.sort("first_offset"), left_on="offset", right_on="first_offset", by="partition", check_sortedness=False
     )
-    return places.join(within.select("index", column), on="index", how="left").sort("index")[column]
+    inside = pl.when(pl.col("offset") < pl.col("next_offset")).then(column).alias(column)
+    return nearest.select("index", inside).sort("index")[column]
 
 
 def explain(evidence: Evidence, business_date: date, zone: str) -> pl.DataFrame:

@@ -74,6 +74,18 @@ def test_the_first_cause_of_the_published_precedence_wins():
     assert causes(Record(1, speed="quarantined"), other_rules=other) == {1: Cause.QUARANTINED}
 
 
+@given(first=st.integers(1, 5), lengths=st.lists(st.tuples(st.integers(0, 3), st.integers(1, 3)), max_size=6))
+def test_an_event_is_under_other_rules_where_a_range_of_its_own_partition_holds_it(first, lengths):
+    ranges, at_offset = [], first
+    for gap, length in lengths:
+        ranges += [(0, at_offset + gap, at_offset + gap + length, "0"), (1, 0, 50, "0")]
+        at_offset += gap + length
+    held = {offset for partition, begin, end, _ in ranges for offset in range(begin, end) if partition == 0}
+    records = [Record(offset, order_id=f"o{offset}", speed="late") for offset in range(1, 40)]
+    found = causes(*records, other_rules=pl.DataFrame(ranges, schema=OTHER_RULES, orient="row"))
+    assert found == {offset: Cause.VERSION if offset in held else Cause.LATE for offset in range(1, 40)}
+
+
 def amounts(found: pl.DataFrame, cube: str) -> set[tuple]:
     return set(
         found.filter(pl.col("cube") == cube).select("cell_start", "key", "measure", "cause", "events", "amount").rows()
