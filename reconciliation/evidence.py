@@ -59,6 +59,7 @@ class Evidence:
     where one side has it on another date or not at all, whatever it has at that offset. ``other_rules``: offset ranges
     that the stream decided under another rule version. ``begins``: where the journal begins, by partition. ``holes``
     (HOLES): where it lacks what the facts have; unclear until reconciliation.ledger.clear_up has looked at the sums.
+    ``released``: ids of events among these that stand for a record which was approved out of quarantine.
     ``behind`` (behind.SEEN): the journal's events of the date that were further behind than the shortest grace.
     """
 
@@ -68,6 +69,7 @@ class Evidence:
     begins: dict[int, int]
     holes: pl.DataFrame = field(default_factory=HOLES.to_frame)
     alike: Alike = NONE_ALIKE
+    released: frozenset[str] = frozenset()
     behind: pl.DataFrame = field(default_factory=SEEN.to_frame)
 
 

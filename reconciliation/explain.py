@@ -13,6 +13,7 @@ import polars as pl
 
 from reconciliation.evidence import Evidence
 from reconciliation.holes import Fate
+from reconciliation.hours import hour_start
 from tandem.events import ORDER_TYPES, Decision, EventType
 
 
@@ -55,7 +56,7 @@ def effects(rows: Frame, business_date: date, zone: str) -> Frame:
     booked = (counted & (local.dt.date() == business_date)).fill_null(value=False)
     return rows.with_columns(
         booked=booked,
-        hour=local.dt.truncate("1h").dt.convert_time_zone("UTC"),
+        hour=hour_start(pl.col("event_time"), zone),
         cents=pl.when(booked).then(pl.col("cents").fill_null(0)).otherwise(0),
         units=pl.when(booked).then(pl.col("units").fill_null(0)).otherwise(0),
     )
@@ -123,25 +124,27 @@ def _within(joined: pl.DataFrame, ranges: pl.DataFrame, column: str) -> pl.Serie
 def explain(evidence: Evidence, business_date: date, zone: str) -> pl.DataFrame:
     """Every event of the date as side_by_side has it, with the ``cause`` where the layers differ."""
     rows = side_by_side(evidence, business_date, zone)
-    return rows.with_columns(cause=pl.when("differs").then(_cause()))
+    return rows.with_columns(cause=pl.when("differs").then(_cause(evidence.released)))
 
 
-def _cause() -> pl.Expr:
+def _cause(released: frozenset[str]) -> pl.Expr:
+    """Neither a release nor other rules explain that a layer has no trace of an event: that has a cause of its own."""
     speed, batch = pl.col("decision_speed"), pl.col("decision_batch")
     event_id = pl.coalesce("event_id_batch", "event_id_speed")
+    both_have_it = speed.is_not_null() & batch.is_not_null()
     both_counted = (speed == Decision.COUNTED) & (batch == Decision.COUNTED)
     either = {
         decision: (speed.eq_missing(pl.lit(decision)) != batch.eq_missing(pl.lit(decision)))
         for decision in (Decision.QUARANTINED, Decision.DUPLICATE)
     }
     return (
-        pl.when(event_id.str.starts_with("release:"))
+        pl.when(both_have_it & event_id.is_in(list(released)))
         .then(pl.lit(Cause.RELEASED))
         .when(either[Decision.QUARANTINED])
         .then(pl.lit(Cause.QUARANTINED))
         .when(both_counted & (pl.col("hour_speed") != pl.col("hour_batch")))
         .then(pl.lit(Cause.BOUNDARY))
-        .when(pl.col("other_rules").is_not_null())
+        .when(both_have_it & pl.col("other_rules").is_not_null())
         .then(pl.lit(Cause.VERSION))
         .when(either[Decision.DUPLICATE])
         .then(pl.lit(Cause.DUPLICATE))

@@ -49,7 +49,8 @@ def read(connection: psycopg.Connection[Any], settings: Settings, cut: Cut, run:
     queries = database.queries("reconciliation")
     topic = {"topic": topics.ORDER_EVENTS}
     day, zone = cut.business_date, settings.business_timezone
-    begins: dict[int, int] = dict(connection.execute(queries.journal_begins, topic).fetchall())
+    # A partition without any journal has lost all of it: the stream is past the cut.
+    begins = {**cut.offsets, **dict(connection.execute(queries.journal_begins, topic).fetchall())}
     booked = _booked(scan_facts(settings, run, day), day, zone)
     late, shortest = [behind.SEEN.to_frame()], behind.asked_of(settings)[0]
     rows, places, customers, missing = [journal.ROWS], [_PLACES.to_frame()], [_NOBODY], [_PLACES.to_frame()]
@@ -79,15 +80,18 @@ def read(connection: psycopg.Connection[Any], settings: Settings, cut: Cut, run:
     kept = pl.concat(rows)
     only_rows = kept.join(facts, on=_PLACE, how="anti").select(_PLACE)
     rules = {**topic, "rule_version": run.rule_version, "business_date": day}
+    decided = pl.concat([kept, _journal_at(connection, only_facts), _journal_at(connection, origins)])
+    facts = pl.concat([facts, _facts_at(settings, run, day, only_rows)])
     return Evidence(
-        journal=pl.concat([kept, _journal_at(connection, only_facts), _journal_at(connection, origins)]),
-        facts=pl.concat([facts, _facts_at(settings, run, day, only_rows)]),
+        journal=decided,
+        facts=facts,
         other_rules=pl.DataFrame(
             connection.execute(queries.journal_of_other_rules, rules).fetchall(), schema=OTHER_RULES, orient="row"
         ),
         begins=begins,
         holes=_holes(connection, cut, only_facts),
         alike=Alike(cells, pl.concat(customers).unique()),
+        released=_released(connection, decided["event_id"], facts["event_id"]),
         behind=pl.concat(late),
     )
 
@@ -178,6 +182,13 @@ def _holes(connection: psycopg.Connection[Any], cut: Cut, places: pl.DataFrame) 
         for partition, first, after in found
     ]
     return pl.DataFrame(rows, schema=HOLES, orient="row")
+
+
+def _released(connection: psycopg.Connection[Any], *event_ids: pl.Series) -> frozenset[str]:
+    """Those ids that a review gave: a producer may call its own events what it likes."""
+    ids = pl.concat(event_ids).unique()
+    asked = {"event_ids": ids.filter(ids.str.starts_with("release:")).to_list()}
+    return frozenset(event_id for (event_id,) in connection.execute(database.queries("reconciliation").released, asked))
 
 
 def _asked(places: pl.DataFrame) -> dict[str, Any]:

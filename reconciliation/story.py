@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import psycopg
@@ -15,7 +16,8 @@ import psycopg
 from reconciliation import corrections, evidence, sides
 from reconciliation.compare import Types
 from reconciliation.corrections import Correction
-from tandem import database, events, journal, topics
+from reconciliation.hours import hour_start
+from tandem import clock, database, events, journal, topics
 from tandem.errors import TandemError
 from tandem.settings import Settings
 
@@ -250,12 +252,12 @@ def _cells(joined: pl.DataFrame, differences: dict[Place, Difference], zone: str
             continue
         lines = row["items"] or []
         for time in {row["event_time"], row["event_time_batch"]} - {None}:
-            local = pl.Series([time]).dt.convert_time_zone(zone)
-            hour = local.dt.truncate("1h").dt.convert_time_zone("UTC")[0]
+            hour = pl.select(hour_start(pl.lit(time), zone)).item()
             cells.add(("orders", hour, ""))
             cells |= {("products", hour, line["product_id"]) for line in lines}
             cells |= {("categories", hour, line["category"] or events.UNCATEGORISED) for line in lines}
-            cells.add(("distinct", local.dt.truncate("1d").dt.convert_time_zone("UTC")[0], ""))
+            start, _ = clock.day_bounds(time.astimezone(ZoneInfo(zone)).date(), ZoneInfo(zone))
+            cells.add(("distinct", start, ""))
     return cells
 
 

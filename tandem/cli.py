@@ -95,7 +95,8 @@ class LazyGroup(TyperGroup):
         except ValueError as error:
             if not (first := _invalid_setting(error)):
                 raise
-            _complain(f"TANDEM_{str(first['loc'][0]).upper()}: {_plain(first['msg'])}: correct it or leave it unset")
+            named = "".join(f"TANDEM_{str(name).upper()}: " for name in first["loc"][:1])  # none: it is about several
+            _complain(f"{named}{_said_of(first)}: correct it or leave it unset")
         raise typer.Exit(2)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -116,6 +117,13 @@ def _complain_of_usage(error: UsageError, ctx: Any) -> None:
 def _plain(message: str) -> str:
     """What pydantic says, without the words that it puts before a validator's own."""
     return message.replace("Value error, ", "")
+
+
+def _said_of(invalid: Any) -> str:
+    """What is wrong with a setting, and how it is written."""
+    if invalid["type"] == "time_delta_parsing":
+        return f"'{invalid['input']}' is no duration: write seconds (3600) or ISO 8601 (PT1H)"
+    return _plain(invalid["msg"])
 
 
 def _invalid_setting(error: ValueError) -> Any:

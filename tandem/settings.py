@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from datetime import timedelta
 from functools import lru_cache
@@ -22,6 +23,9 @@ _STILL_CHANGING = timedelta(hours=2)
 _SHORTEST_ARCHIVE = timedelta(days=31)
 """A night that failed, and whatever came late, can still be computed so long after."""
 
+_MISSPELT = 0.92
+"""So alike are a name and its misspelling, of 1: one letter in ten, or two."""
+
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
@@ -37,7 +41,7 @@ class Settings(BaseSettings):
 
     business_timezone: str = "UTC"
     """Days, hours and the 02:00 schedule are in this zone. Fixed once data exists."""
-    currency: str = "USD"
+    currency: str = Field(default="USD", min_length=1)
 
     host: str = "127.0.0.1"
     postgres_port: Port = 15432
@@ -69,13 +73,14 @@ class Settings(BaseSettings):
     order_facts_uri: str = ""
     """Delta table of the decoded, validated, deduplicated orders; empty means inside the state folder."""
 
-    allowed_lateness: timedelta = timedelta(hours=1)
+    allowed_lateness: timedelta = Field(default=timedelta(hours=1), ge=timedelta(0))
     dedupe_horizon: timedelta = timedelta(hours=24)
+    """How long ids are remembered, in event time, behind the watermark."""
     watermark_delay: timedelta = timedelta(seconds=5)
     """An hour is final once the watermark is so far past its end."""
     idle_after: timedelta = timedelta(seconds=30)
     """A partition that was read to its end and brought nothing for so long holds no hour back."""
-    order_repeat_lookback_days: int = 7
+    order_repeat_lookback_days: int = Field(default=7, ge=0)
     high_value_cents: int = 100_000
     """A customer whose orders come to more than this is announced on ``high-value-customers``, once."""
     moving_average_retention: timedelta = Field(
@@ -88,7 +93,7 @@ class Settings(BaseSettings):
     early_results_every: timedelta = timedelta(seconds=10)
     """How often the state topics show the present values of what has changed."""
 
-    micro_batch_max_events: int = 20_000
+    micro_batch_max_events: int = Field(default=20_000, ge=1)
     micro_batch_linger: timedelta = timedelta(milliseconds=100)
     session_timeout: timedelta = timedelta(seconds=6)
 
@@ -135,7 +140,11 @@ class Settings(BaseSettings):
     def _what_may_change_is_kept(self) -> Self:
         for name in ("moving_average_retention", "session_retention"):
             if getattr(self, name) < self.allowed_lateness + _STILL_CHANGING:
-                raise ValueError(f"{name} must be two hours more than allowed_lateness")
+                raise ValueError(f"TANDEM_{name.upper()} must be two hours more than TANDEM_ALLOWED_LATENESS")
+        if self.dedupe_horizon < self.allowed_lateness:
+            raise ValueError(
+                "TANDEM_DEDUPE_HORIZON must be at least TANDEM_ALLOWED_LATENESS, or late copies count twice"
+            )
         return self
 
     @field_validator("archive_retention")
@@ -200,5 +209,9 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
-    """The settings of this process, read once."""
+    """The settings of this process, read once. Raises TandemError where a variable is a setting's name misspelt."""
+    known = {f"TANDEM_{name.upper()}" for name in Settings.model_fields}
+    for name in sorted({name.upper() for name in os.environ if name.upper().startswith("TANDEM_")} - known):
+        if near := difflib.get_close_matches(name, known, n=1, cutoff=_MISSPELT):
+            raise TandemError(f"{name} is no setting", f"did you mean {near[0]}?")
     return Settings()

@@ -40,21 +40,39 @@ def test_an_error_with_a_remedy_is_one_line_on_stderr_and_status_2(failing):
         ("TANDEM_KAFKA_PORT", "65536"),
         ("TANDEM_BUSINESS_TIMEZONE", "Europe/Atlantis"),
         ("TANDEM_BUSINESS_TIMEZONE", "../etc"),
+        ("TANDEM_ALLOWED_LATENESS", "1h"),
+        ("TANDEM_ALLOWED_LATENESS", "-60"),
+        ("TANDEM_ALLOWED_LATENES", "60"),
+        ("TANDEM_ORDER_REPEAT_LOOKBACK_DAYS", "-1"),
     ],
 )
 def test_a_setting_that_is_not_valid_is_named_in_one_line(name: str, value: str):
+    stderr = refused({name: value})
+    assert stderr.startswith(f"tandem: {name}")
+    assert stderr.count("\n") == 1
+
+
+def test_settings_that_do_not_fit_together_are_named_in_one_line():
+    stderr = refused({"TANDEM_ALLOWED_LATENESS": "P2D"})
+    assert stderr == (
+        "tandem: TANDEM_DEDUPE_HORIZON must be at least TANDEM_ALLOWED_LATENESS, or late copies count twice:"
+        " correct it or leave it unset\n"
+    )
+
+
+def refused(environment: dict[str, str]) -> str:
+    """What a command says of these settings."""
     code = "from tandem.cli import app; app(['status'], prog_name='tandem')"
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={name: value, "PATH": ""},
+        env={**environment, "PATH": ""},
         cwd=PROJECT_ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr.startswith(f"tandem: {name}: ")
-    assert done.stderr.count("\n") == 1
+    return done.stderr
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,7 @@ def evidence(records: Sequence[Record], **changes: Any) -> Evidence:
         facts=pl.DataFrame([r.facts_row() for r in records if r.batch], schema=FACTS, orient="row"),
         other_rules=OTHER_RULES.to_frame(),
         begins={},
+        released=frozenset(r.event_id for r in records if r.event_id and r.event_id.startswith("release:")),
     )
     return replace(made, **changes)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reconciliation import compare
@@ -15,6 +16,7 @@ from reconciliation.books import Books
 from reconciliation.discrepancies import discrepancies
 from reconciliation.evidence import OTHER_RULES, Evidence
 from reconciliation.explain import Cause, explain
+from reconciliation.hours import hour_start
 from reconciliation.ledger import ledger
 from tests.reconciliation.books import DAY, START, at
 from tests.reconciliation.decisions import Record, cells, evidence
@@ -72,6 +74,34 @@ def test_the_first_cause_of_the_published_precedence_wins():
     assert causes(Record(1, speed="late"), other_rules=other) == {1: Cause.VERSION}
     assert causes(Record(2, speed="late"), other_rules=other) == {2: Cause.LATE}
     assert causes(Record(1, speed="quarantined"), other_rules=other) == {1: Cause.QUARANTINED}
+
+
+def test_neither_a_release_nor_other_rules_explain_that_the_batch_layer_has_no_trace_of_an_order():
+    other = pl.DataFrame([(0, 1, 2, "0")], schema=OTHER_RULES, orient="row")
+    assert causes(Record(1, batch=""), other_rules=other) == {1: Cause.MISSING_IN_BATCH}
+    assert causes(Record(1, batch="", event_id="release:order-events:0:7")) == {1: Cause.MISSING_IN_BATCH}
+    assert causes(Record(1, speed="", event_id="release:order-events:0:7")) == {1: Cause.MISSING_IN_STREAM}
+
+
+def test_an_id_that_only_looks_like_a_release_is_none():
+    theirs = Record(1, speed="late", event_id="release:2026-11")
+    assert causes(theirs, released=frozenset()) == {1: Cause.LATE}
+
+
+_ZONES = ["UTC", "Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Chatham", "Antarctica/Casey"]
+
+
+@given(
+    time=st.datetimes(datetime(2018, 1, 1), datetime(2026, 1, 1)),  # noqa: DTZ001 - made UTC below
+    zone=st.sampled_from(_ZONES),
+)
+@example(time=datetime(2025, 4, 5, 15, 15), zone="Australia/Lord_Howe")  # noqa: DTZ001
+@example(time=datetime(2020, 10, 3, 19, 30), zone="Antarctica/Casey")  # noqa: DTZ001
+def test_an_hour_begins_where_the_clock_of_the_instant_has_it(time, zone):
+    instant = time.replace(tzinfo=UTC)
+    ahead = instant.astimezone(ZoneInfo(zone)).utcoffset()
+    local = (instant + ahead).replace(minute=0, second=0, microsecond=0)
+    assert pl.select(hour_start(pl.lit(instant), zone)).item() == local - ahead
 
 
 @given(first=st.integers(1, 5), lengths=st.lists(st.tuples(st.integers(0, 3), st.integers(1, 3)), max_size=6))

@@ -11,11 +11,11 @@ from reconciliation import cut as cuts
 from reconciliation import sides, sift
 from reconciliation.books import Books
 from reconciliation.discrepancies import discrepancies
-from reconciliation.explain import explain
+from reconciliation.explain import Cause, explain
 from reconciliation.ledger import ledger
 from tandem import database
 from tandem.settings import Settings
-from tests.reconciliation.books import DAY, START, at, execute
+from tests.reconciliation.books import DAY, START, at, execute, insert
 from tests.reconciliation.decisions import Record, cells, evidence
 from tests.reconciliation.scene import RUN, write_run, write_stream
 
@@ -85,3 +85,43 @@ def test_what_is_sifted_has_the_causes_of_what_is_kept_by_event(
     batch, counted = (Books.of(cells(log, layer)) for layer in ("batch", "speed"))
     lines = ledger(both[0], batch, counted, START, sifted.alike)
     assert lines.rows() == ledger(both[1], batch, counted, START).rows()
+
+
+def test_a_partition_whose_journal_is_gone_altogether_makes_no_difference(
+    topic_prefix: Settings, clean_database: Settings
+) -> None:
+    shop = topic_prefix
+    log = [Record(n, order_id=f"o{n}", customer=f"c{n}", when=at(n), partition=n % 2) for n in range(12)]
+    write_stream(shop, log)
+    execute(shop, "DELETE FROM speed.journal WHERE partition = 1")
+    cuts.take(shop, DAY, RUN, timeout=timedelta(0))
+    write_run(shop, log)
+    with database.connect(shop, database.RECONCILIATION) as connection:
+        run, taken = sides.published_run(connection, DAY), cuts.read(connection, RUN)
+        assert run is not None
+        assert taken is not None
+        sifted = sift.read(connection, shop, taken, run)
+    explained = explain(sifted, DAY, "UTC")
+    assert discrepancies(explained).is_empty()
+    batch, counted = (Books.of(cells(log, layer)) for layer in ("batch", "speed"))
+    assert ledger(explained, batch, counted, START, sifted.alike).is_empty()
+
+
+def test_only_an_id_that_a_review_gave_is_taken_for_a_release(topic_prefix: Settings, clean_database: Settings) -> None:
+    shop = topic_prefix
+    ids = ["release:order-events:0:7", "release:order-events:0:8", "release:2026-11"]
+    log = [Record(n, order_id=f"o{n}", event_id=name, speed="late") for n, name in enumerate(ids)]
+    write_stream(shop, log)
+    review = {"decided_by": "ann", "reasons": ["NO_CUSTOMER"], "topic": "order-events", "partition": 0}
+    insert(shop, "speed.reviews", **review, offset=7, decision="approved", value=b"{}", released_value=b"{}")
+    insert(shop, "speed.reviews", **review, offset=8, decision="rejected")
+    cuts.take(shop, DAY, RUN, timeout=timedelta(0))
+    write_run(shop, log)
+    with database.connect(shop, database.RECONCILIATION) as connection:
+        run, taken = sides.published_run(connection, DAY), cuts.read(connection, RUN)
+        assert run is not None
+        assert taken is not None
+        sifted = sift.read(connection, shop, taken, run)
+    assert sifted.released == {"release:order-events:0:7"}
+    causes = discrepancies(explain(sifted, DAY, "UTC"))["cause"].to_list()
+    assert causes == [Cause.RELEASED, Cause.LATE, Cause.LATE]

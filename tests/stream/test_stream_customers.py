@@ -119,5 +119,7 @@ def test_sessions_leave_once_the_watermark_is_so_far_past_them_and_no_earlier(
 
 
 def test_what_may_still_change_must_be_kept() -> None:
-    with pytest.raises(ValueError, match="moving_average_retention must be two hours more than allowed_lateness"):
+    with pytest.raises(
+        ValueError, match="TANDEM_MOVING_AVERAGE_RETENTION must be two hours more than TANDEM_ALLOWED_LATENESS"
+    ):
         Settings(moving_average_retention=timedelta(hours=2))
