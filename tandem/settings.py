@@ -32,7 +32,7 @@ Port = Annotated[int, Field(ge=1, le=65_535)]
 class Settings(BaseSettings):
     """Settings of one Tandem installation. Durations are seconds or ISO 8601 in the environment."""
 
-    model_config = SettingsConfigDict(env_prefix="TANDEM_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="TANDEM_", frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     state_dir: Path = PROJECT_ROOT / ".tandem"
     """Everything the local parts keep: databases, logs, archive, mail, secrets."""
@@ -42,28 +42,40 @@ class Settings(BaseSettings):
     business_timezone: str = "UTC"
     """Days, hours and the 02:00 schedule are in this zone. Fixed once data exists."""
     currency: str = Field(default="USD", min_length=1)
+    """The business's currency. An order in another one goes to quarantine."""
 
     host: str = "127.0.0.1"
+    """Where the local servers listen, and are looked for."""
     postgres_port: Port = 15432
+    """Of Postgres."""
     kafka_port: Port = 19092
+    """Of the broker."""
     kafka_controller_port: Port = 19093
+    """Of the broker's own quorum; nobody else uses it."""
     airflow_port: Port = 18080
+    """Of Airflow's page and API."""
     smtp_port: Port = 11025
+    """Of the mail server; the local mail catcher takes it."""
     mail_page_port: Port = 18025
+    """Of the page that shows the mails which the local catcher got."""
 
     postgres_database: str = "tandem"
+    """The database that holds everything but the archive and order facts."""
     kafka_bootstrap: str = ""
     """Brokers; empty means the local one."""
     topic_prefix: str = ""
     """Put before every topic name, so that tests and tenants can share one broker."""
     consumer_group: str = "tandem-speed"
+    """Consumer group of the speed layer's workers, as it stands."""
 
     archive_uri: str = ""
     """Delta table of the master dataset; empty means inside the state folder."""
     archive_group: str = "tandem-archive"
     """Consumer group of the archivers; the topic prefix is put before it."""
     archive_batch_max_events: int = 50_000
+    """How many records the archiver commits at once, at most."""
     archive_batch_max_bytes: int = 64 * 1024 * 1024
+    """How many bytes of values the archiver commits at once, about."""
     archive_batch_linger: timedelta = timedelta(seconds=5)
     """How long a record that Kafka has may be missing from the archive while an archiver keeps up."""
     archive_retention: timedelta = timedelta(0)
@@ -74,6 +86,7 @@ class Settings(BaseSettings):
     """Delta table of the decoded, validated, deduplicated orders; empty means inside the state folder."""
 
     allowed_lateness: timedelta = Field(default=timedelta(hours=1), ge=timedelta(0))
+    """How far behind the greatest event time before it on its partition an event still counts in the speed layer."""
     dedupe_horizon: timedelta = timedelta(hours=24)
     """How long ids are remembered, in event time, behind the watermark."""
     watermark_delay: timedelta = timedelta(seconds=5)
@@ -81,6 +94,7 @@ class Settings(BaseSettings):
     idle_after: timedelta = timedelta(seconds=30)
     """A partition that was read to its end and brought nothing for so long holds no hour back."""
     order_repeat_lookback_days: int = Field(default=7, ge=0)
+    """An order that was created within so many days before is a duplicate to the batch layer."""
     high_value_cents: int = 100_000
     """A customer whose orders come to more than this is announced on ``high-value-customers``, once."""
     moving_average_retention: timedelta = Field(
@@ -94,8 +108,11 @@ class Settings(BaseSettings):
     """How often the state topics show the present values of what has changed."""
 
     micro_batch_max_events: int = Field(default=20_000, ge=1)
+    """How many events a worker counts at once, at most."""
     micro_batch_linger: timedelta = timedelta(milliseconds=100)
+    """How long after the one before a worker begins a micro-batch, where it has few events."""
     session_timeout: timedelta = timedelta(seconds=6)
+    """After so long without a sign of a worker, another takes its partitions."""
 
     cut_timeout: timedelta = timedelta(minutes=5)
     """How long a run waits for the speed layer to pass the end of its date before it goes on without."""
@@ -104,21 +121,27 @@ class Settings(BaseSettings):
     """How long the rows of a superseded version are kept. Its daily figures, and why it came, are kept for good."""
 
     spark_master: str = "local[2]"
+    """Where Spark jobs run that are not submitted by hand."""
     spark_driver_memory: str = "1g"
+    """The driver's heap, which on one machine is all there is."""
     spark_driver_java_options: str = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
     """A job of one day is mostly start and planning, where a thorough compiler costs more than it gains."""
 
     mail_from: str = "tandem@localhost"
+    """Whom mails come from."""
     mail_to: str = "business@localhost"
     """Who gets mail, separated by commas; ``boss@example.org:critical`` gets only what is at least so urgent."""
     smtp_host: str = "127.0.0.1"
+    """The mail server."""
     smtp_user: str = ""
     """Logs in with the secret ``smtp``; empty sends without."""
     smtp_starttls: bool = False
+    """Whether mail goes out encrypted."""
     public_base_url: str = ""
     """Where links in mails point; empty means the local pages."""
 
     log_format: str = Field(default="console", pattern="^(console|json)$")
+    """``console`` for people, ``json`` for a log collector."""
 
     @field_validator("business_timezone")
     @classmethod
