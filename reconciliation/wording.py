@@ -25,6 +25,11 @@ def which_figure(report: Report) -> str:
     """Which layer's figures to use now, and why."""
     serving = report.serving
     if serving.status == "certified":
+        if report.state is State.WAITS:
+            return (
+                "Rely on no figure before somebody has looked: readers see the batch layer's"
+                f" (version {serving.version}), and it may be the one that is wrong."
+            )
         later = f" ({serving.reason})" if serving.reason else ""
         return f"Use the batch layer's figures: certified, version {serving.version}{later}."
     if serving.layer == "speed":
