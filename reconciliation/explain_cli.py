@@ -41,7 +41,9 @@ def explain(
     """List what makes up a date's difference, its causes and each event that differs; or tell one order's whole story.
 
     With --metric, --hour or --by: the ledger's lines of each cell that differs, whose amounts sum to batch - stream
-    there. Example: `tandem explain --date 2017-12-23 --metric revenue --hour 17`, or `tandem explain --order 41382910`.
+    there.
+
+    Example: `tandem explain --date 2017-12-23 --metric revenue --hour 17`, or `tandem explain --order 41351990520`.
     """
     if not date and not order:
         raise TandemError("which date, or which order?", "give --date YYYY-MM-DD, or --order ID")

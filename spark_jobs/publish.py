@@ -47,7 +47,10 @@ def publish(
 def _require_run(connection: psycopg.Connection[Any], where: dict[str, Any]) -> None:
     row = connection.execute(database.queries("batch").run, where).fetchone()
     if row is None or row[1] != where["business_date"]:
-        raise TandemError(f"there is no run {where['run_id']} of {where['business_date']}", "look into batch.runs")
+        raise TandemError(
+            f"there is no run {where['run_id']} of {where['business_date']}",
+            f"see the runs that were published: tandem history --date {where['business_date']}",
+        )
 
 
 def _require_gates(connection: psycopg.Connection[Any], where: dict[str, Any]) -> None:

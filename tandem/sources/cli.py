@@ -50,7 +50,12 @@ def replay(  # noqa: PLR0917 - Typer's options, which are given by name
         Path | None, typer.Option(help="Where to write unreadable rows; beside the labels or the file if left out.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Send nothing if a row is unreadable.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the first orders and totals; send nothing.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Show the first orders and totals, write unreadable rows to --rejects; send nothing."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Send orders to Kafka by event time, in transactions that are visible whole or not at all.
@@ -165,7 +170,10 @@ class ReplayOrder:
         orders.write_rejects(self._rejects_path)
         show.refused(orders.rejects(_SHOWN_REJECTS), rows, whole, str(self._rejects_path))
         if self.strict:
-            raise TandemError(f"{rows:,} rows are unreadable and --strict is given; nothing was sent", "mend them")
+            raise TandemError(
+                f"{rows:,} rows are unreadable and --strict is given; nothing was sent",
+                f"mend them: {self._rejects_path} says what is wrong",
+            )
 
     @property
     def _rejects_path(self) -> Path:

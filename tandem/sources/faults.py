@@ -143,7 +143,7 @@ def load_faults(path: Path) -> FaultPlan:
         for request in plan.fault:
             _check(request)
     except OSError as failure:
-        raise TandemError(f"cannot read {path}: {failure.strerror}") from failure
+        raise TandemError(f"cannot read {path}: {failure.strerror}", "check the path") from failure
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError, ValueError) as failure:
         raise TandemError(f"{path}: {failure}", "docs/faults.md describes the file") from failure
     return plan

@@ -107,7 +107,7 @@ def load_mapping(path: Path) -> Mapping:
         mapping = msgspec.convert(content, Mapping)
         _check(mapping)
     except OSError as failure:
-        raise TandemError(f"cannot read {path}: {failure.strerror}") from failure
+        raise TandemError(f"cannot read {path}: {failure.strerror}", "check the path") from failure
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError, ValueError) as failure:
         raise TandemError(f"{path}: {_said_of_keys(str(failure))}", SEE) from failure
     return mapping

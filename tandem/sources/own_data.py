@@ -123,7 +123,9 @@ def _fill(connection: duckdb.DuckDBPyConnection, path: Path, mapping: Mapping, f
         connection.execute(f"CREATE VIEW rows AS SELECT * FROM {rows}")  # noqa: S608 - a quoted path
         described = connection.execute("DESCRIBE rows").fetchall()
     except duckdb.Error as failure:
-        raise TandemError(f"cannot read {path}: {str(failure).splitlines()[0]}") from failure
+        raise TandemError(
+            f"cannot read {path}: {str(failure).splitlines()[0]}", "name a CSV or Parquet file"
+        ) from failure
     constants = _constants(mapping, config)
     connection.execute(_ENVIRONMENT.get_template("macros.sql.jinja").render(**constants))
     columns = names or [name for name, *_ in described if name != "file_row_number"]

@@ -190,7 +190,9 @@ class ReplayProducer:
             if failure.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
                 raise
             size = f"{len(event.value):,} bytes"
-            raise TandemError(f"event '{event.event_id}' is larger than Kafka takes ({size})", "divide it") from failure
+            raise TandemError(
+                f"event '{event.event_id}' is larger than Kafka takes ({size})", "divide it into several orders"
+            ) from failure
         return True
 
     def _commit(self) -> None:

@@ -113,14 +113,14 @@ def stage_csv(path: Path, file: FileFormat, target: Path) -> list[str]:
         with path.open(encoding=_encoding(file), errors="tandem_mark", newline="") as text:
             return _stage(text, path, file, target)
     except OSError as failure:
-        raise TandemError(f"cannot read {path}: {failure.strerror}") from failure
+        raise TandemError(f"cannot read {path}: {failure.strerror}", "check the path") from failure
 
 
 def _stage(text: TextIO, path: Path, file: FileFormat, target: Path) -> list[str]:
     found = rows(text, file, None)
     first = next(found, None)
     if first is None:
-        raise TandemError(f"{path} is empty")
+        raise TandemError(f"{path} is empty", "name a file with rows")
     if first.broken:
         raise TandemError(f"{path}: the first line has {first.broken}", "check file.encoding and file.delimiter")
     names = _names(first.cells, path) if file.header else [f"column{n}" for n in range(1, len(first.cells) + 1)]
