@@ -43,7 +43,9 @@ def decode(records: DataFrame, currency: str) -> DataFrame:
         "foreign_currency": F.coalesce(F.col("currency") != currency, F.lit(False)),
         **{name: F.expr(expression) for name, expression in _OVER_ITEMS.items()},
     }
-    return items.select(*others, *(derived.get(c.name, F.col(c.name)).alias(c.name) for c in EVENT_COLUMNS))
+    event = F.struct(*(derived.get(c.name, F.col(c.name)).alias(c.name) for c in EVENT_COLUMNS))
+    # A condition on what was decoded is not pushed down through a generator, where it would decode once more.
+    return items.select(*others, F.inline(F.array(event)))
 
 
 def business_date(instant: Column, zone: str) -> Column:

@@ -55,8 +55,7 @@ def compute(asked: job.Job) -> None:
     # A date that is built on the way has no cut of its own: it belongs to the last run of the job.
     cuts = {**dict.fromkeys(lacking, own[asked.dates[-1]]), **own}
     asked.say(f"building {len(cuts)} dates from version {held.version} of the archive")
-    # Kept, so that no condition on what was decoded is pushed down into the decoding and multiplies it.
-    events = decoded(asked.spark, asked.settings, held.version, cuts).persist()
+    events = decoded(asked.spark, asked.settings, held.version, cuts)
     decided = decide(
         validate(_of_dates(events, cuts)),
         _context(asked.spark, asked.settings, cuts),
@@ -64,7 +63,6 @@ def compute(asked: job.Job) -> None:
     )
     rows = decided.withColumn("run_id", F.coalesce(run_of_date(asked.runs), F.lit(asked.runs[-1].run_id)))
     version = facts.write(rows, asked.settings, cuts, mark=" ".join(run.run_id for run in asked.runs))
-    events.unpersist()
     archived = archive.count_below(asked.settings, held.version, own)
     for run in asked.runs:
         runs.record_facts(
