@@ -124,6 +124,24 @@ def test_a_megabyte_in_one_field_neither_fits_nor_hurts() -> None:
     assert found["payload_ok"].to_list() == [True, True]
 
 
+LONG = st.builds(
+    lambda parts, times, end: "".join(parts) * times + end,
+    st.lists(st.sampled_from(['"', "\\", "x", "0", "\n", "\u00e4", "\U0001f600", '",', "\0"]), min_size=1, max_size=6),
+    st.sampled_from([1, 500, 9_000]),
+    st.sampled_from(["", "0", "\\", '"']),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(st.sampled_from([*oracle.TEXT_FIELDS, "note", "event_time"]), LONG, max_size=4), st.booleans())
+@example({"event_id": "x" * 20_000, "total_amount": "1." + "0" * 20_000}, True)  # noqa: FBT003 - by position as in given
+@example({"note": '\\"' * 9_000, "total_amount": "1." + "0" * 20_000 + "1"}, False)  # noqa: FBT003 - by position as in given
+def test_long_texts_are_read_as_the_contract_says(fields: dict[str, str], ascii_only: bool) -> None:
+    value = json.dumps(fields | {"order_id": "o", "items": [fields, {"amount": "2"}]}, ensure_ascii=ascii_only).encode()
+    assert decoded(value).events.to_dicts() == [expected(value, 0)]
+    assert decoded(value).lines.to_dicts() == expected_lines([value])
+
+
 def test_lines_of_the_largest_message_do_not_overflow() -> None:
     line = {"product_id": "p", "quantity": 999_999_999, "amount": "99999999999.99"}
     found = decoded(event(items=[line] * 15_000)).events
