@@ -16,11 +16,13 @@ from datetime import timedelta
 from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
+import polars as pl
+
 from benchmarks.orders import orders
+from stream import sink
 from stream.decode import decode
-from stream.encode import as_csv
+from stream.encode import as_csv, frame_as_json
 from stream.memory import Memory
-from stream.pack import packed
 from stream.process import MicroBatch, process_decoded
 from stream.types import Records, Rules
 
@@ -45,9 +47,13 @@ def records(size: int, source: Iterator[tuple[bytes, bytes]], offsets: list[int]
 
 
 def _encode(batch: MicroBatch) -> None:
-    for table, frame in batch.emitted.frames.items():
-        if frame.height:
-            as_csv(packed(frame, table) if table.is_packed else frame.select(table.columns))
+    writes = sink.Writes((), batch.emitted.frames)
+    for load in (load for table in writes.frames for load in sink.loads_of(table, writes)):
+        assert isinstance(load.content, pl.DataFrame)  # noqa: S101 - no rows were given
+        if load.is_small:
+            frame_as_json(load.content)
+        elif pl.Binary() not in load.content.dtypes:
+            as_csv(load.content)
 
 
 def _spent_ms(taken: Records, memories: dict[int, Memory]) -> tuple[float, float, float]:

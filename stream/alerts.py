@@ -35,6 +35,7 @@ ALERTS = Table(
         "facts",
     ),
     Write.ONCE,
+    documents=("facts",),
 )
 _REACH_US = {pattern.of: patterns.reach(PATTERNS, pattern.of) // MICROSECOND for pattern in PATTERNS}
 _REACH = max(pattern.reach for pattern in PATTERNS)

@@ -104,7 +104,7 @@ def _without_long_texts(value: bytes) -> bytes:
     One that ends with 0 stays, as an amount may have any number of zeros.
     """
     # With other signs for what escapes, so that each quote left over begins or ends a text.
-    plain = value.replace(rb"\\", b"__").replace(rb'\"', b"__") if b"\\" in value else value
+    plain = value.replace(rb"\\", b"__").replace(rb"\"", b"__") if b"\\" in value else value
     signs = np.frombuffer(plain, np.uint8)
     quotes = np.flatnonzero(signs == ord('"'))
     begins, ends = quotes[::2] + 1, quotes[1::2]

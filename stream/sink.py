@@ -1,13 +1,17 @@
 """sink: one Postgres transaction per micro-batch, offsets included. This is what makes counting exactly-once.
 
-Everything is sent to temporary tables first, or appended packed (stream.pack); then the offsets move, if nobody else
-has taken a partition over, and the rows follow in statements that need nothing more from this process. So a worker that
-is stopped half-way never holds what its successor waits for longer than ``idle_in_transaction_session_timeout``.
+Everything is sent first: few rows as a parameter, kept in a setting of the transaction, all tables in one round trip;
+many by COPY to a temporary table; or appended packed (stream.pack). Then the offsets move, if nobody else has taken a
+partition over, and the rows follow in statements that need nothing more from this process. So a worker that is stopped
+half-way never holds what its successor waits for longer than ``idle_in_transaction_session_timeout``.
+
+To empty temporary tables at the end of a transaction is dear, and one that uses any of them empties all: 25 took 40 ms
+on a busy disk. So each is made once it is needed, and a small micro-batch uses none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,8 +20,7 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
-from stream import finals
-from stream.encode import as_csv
+from stream import encode, finals
 from stream.pack import packed
 from stream.registry import OPERATORS
 from stream.tables import OWN, Table, Write
@@ -30,6 +33,8 @@ from tandem.topics import ORDER_EVENTS
 TABLES = (*OWN, *(table for operator in OPERATORS for table in operator.tables))
 queries = database.queries("speed")
 _MANY = 1_000
+_FEW, _SMALL = 2_000, 1 << 18
+"""Rows and bytes."""
 _TYPES: dict[Table, list[int]] = {}
 _PENDING = {table.pending for table in TABLES if table.is_packed}
 statements = database.queries("sink", tables=TABLES)
@@ -79,7 +84,7 @@ def connect(settings: Settings) -> psycopg.Connection[Any]:
     options = f"-c idle_in_transaction_session_timeout={timeout_ms} -c TimeZone=UTC"
     connection = database.connect(settings, database.SPEED, autocommit=True, options=options)
     try:
-        connection.execute(statements.create_incoming)
+        connection.execute(queries.positions)
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
         connection.close()
         raise TandemError(f"database '{settings.postgres_database}' has no tables yet", "run 'tandem up'") from error
@@ -101,13 +106,24 @@ def claim(connection: psycopg.Connection[Any], topic: str, partition: int, start
 
 def commit(connection: psycopg.Connection[Any], writes: Writes) -> None:
     """Write it all and move the offsets, or nothing. Raises Fenced where a partition is no longer this worker's."""
+    loads = [load for table in TABLES for load in loads_of(table, writes)]
     with connection.transaction(), connection.cursor() as cursor:
-        sent = {table for table in TABLES if _send(cursor, table, writes.frames.get(table), writes.rows.get(table, ()))}
-        _advance(cursor, writes.moves)
+        for load in loads:
+            if not load.is_small:
+                _copy(cursor, load)
+        with connection.pipeline():  # one answer is waited for, not one for each table
+            for load in loads:
+                if load.is_small:
+                    _insert(cursor, load)
+            advanced = _advance(connection, writes.moves)
+        if advanced.rowcount != len(writes.moves):
+            raise Fenced(
+                f"{len(writes.moves) - advanced.rowcount} of {len(writes.moves)} partitions belong to another worker"
+            )
         with connection.pipeline():
-            for table in TABLES:
-                if table in sent and not table.is_packed:
-                    cursor.execute(getattr(statements, f"write_{table.incoming}"))
+            for load in loads:
+                if not load.table.is_packed:
+                    cursor.execute(load.statement("write_staged" if load.is_small else "write"))
             if writes.closes:
                 finals.close_hours(cursor, writes.closes)
             for table, bounds in writes.expired.items():
@@ -115,26 +131,75 @@ def commit(connection: psycopg.Connection[Any], writes: Writes) -> None:
                 cursor.execute(getattr(statements, f"expire_{table.name}"), parameters)
 
 
-def _send(
-    cursor: psycopg.Cursor[Any], table: Table, frame: pl.DataFrame | None, rows: Sequence[tuple[Any, ...]]
-) -> bool:
-    """Whether there was anything to send."""
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What goes into one table in one way: a frame, or rows."""
+
+    table: Table
+    content: pl.DataFrame | Sequence[tuple[Any, ...]]
+
+    @property
+    def to(self) -> str:
+        """Where it is sent."""
+        return self.table.pending if self.table.is_packed else self.table.incoming
+
+    def statement(self, does: str) -> str:
+        """The one that does this to it."""
+        found: str = getattr(statements, f"{does}_{self.to}")
+        return found
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it travels as a parameter: COPY costs less a row, and more at all."""
+        if isinstance(self.content, pl.DataFrame):
+            return self.content.height <= _FEW and self.content.estimated_size() <= _SMALL
+        return len(self.content) <= _FEW and sum(map(_bytes_of, self.content)) <= _SMALL
+
+
+def _bytes_of(row: tuple[Any, ...]) -> int:
+    return sum(len(value) for value in row if isinstance(value, bytes))
+
+
+def loads_of(table: Table, writes: Writes) -> Iterator[Load]:
+    """All that goes into a table."""
+    frame, rows = writes.frames.get(table), writes.rows.get(table)
     if frame is not None and frame.height:
-        sent = packed(frame, table) if table.is_packed else _in_order(frame.select(table.columns), table)
-        if pl.Binary() in sent.dtypes:
-            _send_rows(cursor, table, sent.iter_rows())
-        else:
-            with cursor.copy(_copy(table.pending if table.is_packed else table.incoming, sent.columns, "csv")) as copy:
-                copy.write(as_csv(sent))
+        yield Load(table, packed(frame, table) if table.is_packed else _in_order(frame.select(table.columns), table))
     if rows:
-        _send_rows(cursor, table, rows)
-    return bool(rows) or (frame is not None and frame.height > 0)
+        yield Load(table, rows)
 
 
-def _send_rows(cursor: psycopg.Cursor[Any], table: Table, rows: Iterable[tuple[Any, ...]]) -> None:
+def _in_order(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """By the key: to find many rows in the order of their index costs Postgres two thirds of finding them in any."""
+    return frame.sort(table.keys) if table.write is Write.MERGE and frame.height > _MANY else frame
+
+
+def _insert(cursor: psycopg.Cursor[Any], load: Load) -> None:
+    match load.content:
+        case pl.DataFrame() as frame:
+            as_json = encode.frame_as_json(frame)
+        case rows:
+            as_json = encode.rows_as_json(rows, load.table.columns)
+    cursor.execute(load.statement("append" if load.table.is_packed else "stage"), {"rows": as_json})
+
+
+def _copy(cursor: psycopg.Cursor[Any], load: Load) -> None:
+    if not load.table.is_packed:
+        cursor.execute(load.statement("create"))
+    match load.content:
+        case pl.DataFrame() as frame if pl.Binary() not in frame.dtypes:
+            with cursor.copy(_statement(load.to, frame.columns, "csv")) as copy:
+                copy.write(encode.as_csv(frame))
+        case pl.DataFrame() as frame:
+            _copy_rows(cursor, load.table, frame.iter_rows())
+        case rows:
+            _copy_rows(cursor, load.table, rows)
+
+
+def _copy_rows(cursor: psycopg.Cursor[Any], table: Table, rows: Iterable[tuple[Any, ...]]) -> None:
     """In binary, so that bytes travel as they are: as text a megabyte costs both sides 10 ms more."""
     types = _types(cursor, table)
-    with cursor.copy(_copy(table.incoming, table.columns, "binary")) as copy:
+    with cursor.copy(_statement(table.incoming, table.columns, "binary")) as copy:
         copy.set_types(types)
         for row in rows:
             copy.write_row(row)
@@ -150,19 +215,15 @@ def _types(cursor: psycopg.Cursor[Any], table: Table) -> list[int]:
     return _TYPES[table]
 
 
-def _in_order(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
-    """By the key: to find many rows in the order of their index costs Postgres two thirds of finding them in any."""
-    return frame.sort(table.keys) if table.write is Write.MERGE and frame.height > _MANY else frame
-
-
-def _copy(table: str, columns: Sequence[str], form: str) -> sql.Composed:
+def _statement(table: str, columns: Sequence[str], form: str) -> sql.Composed:
     where = sql.Identifier("speed", table) if table in _PENDING else sql.Identifier(table)
     return sql.SQL("COPY {} ({}) FROM STDIN (FORMAT {})").format(
         where, sql.SQL(", ").join(map(sql.Identifier, columns)), sql.SQL(form)
     )
 
 
-def _advance(cursor: psycopg.Cursor[Any], moves: Sequence[Move]) -> None:
+def _advance(connection: psycopg.Connection[Any], moves: Sequence[Move]) -> psycopg.Cursor[Any]:
+    """How many rows it moved, the cursor knows once the pipeline has ended."""
     parameters = {
         "topics": [move.topic for move in moves],
         "partitions": [move.partition for move in moves],
@@ -171,6 +232,4 @@ def _advance(cursor: psycopg.Cursor[Any], moves: Sequence[Move]) -> None:
         "new_offsets": [move.new_offset for move in moves],
         "watermarks": [move.watermark for move in moves],
     }
-    cursor.execute(queries.advance, parameters)
-    if cursor.rowcount != len(moves):
-        raise Fenced(f"{len(moves) - cursor.rowcount} of {len(moves)} partitions belong to another worker")
+    return connection.execute(queries.advance, parameters)

@@ -54,6 +54,7 @@ class Table:
     deleted. ``values``: the other
     columns that are written, and how each merges; columns that are not named get their default.
     Two declarations may write one table, one with DELETE. Declared order is the order of writing.
+    ``documents``: values that are JSON, as texts.
     ``packs``: columns that many rows of a micro-batch share, if any. Where it is not None, rows are appended packed to
     ``speed.<name>_pending`` and settled later, many micro-batches and all partitions together (tandem.pending).
     """
@@ -64,6 +65,7 @@ class Table:
     write: Write = Write.MERGE
     packs: tuple[str, ...] | None = None
     expiry: Expiry | None = None
+    documents: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
