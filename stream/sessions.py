@@ -163,7 +163,9 @@ def _categories(
     owner, category = np.divmod(pairs.to_numpy(), max(len(alphabet), 1))
     ends = np.append(np.searchsorted(owner, sessions.to_numpy()), len(owner))
     texts = alphabet.sort().gather(category).to_arrow()
-    return pl.Series("categories", pa.LargeListArray.from_arrays(ends, texts), pl.List(pl.String))
+    # Of numpy's numbers, pyarrow asks pandas what they are: to load it takes a second of a worker that takes over.
+    places = pl.Series(ends, dtype=pl.Int64).to_arrow()
+    return pl.Series("categories", pa.LargeListArray.from_arrays(places, texts), pl.List(pl.String))
 
 
 def _look_up(reader: Reader | None, keys: pl.DataFrame, rules: Rules) -> pl.DataFrame:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -182,3 +185,15 @@ def test_warnings_are_kept_with_an_event_that_counts() -> None:
     payload = orders.order("a", at(1), orders.line("p", 100), customer_email="nobody")
     batch = process(orders.records([orders.encode(payload)]), {0: Memory()}, RULES)
     assert batch.decided.select("decision", "reasons").row(0) == ("counted", "INVALID_EMAIL_FORMAT")
+
+
+def test_the_first_micro_batch_leaves_pandas_alone() -> None:
+    # To load it takes longer than a worker has for a second of orders, just when it takes over from another.
+    code = (
+        "import sys, orders; from test_stream_process import *;"
+        "batch = Records([0], [0], [orders.LATE_IN_2096_MS], [None],"
+        " [orders.encode(orders.order('e', START, orders.line('p', 100)))]);"
+        "assert process(batch, {0: Memory()}, RULES).decided['decision'].to_list() == ['counted'];"
+        "sys.exit('pandas' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parent).returncode == 0
