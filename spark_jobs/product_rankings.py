@@ -30,7 +30,7 @@ MEASURES = ("revenue_cents", "units", "order_count", "buyers")
 _SIGNS = {EventType.ORDER_CREATED: 1, EventType.ORDER_CANCELLED: -1, EventType.ORDER_AMENDED: 1}
 _RANKING = ("business_date", "scope", "scope_key", "measure")
 _KEY = (*_RANKING, "product_id")
-_SUMMED = ("revenue_cents", "units", "orders_within", "orders_overall")
+_SUMMED = ("revenue_cents", "units", "order_count")
 
 
 def compute(asked: job.Job) -> None:
@@ -87,38 +87,32 @@ def product_rankings(events: DataFrame, dates: Iterable[date]) -> DataFrame:
 
 def sales(events: DataFrame) -> DataFrame:
     """``business_date, scope, scope_key, measure, product_id, category, value``: what is ranked."""
-    product = ["business_date", "product_id"]
-    # One shuffle: whatever is summed or counted below is of one product on one date.
-    of_products = _lines(events).repartition(*product)
-    within = (
-        of_products.groupBy(*product, "category", "customer_id")
-        .agg(*_sums("bought", *_SUMMED))
-        .groupBy(*product, "category")
-        .agg(*_sums(*_SUMMED), F.count_if(F.col("bought") > 0).alias("buyers"))
+    scopes = F.array(
+        _scope("overall", key=F.lit(""), orders="orders_overall"),
+        _scope("category", key=F.col("category"), orders="orders_within"),
     )
-    # A customer who bought a product in two categories is one buyer of it.
-    buyers = (
-        of_products.filter("bought > 0")
-        .groupBy(*product, "customer_id")
-        .agg(F.max("bought").alias("bought"))
-        .groupBy(*product)
-        .agg(F.sum("bought").alias("buyers"))
-    )
-    overall = (
-        within.groupBy(*product)
-        .agg(F.min("category").alias("category"), *_sums(*_SUMMED))
-        .join(buyers, product, "left")
-        .na.fill(0, ["buyers"])
-    )
+    ranked_as = ["business_date", "scope", "scope_key", "product_id"]
     return (
-        _ranked_in(overall, "overall", F.lit(""), "orders_overall")
-        .unionByName(_ranked_in(within, "category", F.col("category"), "orders_within"))
-        .unpivot([name for name in (*_KEY, "category") if name != "measure"], list(MEASURES), "measure", "value")
+        _lines(events)
+        # One shuffle: whatever is summed or counted below is of one product on one date.
+        .repartition("business_date", "product_id")
+        .select("*", F.inline(scopes))
+        .groupBy(*ranked_as, "customer_id")
+        .agg(F.min("category").alias("category"), *_sums("bought", *_SUMMED))
+        .groupBy(*ranked_as)
+        # A customer who bought a product in two categories is one buyer of it.
+        .agg(F.min("category").alias("category"), *_sums(*_SUMMED), F.count_if(F.col("bought") > 0).alias("buyers"))
+        .unpivot([*ranked_as, "category"], list(MEASURES), "measure", "value")
     )
+
+
+def _scope(name: str, key: Column, orders: str) -> Column:
+    """Where a line is ranked; ``orders``: the column that counts its order there."""
+    return F.struct(F.lit(name).alias("scope"), key.alias("scope_key"), F.col(orders).alias("order_count"))
 
 
 def _lines(events: DataFrame) -> DataFrame:
-    """The lines that are ranked, with what each adds to _SUMMED, and 1 or 0 as ``bought``."""
+    """The lines that are ranked, with what each adds to a product's sums, and 1 or 0 as ``bought``."""
     sign: Column = F.lit(0)
     for event_type, factor in _SIGNS.items():
         sign = F.when(F.col("event_type") == event_type, factor).otherwise(sign)
@@ -138,13 +132,6 @@ def _lines(events: DataFrame) -> DataFrame:
 
 def _sums(*names: str) -> list[Column]:
     return [F.sum(name).alias(name) for name in names]
-
-
-def _ranked_in(totals: DataFrame, scope: str, key: Column, orders: str) -> DataFrame:
-    """Totals as they are ranked in a scope; ``orders``: the column that counts its orders."""
-    return totals.withColumns({"order_count": F.col(orders), "scope": F.lit(scope), "scope_key": key}).select(
-        "business_date", "scope", "scope_key", "product_id", "category", *MEASURES
-    )
 
 
 def ranked(values: DataFrame) -> DataFrame:
