@@ -75,6 +75,7 @@ def report(connection: psycopg.Connection[Any], settings: Settings, business_dat
         trend=_trend(connection, business_date),
         bias=_bias(connection, business_date),
         lateness=lateness.of_dates(connection, settings, business_date),
+        agreement=store.agreement(connection, found.reconciliation_id),
         link=link(settings),
         gates_link=_gates_link(connection, settings, where),
     )

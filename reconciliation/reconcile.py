@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import psycopg
 
-from reconciliation import behind, books, certificate, compare, correct, cut, holes, sides, sift, store
+from reconciliation import agreement, behind, books, certificate, compare, correct, cut, holes, sides, sift, store
 from reconciliation.compare import Verdict
 from reconciliation.correct import Corrected
 from reconciliation.cut import Cut, Offsets
@@ -145,6 +145,7 @@ def _explained(
         speed_hash=both.speed.sha256(),
         batch_hash=both.batch.sha256(),
         corrected_by=both.corrected_by,
+        agreement=agreement.of_products(both.batch, both.speed),
     )
     try:
         seen = sift.read(connection, settings, taken, published)
@@ -159,7 +160,16 @@ def _explained(
     remedy = f"rebuild it from the log: tandem stream rebuild --from {taken.business_date} --swap" if lost else ""
     rows = discrepancies(events)
     curve = behind.curve(seen.behind, rows.select(list(behind.DIFFERING)), behind.asked_of(settings))
-    return replace(found, reason=lost, remedy=remedy, discrepancies=rows, ledger=entries, lateness=curve)
+    customers = agreement.of_customers(events, seen.alike)
+    return replace(
+        found,
+        reason=lost,
+        remedy=remedy,
+        discrepancies=rows,
+        ledger=entries,
+        lateness=curve,
+        agreement=(*found.agreement, *customers),
+    )
 
 
 def _unexplained(both: Sides) -> pl.DataFrame:

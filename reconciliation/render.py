@@ -154,5 +154,7 @@ def _context(report: Report) -> dict[str, Any]:
         "figure_rows": tables.figure_rows(report),
         "cause_rows": tables.cause_rows(report.causes, report.events_total, report.currency),
         "correction_rows": tables.correction_rows(report),
+        "agreement_in_words": tables.agreement_in_words(report),
+        "agreement_rows": tables.agreement_rows(report),
         "trend_rows": tables.trend_rows(report),
     }

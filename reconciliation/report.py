@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
+from reconciliation.agreement import Agreement
 from reconciliation.compare import Status, Verdict
 from reconciliation.explain import Cause
 from tandem.amounts import show_change
@@ -256,6 +257,8 @@ class Report:
     """Where the date's runs are shown."""
     gates_link: str
     """Where all checks of the run are shown; '' where there were none."""
+    agreement: tuple[Agreement, ...] = ()
+    """How far the layers agree on rankings of products, as compared, and on each customer, as counted."""
     resolved: tuple[Incident, ...] = ()
     """The incidents that are over with this report."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -12,8 +12,9 @@ import polars as pl
 import psycopg
 from psycopg import IsolationLevel
 
+from reconciliation.agreement import Agreement, Subject
 from reconciliation.behind import Curve
-from reconciliation.compare import ROWS, Verdict
+from reconciliation.compare import ROWS, Status, Verdict
 from reconciliation.discrepancies import DISCREPANCIES
 from reconciliation.ledger import LEDGER
 from tandem import database, topics
@@ -42,6 +43,8 @@ class Finding:
     ledger: pl.DataFrame = field(default_factory=LEDGER.to_frame)
     lateness: Curve | None = None
     """What each allowed lateness would have made of the date; None where the journal was not looked at."""
+    agreement: tuple[Agreement, ...] = ()
+    """How far the layers agree on rankings, and on each customer."""
 
     @property
     def cells_differing(self) -> int:
@@ -103,6 +106,9 @@ def keep(connection: psycopg.Connection[Any], found: Finding) -> int:
         _copy(cursor, queries.copy_ledger, (reconciliation_id,), found.ledger.select(list(LEDGER)))
         if found.lateness is not None:
             _keep_curve(cursor, reconciliation_id, found.lateness)
+        with cursor.copy(queries.copy_agreement) as copy:
+            for one in found.agreement:
+                copy.write_row((reconciliation_id, *astuple(one)))
     return reconciliation_id
 
 
@@ -133,3 +139,11 @@ def latest(connection: psycopg.Connection[Any], business_date: date) -> Reconcil
     query = database.queries("reconciliation").latest_reconciliation
     row = connection.execute(query, {"business_date": business_date}).fetchone()
     return None if row is None or row[0] is None else read(connection, row[0])
+
+
+def agreement(connection: psycopg.Connection[Any], reconciliation_id: int) -> tuple[Agreement, ...]:
+    """How far the layers agreed on rankings and customers; empty for a comparison from before that was asked."""
+    query = database.queries("reconciliation").agreement
+    rows = connection.execute(query, {"reconciliation_id": reconciliation_id}).fetchall()
+    found = (Agreement(*row) for row in rows)
+    return tuple(replace(one, subject=Subject(one.subject), status=Status(one.status)) for one in found)

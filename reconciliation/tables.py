@@ -8,6 +8,7 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 from reconciliation import wording
+from reconciliation.agreement import Subject
 from reconciliation.compare import Verdict
 from reconciliation.corrections import Correction
 from reconciliation.report import CauseTotal, Certified, DayInTrend, DifferingEvent, Figure, Report, State
@@ -179,6 +180,33 @@ def correction_rows(report: Report) -> list[list[str]]:
                 ]
             )
     return rows
+
+
+def agreement_in_words(report: Report) -> str:
+    """Where nothing is off: what was held against each other, in one sentence; '' where a table says more."""
+    if not report.agreement or any(one.alike < one.compared or one.apart for one in report.agreement):
+        return ""
+    tops = " and ".join(str(top) for top in sorted({one.top for one in report.agreement if one.top}))
+    customers = max((one.compared for one in report.agreement if one.subject is Subject.CUSTOMERS), default=0)
+    return (
+        f"The first {tops} products by revenue, by units and by orders are the same in both, in the same order;"
+        f" so is what each of {customers:,} customers came to."
+    )
+
+
+def agreement_rows(report: Report) -> list[list[str]]:
+    """How far the layers agree on rankings and on each customer, with its head."""
+    return [
+        ["", "alike", "ranks apart"],
+        *(
+            [
+                f"first {one.top} products by {one.measure}" if one.top else f"{one.measure} of each customer",
+                f"{one.alike:,} of {one.compared:,}",
+                "–" if one.apart is None else f"{one.apart:.1f}",
+            ]
+            for one in report.agreement
+        ),
+    ]
 
 
 def trend_rows(report: Report) -> list[list[str]]:

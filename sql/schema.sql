@@ -333,6 +333,19 @@ CREATE TABLE public.installation (
     CONSTRAINT installation_only_row_check CHECK (only_row)
 );
 
+CREATE TABLE reconciliation.agreement (
+    reconciliation_id bigint NOT NULL,
+    subject text NOT NULL,
+    measure text NOT NULL,
+    top integer NOT NULL,
+    compared bigint NOT NULL,
+    alike bigint NOT NULL,
+    apart double precision,
+    status text NOT NULL,
+    CONSTRAINT agreement_status_check CHECK ((status = ANY (ARRAY['match'::text, 'mismatch'::text, 'missing_in_speed'::text, 'missing_in_batch'::text]))),
+    CONSTRAINT agreement_subject_check CHECK ((subject = ANY (ARRAY['products'::text, 'customers'::text])))
+);
+
 CREATE TABLE reconciliation.certificates (
     certificate_id bigint NOT NULL,
     reconciliation_id bigint NOT NULL,
@@ -2223,6 +2236,9 @@ ALTER TABLE ONLY batch.versions
 ALTER TABLE ONLY public.installation
     ADD CONSTRAINT installation_pkey PRIMARY KEY (only_row);
 
+ALTER TABLE ONLY reconciliation.agreement
+    ADD CONSTRAINT agreement_pkey PRIMARY KEY (reconciliation_id, subject, measure, top);
+
 ALTER TABLE ONLY reconciliation.certificates
     ADD CONSTRAINT certificates_pkey PRIMARY KEY (certificate_id);
 
@@ -2414,6 +2430,9 @@ ALTER TABLE ONLY batch.staged
 ALTER TABLE ONLY batch.versions
     ADD CONSTRAINT versions_run_id_fkey FOREIGN KEY (run_id) REFERENCES batch.runs(run_id);
 
+ALTER TABLE ONLY reconciliation.agreement
+    ADD CONSTRAINT agreement_reconciliation_id_fkey FOREIGN KEY (reconciliation_id) REFERENCES reconciliation.reconciliations(reconciliation_id);
+
 ALTER TABLE ONLY reconciliation.certificates
     ADD CONSTRAINT certificates_reconciliation_id_fkey FOREIGN KEY (reconciliation_id) REFERENCES reconciliation.reconciliations(reconciliation_id);
 
@@ -2529,6 +2548,9 @@ GRANT SELECT ON TABLE public.installation TO tandem_batch;
 GRANT SELECT ON TABLE public.installation TO tandem_reconciliation;
 GRANT SELECT ON TABLE public.installation TO tandem_review;
 GRANT SELECT ON TABLE public.installation TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.agreement TO tandem_reconciliation;
+GRANT SELECT ON TABLE reconciliation.agreement TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.certificates TO tandem_reconciliation;
 GRANT SELECT ON TABLE reconciliation.certificates TO tandem_reader;

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
+from reconciliation.agreement import Agreement, Subject
 from reconciliation.compare import Status, Verdict
 from reconciliation.digest import Digest
 from reconciliation.explain import Cause
@@ -86,7 +87,11 @@ CAUSES = (
 
 
 def event(number: int, cause: Cause, cents: int, evidence: str, order_id: str) -> DifferingEvent:
-    booked = {Cause.LATE: (0, cents, "late", "counted"), Cause.DUPLICATE: (cents, 0, "counted", "duplicate")}
+    booked = {
+        Cause.LATE: (0, cents, "late", "counted"),
+        Cause.DUPLICATE: (cents, 0, "counted", "duplicate"),
+        Cause.MISSING_IN_BATCH: (cents, 0, "counted", ""),
+    }
     speed_cents, batch_cents, speed, batch = booked[cause]
     when = at(9 + number, 15)
     return DifferingEvent(
@@ -106,6 +111,31 @@ EVENTS = (
     event(
         7, Cause.DUPLICATE, 5_880, "the batch layer had counted the order before: partition 7, offset 88", "41380075"
     ),
+)
+
+
+def agreement(subject: Subject, measure: str, top: int, *counts: int, apart: float | None = None) -> Agreement:
+    compared, alike = counts
+    return Agreement(subject, measure, top, compared, alike, apart, Status.MATCH)
+
+
+ALIKE = (
+    *(
+        agreement(Subject.PRODUCTS, measure, top, top, top, apart=0.0)
+        for measure in ("revenue", "units", "orders")
+        for top in (10, 100)
+    ),
+    *(agreement(Subject.CUSTOMERS, measure, 0, 470, 470) for measure in ("revenue", "orders")),
+)
+APART = (
+    agreement(Subject.PRODUCTS, "revenue", 10, 10, 9, apart=0.4),
+    agreement(Subject.PRODUCTS, "revenue", 100, 100, 97, apart=2.25),
+    agreement(Subject.PRODUCTS, "units", 10, 10, 10, apart=0.0),
+    agreement(Subject.PRODUCTS, "units", 100, 101, 99, apart=1.5),
+    agreement(Subject.PRODUCTS, "orders", 10, 12, 12, apart=0.0),
+    agreement(Subject.PRODUCTS, "orders", 100, 117, 115, apart=0.71),
+    agreement(Subject.CUSTOMERS, "revenue", 0, 470, 466),
+    agreement(Subject.CUSTOMERS, "orders", 0, 470, 466),
 )
 _CORRECTED_ON = {0: 4.17, 5: 1.94, 22: -1.31}
 _WITHIN = (0.0, 0.31, -0.22, 0.48, 0.12, -0.64, 0.25)
@@ -158,6 +188,7 @@ CORRECTED = Report(
     serving=Serving("certified", "batch", 2, ""),
     trend=TREND,
     bias=(),
+    agreement=APART,
     lateness=Lateness(
         7,
         60,
@@ -177,13 +208,26 @@ WAITING = replace(
     figures=figures(corrected=False),
     causes=(
         *CAUSES[:1],
-        CauseTotal(Cause.MISSING_IN_BATCH, 2, {"order_count": -2, "revenue_cents": -9_100}),
-        CauseTotal(Cause.UNEXPLAINED, 0, {"revenue_cents": 119_100}),
+        CauseTotal(Cause.MISSING_IN_BATCH, 2, {"order_count": -2, "revenue_cents": -9_100, "units": -20}),
+        CauseTotal(
+            Cause.UNEXPLAINED, 0, {"order_count": 5, "revenue_cents": 119_100, "units": 303, "unique_customers": 2}
+        ),
     ),
+    events=(
+        event(5, Cause.MISSING_IN_BATCH, 6_000, "the archive has nothing at partition 5, offset 105", "41381166"),
+        EVENTS[3],
+        event(6, Cause.MISSING_IN_BATCH, 3_100, "the archive has nothing at partition 6, offset 106", "41381204"),
+    ),
+    events_total=3,
+    trend=(*TREND[:-1], replace(TREND[-1], now_percent=TREND[-1].counted_percent)),
     certificate=Certified("51c2" * 16, "3b1f" * 16, "9e07" * 16, 0),
     corrections=Corrections(sent=0, applied=0, waiting=214, reversed=0),
     gates=(Gate("order ids are unique", "fail", success=False, observed="2 repeated"), *CORRECTED.gates[:1]),
 )
+_SHORT = tuple(
+    replace(day, counted_percent=abs(day.counted_percent), now_percent=abs(day.now_percent)) for day in TREND[:-1]
+)
+_SHORT_ON = sum(day.counted_percent > 0 for day in _SHORT)
 WITHIN = replace(
     CORRECTED,
     verdict=Verdict.MATCH,
@@ -200,13 +244,24 @@ WITHIN = replace(
     events=EVENTS[2:3],
     events_total=1,
     cells_differing=9,
+    agreement=(*ALIKE[:6], *(replace(one, alike=469) for one in ALIKE[6:])),
     lateness=Lateness(7, 60, 60, (Grace(30, -2, -9_000, -109.1), Grace(60, 0, 0, 0.0), Grace(1440, 0, 0, 0.0))),
     certificate=Certified("0d4e" * 16, "3b1f" * 16, "9e07" * 16, 0),
     corrections=Corrections(0, 0, 0, 0),
-    trend=TREND[:-1],
+    trend=_SHORT,
     bias=(
-        Bias("revenue_cents", "revenue", BiasKind.ONE_SIDE, True, DAY - timedelta(days=28), 15, 15, 0.33, 2**-14),
-        Bias("units", "units", BiasKind.TRENDING, False, DAY - timedelta(days=29), 30, 21, -0.012, 0.0004),
+        Bias(
+            "revenue_cents",
+            "revenue",
+            BiasKind.ONE_SIDE,
+            True,
+            DAY - timedelta(days=28),
+            _SHORT_ON,
+            _SHORT_ON,
+            0.31,
+            2.0 ** (1 - _SHORT_ON),
+        ),
+        Bias("units", "units", BiasKind.TRENDING, True, DAY - timedelta(days=29), 30, 21, 0.012, 0.0004),
     ),
 )
 EQUAL = replace(
@@ -218,6 +273,7 @@ EQUAL = replace(
     events=(),
     events_total=0,
     cells_differing=0,
+    agreement=ALIKE,
     bias=(),
     speed_hash=WITHIN.batch_hash,
     certificate=Certified("e8b1" * 16, "9e07" * 16, "9e07" * 16, 0),
@@ -232,6 +288,7 @@ NOT_COMPARED = replace(
         for f in EQUAL.figures
     ),
     cells_compared=0,
+    agreement=(),
     certificate=None,
 )
 NOT_PUBLISHED = replace(

@@ -7,6 +7,8 @@ from datetime import timedelta
 import pytest
 
 from reconciliation import gather, reconcile
+from reconciliation.agreement import Subject
+from reconciliation.compare import Status
 from reconciliation.report import Certified, Report, State
 from tandem import database
 from tandem.settings import Settings
@@ -74,3 +76,15 @@ def test_the_report_prints_the_newest_certificate(topic_prefix: Settings, clean_
     after, since = found["after"], found["corrections"]["since"]
     assert printed == Certified(found["sha256"], after["speed_sha256"], after["batch_sha256"], len(since))
     assert since
+
+
+def test_the_report_says_how_far_rankings_and_customers_agree(topic_prefix: Settings, clean_database: Settings) -> None:
+    log = [Record(n, order_id=f"o{n}", customer=f"c{n}", cents=100 * n) for n in range(1, 4)]
+    stage(topic_prefix, [*log, Record(20, speed="late", order_id="late", customer="bob", cents=700)])
+    found = {(one.subject, one.measure, one.top): one for one in reported(topic_prefix).agreement}
+    assert set(found) == {
+        *((Subject.PRODUCTS, measure, top) for measure in ("revenue", "units", "orders") for top in (10, 100)),
+        *((Subject.CUSTOMERS, measure, 0) for measure in ("revenue", "orders")),
+    }
+    customers = found[Subject.CUSTOMERS, "revenue", 0]
+    assert (customers.compared, customers.alike, customers.status) == (4, 3, Status.MISMATCH)
