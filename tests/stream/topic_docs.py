@@ -30,12 +30,17 @@ _KINDS = {Holds.INPUT: "input", Holds.EVENTS: "events", Holds.STATE: "state"}
 def page() -> str:
     """The whole page."""
     rows = [
-        f"| [`{topic.name}`](#{topic.name}) | {_KINDS[topic.holds]} | `{topic.key}` | {topic.partitions}"
+        f"| {_linked(topic)} | {_KINDS[topic.holds]} | `{topic.key}` | {topic.partitions}"
         f" | {_kept(topic)} | {topic.meaning} |"
         for topic in TOPICS
     ]
     head = ["| topic | holds | key | partitions | kept | what |", "| --- | --- | --- | --- | --- | --- |"]
     return "\n".join([_HEAD, *head, *rows, "", *(_section(topic) for topic in TOPICS if topic.message)])
+
+
+def _linked(topic: Topic) -> str:
+    """Its name, which leads to its section where it has one."""
+    return f"[`{topic.name}`](#{topic.name})" if topic.message else f"`{topic.name}`"
 
 
 def _kept(topic: Topic) -> str:
