@@ -16,6 +16,7 @@ import polars as pl
 from reconciliation.books import Books
 from reconciliation.compare import Status
 from reconciliation.evidence import Alike
+from reconciliation.explain import booked_on
 from tandem import kpis
 from tandem.events import EventType
 
@@ -116,9 +117,9 @@ def of_customers(explained: pl.DataFrame, alike: Alike) -> tuple[Agreement, ...]
     ``explained``: as from explain.explain, but for the events of ``alike``, which add the same to both sides.
     """
     created = {
-        side: explained.filter(
-            pl.col(f"booked_{side}").fill_null(value=False) & (pl.col(f"event_type_{side}") == EventType.ORDER_CREATED)
-        ).select(customer=pl.col(f"customer_id_{side}"), orders=pl.lit(sign), revenue=pl.col(f"cents_{side}") * sign)
+        side: booked_on(explained, side, EventType.ORDER_CREATED).select(
+            customer=pl.col(f"customer_id_{side}"), orders=pl.lit(sign), revenue=pl.col(f"cents_{side}") * sign
+        )
         for side, sign in (("batch", 1), ("speed", -1))
     }
     seen = pl.concat([*(rows["customer"] for rows in created.values()), alike.customers]).n_unique()

@@ -127,6 +127,12 @@ def explain(evidence: Evidence, business_date: date, zone: str) -> pl.DataFrame:
     return rows.with_columns(cause=pl.when("differs").then(_cause(evidence.released)))
 
 
+def booked_on(explained: pl.DataFrame, side: str, event_type: EventType) -> pl.DataFrame:
+    """The events of a type that a side (batch or speed) books."""
+    booked = pl.col(f"booked_{side}").fill_null(value=False)
+    return explained.filter(booked & (pl.col(f"event_type_{side}") == event_type))
+
+
 def _cause(released: frozenset[str]) -> pl.Expr:
     """Neither a release nor other rules explain that a layer has no trace of an event: that has a cause of its own."""
     speed, batch = pl.col("decision_speed"), pl.col("decision_batch")

@@ -15,7 +15,7 @@ import polars as pl
 from reconciliation import books, compare, fold, holes
 from reconciliation.books import Books
 from reconciliation.evidence import NONE_ALIKE, Alike, Evidence
-from reconciliation.explain import Cause, explain
+from reconciliation.explain import Cause, booked_on, explain
 from reconciliation.holes import Fate
 from tandem import events, kpis
 
@@ -121,9 +121,9 @@ def _customers(explained: pl.DataFrame, day_start: datetime, alike: Alike) -> pl
     """One per customer that only one side counts, under the first cause among that customer's differing orders."""
     counted = kpis.UNIQUE_CUSTOMERS
     sides = {
-        side: explained.filter(
-            pl.col(f"booked_{side}").fill_null(value=False) & (pl.col(f"event_type_{side}") == counted.event_type)
-        ).select("cause", customer=pl.col(f"{counted.column}_{side}"))
+        side: booked_on(explained, side, counted.event_type).select(
+            "cause", customer=pl.col(f"{counted.column}_{side}")
+        )
         for side in ("batch", "speed")
     }
     lines = []
@@ -148,9 +148,8 @@ def _customers(explained: pl.DataFrame, day_start: datetime, alike: Alike) -> pl
 def _distinct(explained: pl.DataFrame, side: str, day_start: datetime, alike: Alike) -> pl.DataFrame:
     """How many customers a side counts, as an amount of their cell."""
     counted = kpis.UNIQUE_CUSTOMERS
-    booked = pl.col(f"booked_{side}").fill_null(value=False)
-    of_type = pl.col(f"event_type_{side}") == counted.event_type
-    customers = pl.concat([explained.filter(booked & of_type)[f"{counted.column}_{side}"], alike.customers])
+    own = booked_on(explained, side, counted.event_type)[f"{counted.column}_{side}"]
+    customers = pl.concat([own, alike.customers])
     row = (compare.DISTINCT, day_start, "", counted.name, customers.n_unique())
     return pl.DataFrame([row], schema=_AMOUNTS, orient="row")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from reconciliation import cut as cuts
 from reconciliation import sides, sift
 from reconciliation.books import Books
 from reconciliation.discrepancies import discrepancies
+from reconciliation.evidence import Evidence
 from reconciliation.explain import Cause, explain
 from reconciliation.ledger import ledger
 from tandem import database
@@ -59,6 +61,17 @@ def dates(record: Record) -> set[date]:
     return {when.date() for layer, when in ((record.speed, record.when), (record.batch, batch)) if layer}
 
 
+def cut_and_sifted(shop: Settings, log: Sequence[Record]) -> Evidence:
+    """Cut what the stream has now, publish the batch layer's run over the log, and sift both."""
+    cuts.take(shop, DAY, RUN, timeout=timedelta(0))
+    write_run(shop, log)
+    with database.connect(shop, database.RECONCILIATION) as connection:
+        run, taken = sides.published_run(connection, DAY), cuts.read(connection, RUN)
+        assert run is not None
+        assert taken is not None
+        return sift.read(connection, shop, taken, run)
+
+
 @pytest.mark.parametrize(("seed", "forgotten"), [(0, 0), (1, 30)])
 def test_what_is_sifted_has_the_causes_of_what_is_kept_by_event(
     seed: int, forgotten: int, topic_prefix: Settings, clean_database: Settings
@@ -70,13 +83,7 @@ def test_what_is_sifted_has_the_causes_of_what_is_kept_by_event(
     held = [r if r.offset >= forgotten else r.again(speed="") for r in log]
     write_stream(shop, held)
     execute(shop, "UPDATE speed.journal SET first_offset = %s", [forgotten])
-    cuts.take(shop, DAY, RUN, timeout=timedelta(0))
-    write_run(shop, log)
-    with database.connect(shop, database.RECONCILIATION) as connection:
-        run, taken = sides.published_run(connection, DAY), cuts.read(connection, RUN)
-        assert run is not None
-        assert taken is not None
-        sifted = sift.read(connection, shop, taken, run)
+    sifted = cut_and_sifted(shop, log)
     ours = [r for r in held if DAY in dates(r)]
     whole = evidence(ours, begins=sifted.begins)
     assert sifted.journal.height < whole.journal.height
@@ -94,13 +101,7 @@ def test_a_partition_whose_journal_is_gone_altogether_makes_no_difference(
     log = [Record(n, order_id=f"o{n}", customer=f"c{n}", when=at(n), partition=n % 2) for n in range(12)]
     write_stream(shop, log)
     execute(shop, "DELETE FROM speed.journal WHERE partition = 1")
-    cuts.take(shop, DAY, RUN, timeout=timedelta(0))
-    write_run(shop, log)
-    with database.connect(shop, database.RECONCILIATION) as connection:
-        run, taken = sides.published_run(connection, DAY), cuts.read(connection, RUN)
-        assert run is not None
-        assert taken is not None
-        sifted = sift.read(connection, shop, taken, run)
+    sifted = cut_and_sifted(shop, log)
     explained = explain(sifted, DAY, "UTC")
     assert discrepancies(explained).is_empty()
     batch, counted = (Books.of(cells(log, layer)) for layer in ("batch", "speed"))
@@ -115,13 +116,7 @@ def test_only_an_id_that_a_review_gave_is_taken_for_a_release(topic_prefix: Sett
     review = {"decided_by": "ann", "reasons": ["NO_CUSTOMER"], "topic": "order-events", "partition": 0}
     insert(shop, "speed.reviews", **review, offset=7, decision="approved", value=b"{}", released_value=b"{}")
     insert(shop, "speed.reviews", **review, offset=8, decision="rejected")
-    cuts.take(shop, DAY, RUN, timeout=timedelta(0))
-    write_run(shop, log)
-    with database.connect(shop, database.RECONCILIATION) as connection:
-        run, taken = sides.published_run(connection, DAY), cuts.read(connection, RUN)
-        assert run is not None
-        assert taken is not None
-        sifted = sift.read(connection, shop, taken, run)
+    sifted = cut_and_sifted(shop, log)
     assert sifted.released == {"release:order-events:0:7"}
     causes = discrepancies(explain(sifted, DAY, "UTC"))["cause"].to_list()
     assert causes == [Cause.RELEASED, Cause.LATE, Cause.LATE]
