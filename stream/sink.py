@@ -2,8 +2,10 @@
 
 Everything is sent first: few rows as a parameter, kept in a setting of the transaction, all tables in one round trip;
 many by COPY to a temporary table; or appended packed (stream.pack). Then the offsets move, if nobody else has taken a
-partition over, and the rows follow in statements that need nothing more from this process. So a worker that is stopped
-half-way never holds what its successor waits for longer than ``idle_in_transaction_session_timeout``.
+partition over, and the rows follow in statements that need nothing more from this process. A worker that is stopped
+half-way holds what its successor waits for no longer than Postgres waits for it: between two round trips that is
+``idle_in_transaction_session_timeout``; between two statements of one round trip, where the connection is not idle to
+Postgres, it is ``transaction_timeout``, which only Postgres 17 and later have.
 
 To empty temporary tables at the end of a transaction is dear, and one that uses any of them empties all: 25 took 40 ms
 on a busy disk. So each is made once it is needed, and a small micro-batch uses none.
@@ -35,6 +37,10 @@ queries = database.queries("speed")
 _MANY = 1_000
 _FEW, _SMALL = 2_000, 1 << 18
 """Rows and bytes."""
+_LONGEST = 5
+"""A transaction may take so many session time-outs: some hundred times what one takes."""
+_BOUNDS_TRANSACTIONS = 170_000
+"""The version of Postgres that can end a transaction for its length."""
 _TYPES: dict[Table, list[int]] = {}
 _PENDING = {table.pending for table in TABLES if table.is_packed}
 statements = database.queries("sink", tables=TABLES)
@@ -83,6 +89,8 @@ def connect(settings: Settings) -> psycopg.Connection[Any]:
     timeout_ms = int(settings.session_timeout.total_seconds() * 1000)
     options = f"-c idle_in_transaction_session_timeout={timeout_ms} -c TimeZone=UTC"
     connection = database.connect(settings, database.SPEED, autocommit=True, options=options)
+    if connection.info.server_version >= _BOUNDS_TRANSACTIONS:
+        connection.execute(queries.bound_transactions, {"milliseconds": str(_LONGEST * timeout_ms)})
     try:
         connection.execute(queries.positions)
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:

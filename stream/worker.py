@@ -21,8 +21,10 @@ _REPORT_EVERY_S = 5.0
 _PATIENCE_S = (0.2, 5.0)
 """Shortest and longest wait before a session is tried again."""
 
-_LOST = (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout, KafkaException)
-"""What a session can be ended by that comes back: the second is what Postgres says to a worker that was paused."""
+_PAUSED = (psycopg.errors.IdleInTransactionSessionTimeout, psycopg.errors.TransactionTimeout)
+"""What Postgres says to a worker that was paused."""
+_LOST = (psycopg.OperationalError, *_PAUSED, KafkaException)
+"""What a session can be ended by that comes back."""
 
 _log = structlog.get_logger(__name__)
 

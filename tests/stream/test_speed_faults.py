@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from subprocess import Popen
 from threading import Event, Thread
@@ -111,6 +112,24 @@ def test_a_worker_that_stops_inside_its_transaction_does_not_hold_up_its_success
     assert (taken.epoch, taken.next_offset) == (held.epoch + 1, 0)
     with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
         stopped.commit()
+
+
+def test_nor_does_one_that_stops_between_two_statements_of_one_round_trip(clean_database: Settings) -> None:
+    quick = clean_database.model_copy(update={"session_timeout": timedelta(seconds=0.5)})
+    stopped = sink.connect(quick)
+    held = sink.claim(stopped, ORDER_EVENTS, 0, 0, "stopped")
+    with ExitStack() as never_left:  # as leaving would send the rest
+        never_left.enter_context(stopped.transaction())
+        never_left.enter_context(stopped.pipeline())
+        stopped.execute("UPDATE speed.partitions SET next_offset = 100 WHERE epoch = %s", [held.epoch])
+        stopped.pgconn.flush()
+        with sink.connect(clean_database) as successor:
+            taken = sink.claim(successor, ORDER_EVENTS, 0, 0, "successor")
+        assert (taken.epoch, taken.next_offset) == (held.epoch + 1, 0)
+        with pytest.raises((psycopg.OperationalError, psycopg.errors.TransactionTimeout)):
+            stopped.execute("SELECT 1").fetchall()
+        never_left.pop_all()
+    stopped.close()
 
 
 def test_a_lost_connection_to_postgres_costs_nothing_but_time(topic_prefix: Settings) -> None:
