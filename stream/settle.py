@@ -28,7 +28,7 @@ class Settler:
     """Settles what this worker and others have left pending. One worker does so at a time."""
 
     def __init__(self, settings: Settings) -> None:
-        self._connection = database.connect(settings, database.SPEED, options="-c TimeZone=UTC")
+        self._connection = database.connect(settings, database.SPEED, options=sink.never_idle(settings))
         self._thread = ThreadPoolExecutor(1, "settle")
         self._running: Future[None] | None = None
         self._pending = 0

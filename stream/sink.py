@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -86,17 +86,25 @@ class Writes:
 
 def connect(settings: Settings) -> psycopg.Connection[Any]:
     """A connection for one worker. Raises TandemError where Postgres cannot be reached or has no tables."""
-    timeout_ms = int(settings.session_timeout.total_seconds() * 1000)
-    options = f"-c idle_in_transaction_session_timeout={timeout_ms} -c TimeZone=UTC"
-    connection = database.connect(settings, database.SPEED, autocommit=True, options=options)
+    connection = database.connect(settings, database.SPEED, autocommit=True, options=never_idle(settings))
     if connection.info.server_version >= _BOUNDS_TRANSACTIONS:
-        connection.execute(queries.bound_transactions, {"milliseconds": str(_LONGEST * timeout_ms)})
+        longest = str(_LONGEST * _milliseconds(settings.session_timeout))
+        connection.execute(queries.bound_transactions, {"milliseconds": longest})
     try:
         connection.execute(queries.positions)
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
         connection.close()
         raise TandemError(f"database '{settings.postgres_database}' has no tables yet", "run 'tandem up'") from error
     return connection
+
+
+def never_idle(settings: Settings) -> str:
+    """Options of a connection whose locks others wait for, so that a worker that was stopped loses them."""
+    return f"-c idle_in_transaction_session_timeout={_milliseconds(settings.session_timeout)} -c TimeZone=UTC"
+
+
+def _milliseconds(duration: timedelta) -> int:
+    return int(duration.total_seconds() * 1000)
 
 
 def claim(connection: psycopg.Connection[Any], topic: str, partition: int, start: int, worker: str) -> Claim:

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import polars as pl
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -125,6 +126,14 @@ def test_of_two_settlers_at_once_one_settles_and_nothing_counts_twice(postgres: 
     for settler in settlers:
         settler.close(settled=True)
     assert Counter(tuple(values) for values in read(postgres, "product_hours").values()) == {(5,) * 7: 2000}
+
+
+def test_a_settler_that_is_stopped_half_way_holds_nobody_up(postgres: Settings) -> None:
+    stopped = Settler(postgres.model_copy(update={"session_timeout": timedelta(seconds=0.5)}))
+    stopped._connection.execute(sink.queries.settling)
+    Settler(postgres).close(settled=True)
+    with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+        stopped.close(settled=True)
 
 
 def test_every_table_that_is_declared_packed_is_written_packed() -> None:
