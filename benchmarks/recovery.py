@@ -6,7 +6,8 @@
 - takeover: of two workers one is killed. Seconds until no partition stands still, and until the backlog is gone.
 - scaling: events a second of one worker and of two, and the longest standstill of a partition when the second joins.
 
-Each with a backlog in Kafka and the figures checked against what was produced.
+Each with a backlog in Kafka and the figures checked against what was produced. With a backlog partitions take turns, so
+each stands still for a while anyway: ``…_before`` is the longest time before something happened.
 """
 
 from __future__ import annotations
@@ -50,12 +51,14 @@ def takeover(settings: Settings, seen: Seen, events: int) -> dict[str, float]:
     """Kill one of two workers; the other goes on with all partitions."""
     with worker(settings) as first, worker(settings):
         seen.wait_for(int(events * _SHARE))
+        begun_s, before_s = seen.total[0][0], time.monotonic()
         first.kill()
         first.wait()
         killed_s = time.monotonic()
         done_s = seen.wait_for(events)
         return {
             "seconds_a_partition_stood_still": seen.longest_silence(killed_s, done_s),
+            "seconds_a_partition_stood_still_before": seen.longest_silence(begun_s, before_s),
             "seconds_to_catch_up": done_s - killed_s,
         }
 
@@ -74,6 +77,7 @@ def scaling(settings: Settings, seen: Seen, events: int) -> dict[str, float]:
                 "one_worker_events_per_second": (events // 2 - begun) / (half_s - started_s),
                 "two_workers_events_per_second": (events - at_join) / (done_s - joined_s),
                 "seconds_a_partition_stood_still": seen.longest_silence(half_s, done_s),
+                "seconds_a_partition_stood_still_before": seen.longest_silence(started_s, half_s),
             }
 
 

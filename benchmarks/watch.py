@@ -73,11 +73,14 @@ class Seen:
         raise TimeoutError(f"{self.total[-1:]} of {total} offsets were committed in {timeout_s} s")
 
     def longest_silence(self, since_s: float, until_s: float) -> float:
-        """Seconds in which a partition did not move, the longest of all partitions, within a span."""
+        """Seconds until a partition moved again, the longest of all partitions, within a span.
+
+        A partition that has moved for the last time is at its end, and not silent.
+        """
         longest = 0.0
         for steps in self.by_partition.values():
-            inside = [since_s, *(at for at, _ in steps if since_s < at < until_s), until_s]
-            longest = max(longest, *(later - earlier for earlier, later in pairwise(inside)))
+            inside = [since_s, *(at for at, _ in steps if since_s < at <= until_s)]
+            longest = max(longest, *(later - earlier for earlier, later in pairwise(inside)), 0.0)
         return longest
 
 

@@ -1,8 +1,9 @@
-"""Whether the layers agree on what is no sum: which products lead, in which order, and what each customer comes to.
+"""Whether the layers agree on what is no sum: which products lead, what each customer comes to, how many are different.
 
 A sum within 1 % may hide that another product leads, or that one customer has what another lacks. So the rankings that
-either layer's cells make are held against each other, and the customers of the date one by one. Shown only: what
-differs here differs in cells too, which decide and are corrected. Pure: frames in, values out.
+either layer's cells make are held against each other, the customers of the date one by one, and how many different
+customers and products either layer saw in each hour. Shown only: what differs here differs in cells too, which decide
+and are corrected. Pure: frames in, values out.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from reconciliation.evidence import Alike
 from reconciliation.explain import booked_on
 from tandem import kpis
 from tandem.events import EventType
+from tandem.rollups import ROLLUPS
 
 
 class Subject(StrEnum):
@@ -26,6 +28,7 @@ class Subject(StrEnum):
 
     PRODUCTS = "products"
     CUSTOMERS = "customers"
+    DISTINCTS = "distincts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +56,18 @@ RANKINGS = tuple(
 )
 CUSTOMERS_ALIKE = 0.99
 """So many of the date's customers are to have the same in both layers, of 1."""
+DISTINCTS_APART = 0.01
+"""So far apart the distinct counts of all hours may be together, of 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far the layers agree on the first ``top`` of a ranking, or on the ``measure`` of each customer.
+    """How far the layers agree on the first ``top`` of a ranking, the ``measure`` of each customer, or distinct counts.
 
-    ``compared``: products among the batch layer's first, or customers that either layer has; ``alike``: how many of
-    these are among the stream's first too, or have the same in both. ``apart``: how many ranks the products that are
-    among the first of either are apart on average; None for customers, and where there is none.
+    ``compared``: products among the batch layer's first, customers that either layer has, or hours of a key that either
+    has a distinct count of; ``alike``: how many of these are among the stream's first too, or the same in both.
+    ``apart``: how many ranks the products that are among the first of either are apart on average; None for customers,
+    and where there is none. By how much of the batch layer's the distinct counts differ, all together.
     """
 
     subject: Subject
@@ -130,3 +136,38 @@ def of_customers(explained: pl.DataFrame, alike: Alike) -> tuple[Agreement, ...]
         status = Status.MATCH if same >= CUSTOMERS_ALIKE * seen else Status.MISMATCH
         found.append(Agreement(Subject.CUSTOMERS, measure, 0, seen, same, None, status))
     return tuple(found) if seen else ()
+
+
+def of_distincts(hours: pl.DataFrame) -> tuple[Agreement, ...]:
+    """How many different customers and products either layer saw by the hour, for every roll-up.
+
+    ``hours``: ``rollup``, ``counted``, and the counts ``batch`` and ``speed`` of each hour of a key, NULL where a side
+    has none of it.
+    """
+    off = (pl.col("batch").fill_null(0) - pl.col("speed").fill_null(0)).abs()
+    found = hours.group_by("rollup", "counted", maintain_order=True).agg(
+        compared=pl.len(),
+        alike=pl.col("batch").eq_missing(pl.col("speed")).sum(),
+        off=off.sum(),
+        batch=pl.col("batch").sum(),
+        speed=pl.col("speed").sum(),
+    )
+    keys = {rollup.name: rollup.key for rollup in ROLLUPS}
+    return tuple(
+        Agreement(
+            Subject.DISTINCTS,
+            f"{counted} by {str(keys[rollup]).replace('_', ' ')}",
+            0,
+            compared,
+            alike,
+            off / batch if batch else None,
+            _of_counts(off, batch, speed),
+        )
+        for rollup, counted, compared, alike, off, batch, speed in found.sort("rollup", "counted").iter_rows()
+    )
+
+
+def _of_counts(off: int, batch: int, speed: int) -> Status:
+    if not batch or not speed:
+        return Status.MISSING_IN_SPEED if batch else Status.MISSING_IN_BATCH
+    return Status.MATCH if off <= DISTINCTS_APART * batch else Status.MISMATCH

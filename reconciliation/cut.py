@@ -14,7 +14,8 @@ from typing import Any
 import psycopg
 from psycopg import IsolationLevel
 
-from tandem import database, kpis, topics
+from reconciliation import distincts
+from tandem import clock, database, kpis, topics
 from tandem.checks import RULE_VERSION
 from tandem.errors import TandemError
 from tandem.settings import Settings
@@ -146,7 +147,7 @@ def _copy(
     wanted: Offsets,
     lag: int,
 ) -> None:
-    """Inside Postgres: no figure passes through this process."""
+    """Inside Postgres, as far as it can: only it cannot merge sketches."""
     queries = database.queries("reconciliation")
     reason = f"the speed layer was {lag} records behind Kafka" if lag else ""
     parameters = {
@@ -169,6 +170,10 @@ def _copy(
     for cube in kpis.CUBES:
         connection.execute(getattr(queries, f"copy_{cube.name}"), parameters)
     connection.execute(queries.copy_distincts, parameters)
+    hours = list(distincts.of_stream(connection, *clock.day_bounds(business_date, settings.zone)))
+    with connection.cursor().copy(queries.copy_hourly_distincts) as copy:
+        for cell in hours:
+            copy.write_row((run_id, *cell))
 
 
 def read(connection: psycopg.Connection[Any], run_id: str) -> Cut | None:

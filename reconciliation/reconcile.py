@@ -145,7 +145,10 @@ def _explained(
         speed_hash=both.speed.sha256(),
         batch_hash=both.batch.sha256(),
         corrected_by=both.corrected_by,
-        agreement=agreement.of_products(both.batch, both.speed),
+        agreement=(
+            *agreement.of_products(both.batch, both.speed),
+            *agreement.of_distincts(both.hourly_distincts),
+        ),
     )
     try:
         seen = sift.read(connection, settings, taken, published)

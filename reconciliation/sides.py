@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -14,6 +14,8 @@ from reconciliation import books, compare
 from reconciliation.books import Books
 from tandem import clock, database, kpis
 from tandem.settings import Settings
+
+HOURLY_DISTINCTS = pl.Schema({"rollup": pl.String, "counted": pl.String, "batch": pl.Int64, "speed": pl.Int64})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class PublishedRun:
 class Sides:
     """What a date's comparison takes: both sides' cells, and the day's KPIs.
 
+    ``hourly_distincts``: as ``agreement.of_distincts`` takes them; none for a run from before they were counted.
     ``speed`` is ``counted`` with ``corrections`` (compare.CELLS), those decided so far, whose ids are ``corrected_by``.
     A side's KPIs are None where it has none of the date.
     """
@@ -44,6 +47,7 @@ class Sides:
     batch_day: dict[str, int | None] | None
     corrections: pl.DataFrame
     corrected_by: tuple[str, ...] = ()
+    hourly_distincts: pl.DataFrame = field(default_factory=HOURLY_DISTINCTS.to_frame)
 
     @property
     def speed_day(self) -> dict[str, int | None] | None:
@@ -103,6 +107,9 @@ def read(
         batch_day=batch_day,
         corrections=corrections,
         corrected_by=tuple(correction_id for correction_id, *_ in decided),
+        hourly_distincts=pl.DataFrame(
+            connection.execute(queries.hourly_distincts, where).fetchall(), schema=HOURLY_DISTINCTS, orient="row"
+        ),
     )
 
 

@@ -8,7 +8,7 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 from reconciliation import wording
-from reconciliation.agreement import Subject
+from reconciliation.agreement import Agreement, Subject
 from reconciliation.compare import Verdict
 from reconciliation.corrections import Correction
 from reconciliation.report import CauseTotal, Certified, DayInTrend, DifferingEvent, Figure, Report, State
@@ -188,25 +188,35 @@ def agreement_in_words(report: Report) -> str:
         return ""
     tops = " and ".join(str(top) for top in sorted({one.top for one in report.agreement if one.top}))
     customers = max((one.compared for one in report.agreement if one.subject is Subject.CUSTOMERS), default=0)
+    distincts = ""
+    if any(one.subject is Subject.DISTINCTS for one in report.agreement):
+        distincts = ", and so is how many different customers and products came in each hour"
     return (
         f"The first {tops} products by revenue, by units and by orders are the same in both, in the same order;"
-        f" so is what each of {customers:,} customers came to."
+        f" so is what each of {customers:,} customers came to{distincts}."
     )
 
 
 def agreement_rows(report: Report) -> list[list[str]]:
-    """How far the layers agree on rankings and on each customer, with its head."""
-    return [
-        ["", "alike", "ranks apart"],
-        *(
-            [
-                f"first {one.top} products by {one.measure}" if one.top else f"{one.measure} of each customer",
-                f"{one.alike:,} of {one.compared:,}",
-                "–" if one.apart is None else f"{one.apart:.1f}",
-            ]
-            for one in report.agreement
-        ),
-    ]
+    """How far the layers agree on rankings, on each customer and on distinct counts, with its head."""
+    rows = [[_of_what(one), f"{one.alike:,} of {one.compared:,}", _apart(one)] for one in report.agreement]
+    return [["", "alike", "apart"], *rows]
+
+
+def _of_what(one: Agreement) -> str:
+    match one.subject:
+        case Subject.PRODUCTS:
+            return f"first {one.top} products by {one.measure}"
+        case Subject.CUSTOMERS:
+            return f"{one.measure} of each customer"
+        case Subject.DISTINCTS:
+            return f"hours' different {one.measure}"
+
+
+def _apart(one: Agreement) -> str:
+    if one.apart is None:
+        return "–"
+    return f"{one.apart:.1%}".replace("%", " %") if one.subject is Subject.DISTINCTS else f"{one.apart:.1f} ranks"
 
 
 def trend_rows(report: Report) -> list[list[str]]:

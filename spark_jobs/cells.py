@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from spark_jobs.lines import lines
 from tandem.events import Decision
 from tandem.kpis import Aggregate, Cube, Distinct, Measure, measures_of
+from tandem.rollups import ROLLUPS, SKETCH_LOG_SIZE, SKETCHES, UNKNOWN, Sketch
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from collections.abc import Sequence
+
+    from pyspark.sql import Column
 
 _HOUR_US = 3_600_000_000
 
@@ -50,6 +55,46 @@ def distincts(facts: DataFrame, declared: Distinct) -> DataFrame:
     """``business_date`` and the exact number of different values, under the name of the declaration."""
     rows = facts.filter(F.col("event_type") == declared.event_type)
     return rows.groupBy("business_date").agg(F.count_distinct(declared.column).alias(declared.name))
+
+
+def hourly_distincts(facts: DataFrame, zone: str) -> DataFrame:
+    """How many different customers and products every key of a roll-up saw in an hour; ``facts``: counted ones.
+
+    ``business_date, cell_start, rollup, key, counted, value``. By sketches: exact up to 2^SKETCH_LOG_SIZE, beyond that
+    an estimate, the same as from the stream's sketches of the same values.
+    """
+    sketched = [
+        _sketched(rollup, [sketch for sketch in SKETCHES if _rows(rollup, sketch) == rows], facts, rows, zone)
+        for rollup in ROLLUPS
+        for rows in sorted({_rows(rollup, sketch) for sketch in SKETCHES})
+    ]
+    # A union of one keeps the smallest hashes alone, which is what makes a sketch that of its values.
+    value = F.theta_sketch_estimate(F.theta_union("sketch", "sketch", SKETCH_LOG_SIZE))
+    return reduce(DataFrame.unionByName, sketched).filter(value > 0).withColumn("value", value).drop("sketch")
+
+
+def _rows(rollup: Cube, sketch: Sketch) -> str:
+    """What a cell's values are gathered from."""
+    return "events" if (rollup.rows, sketch.rows) == ("events", "events") else "lines"
+
+
+def _sketched(rollup: Cube, sketches: Sequence[Sketch], facts: DataFrame, rows: str, zone: str) -> DataFrame:
+    keys = ["business_date", "cell_start", "key"]
+    cells = (
+        (facts if rows == "events" else lines(facts))
+        .filter(F.col("event_type").isin(sorted({str(sketch.event_type) for sketch in sketches})))
+        .withColumn("cell_start", hour_start(F.col("event_time"), zone))
+        .withColumn("key", F.coalesce(F.col(str(rollup.key)), F.lit(UNKNOWN)))
+        .groupBy(*keys)
+        .agg(*(_sketch(sketch).alias(sketch.name) for sketch in sketches))
+    )
+    names = [sketch.name for sketch in sketches]
+    return cells.unpivot(keys, names, "counted", "sketch").withColumn("rollup", F.lit(rollup.name))
+
+
+def _sketch(sketch: Sketch) -> Column:
+    matches = F.col("event_type") == sketch.event_type
+    return F.theta_sketch_agg(F.when(matches, F.col(sketch.column)), SKETCH_LOG_SIZE)
 
 
 def _aggregate(measure: Measure) -> Column:

@@ -13,7 +13,7 @@ from psycopg import sql
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from spark_jobs import facts, job, staging
-from spark_jobs.cells import cells, counted, distincts
+from spark_jobs.cells import cells, counted, distincts, hourly_distincts
 from tandem import database
 from tandem.kpis import CUBES, KPIS, ORDERS, Distinct, daily_kpis, measures_of
 
@@ -35,6 +35,8 @@ def compute(asked: job.Job) -> None:
     for cube in CUBES:
         staging.write(cells(events, cube, zone), cube.hour_table, asked.settings, asked.runs)
         asked.say(f"batch.{cube.hour_table} staged")
+    staging.write(hourly_distincts(events, zone), "hourly_distincts", asked.settings, asked.runs)
+    asked.say("batch.hourly_distincts staged")
     _stage(asked, metrics(events, asked.dates, zone))
     asked.say(f"batch.{_TABLE} staged")
     events.unpersist()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tandem.settings import Settings
 
 TABLES: dict[str, tuple[str, ...]] = {
-    "daily_metrics": ("daily_metrics", *(cube.hour_table for cube in kpis.CUBES)),
+    "daily_metrics": ("daily_metrics", *(cube.hour_table for cube in kpis.CUBES), "hourly_distincts"),
     "rfm": ("rfm",),
     "product_rankings": ("product_rankings",),
 }

@@ -45,6 +45,8 @@ def spark_conf(config: Settings) -> dict[str, str]:
         "spark.sql.adaptive.coalescePartitions.initialPartitionNum": "8",
         # The default of 50 tasks to read a table's log costs seconds on a small table.
         "spark.databricks.delta.snapshotPartitions": "2",
+        # The default of 128 groups, beyond which sketches are made by sorting all rows, is less than a day's cells.
+        "spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "2000",
         "spark.sql.warehouse.dir": str(config.state_dir / "spark-warehouse"),
         **(_s3_conf(os.environ) if config.uses_s3 else {}),
         **SEMANTICS,

@@ -229,6 +229,16 @@ CREATE TABLE batch.gate_results (
     CONSTRAINT gate_results_level_check CHECK ((level = ANY (ARRAY['warn'::text, 'fail'::text])))
 );
 
+CREATE TABLE batch.hourly_distincts (
+    run_id text NOT NULL,
+    business_date date NOT NULL,
+    cell_start timestamp with time zone NOT NULL,
+    rollup text NOT NULL,
+    key text NOT NULL,
+    counted text NOT NULL,
+    value bigint NOT NULL
+);
+
 CREATE TABLE batch.order_hours (
     run_id text NOT NULL,
     business_date date NOT NULL,
@@ -343,8 +353,10 @@ CREATE TABLE reconciliation.agreement (
     apart double precision,
     status text NOT NULL,
     CONSTRAINT agreement_status_check CHECK ((status = ANY (ARRAY['match'::text, 'mismatch'::text, 'missing_in_speed'::text, 'missing_in_batch'::text]))),
-    CONSTRAINT agreement_subject_check CHECK ((subject = ANY (ARRAY['products'::text, 'customers'::text])))
+    CONSTRAINT agreement_subject_check CHECK ((subject = ANY (ARRAY['products'::text, 'customers'::text, 'distincts'::text])))
 );
+
+COMMENT ON COLUMN reconciliation.agreement.apart IS 'ranks, on average; of distincts: a share of 1';
 
 CREATE TABLE reconciliation.certificates (
     certificate_id bigint NOT NULL,
@@ -416,6 +428,15 @@ CREATE TABLE reconciliation.cut_category_hours (
 CREATE TABLE reconciliation.cut_distincts (
     run_id text NOT NULL,
     measure text NOT NULL,
+    value bigint NOT NULL
+);
+
+CREATE TABLE reconciliation.cut_hourly_distincts (
+    run_id text NOT NULL,
+    cell_start timestamp with time zone NOT NULL,
+    rollup text NOT NULL,
+    key text NOT NULL,
+    counted text NOT NULL,
     value bigint NOT NULL
 );
 
@@ -2212,6 +2233,9 @@ ALTER TABLE ONLY batch.daily_metrics
 ALTER TABLE ONLY batch.gate_results
     ADD CONSTRAINT gate_results_pkey PRIMARY KEY (run_id, business_date, suite, expectation);
 
+ALTER TABLE ONLY batch.hourly_distincts
+    ADD CONSTRAINT hourly_distincts_pkey PRIMARY KEY (run_id, cell_start, rollup, key, counted);
+
 ALTER TABLE ONLY batch.order_hours
     ADD CONSTRAINT order_hours_pkey PRIMARY KEY (run_id, cell_start);
 
@@ -2259,6 +2283,9 @@ ALTER TABLE ONLY reconciliation.cut_category_hours
 
 ALTER TABLE ONLY reconciliation.cut_distincts
     ADD CONSTRAINT cut_distincts_pkey PRIMARY KEY (run_id, measure);
+
+ALTER TABLE ONLY reconciliation.cut_hourly_distincts
+    ADD CONSTRAINT cut_hourly_distincts_pkey PRIMARY KEY (run_id, cell_start, rollup, key, counted);
 
 ALTER TABLE ONLY reconciliation.cut_offsets
     ADD CONSTRAINT cut_offsets_pkey PRIMARY KEY (run_id, topic, partition);
@@ -2451,6 +2478,9 @@ ALTER TABLE ONLY reconciliation.cut_category_hours
 ALTER TABLE ONLY reconciliation.cut_distincts
     ADD CONSTRAINT cut_distincts_run_id_fkey FOREIGN KEY (run_id) REFERENCES reconciliation.cuts(run_id);
 
+ALTER TABLE ONLY reconciliation.cut_hourly_distincts
+    ADD CONSTRAINT cut_hourly_distincts_run_id_fkey FOREIGN KEY (run_id) REFERENCES reconciliation.cuts(run_id);
+
 ALTER TABLE ONLY reconciliation.cut_offsets
     ADD CONSTRAINT cut_offsets_run_id_fkey FOREIGN KEY (run_id) REFERENCES reconciliation.cuts(run_id);
 
@@ -2515,6 +2545,10 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.gate_results TO tandem_batch;
 GRANT SELECT ON TABLE batch.gate_results TO tandem_reconciliation;
 GRANT SELECT ON TABLE batch.gate_results TO tandem_reader;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.hourly_distincts TO tandem_batch;
+GRANT SELECT ON TABLE batch.hourly_distincts TO tandem_reconciliation;
+GRANT SELECT ON TABLE batch.hourly_distincts TO tandem_reader;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.order_hours TO tandem_batch;
 GRANT SELECT ON TABLE batch.order_hours TO tandem_reconciliation;
 GRANT SELECT ON TABLE batch.order_hours TO tandem_reader;
@@ -2568,6 +2602,9 @@ GRANT SELECT ON TABLE reconciliation.cut_category_hours TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.cut_distincts TO tandem_reconciliation;
 GRANT SELECT ON TABLE reconciliation.cut_distincts TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.cut_hourly_distincts TO tandem_reconciliation;
+GRANT SELECT ON TABLE reconciliation.cut_hourly_distincts TO tandem_reader;
 
 GRANT SELECT ON TABLE reconciliation.cut_offsets TO tandem_batch;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.cut_offsets TO tandem_reconciliation;

@@ -72,7 +72,7 @@ class Session:
         self._settings, self._worker, self._stats = settings, worker, stats
         self._rules = Rules.of(settings)
         self._held: dict[Position, HeldState] = {}
-        self._connection = sink.connect(settings)
+        self._connection = sink.connect_to_commit(settings)
         # Apart from the commits: what operators look up must not wait for a transaction, nor be part of one.
         self._reader = database.connect(settings, database.SPEED, autocommit=True, options="-c TimeZone=UTC")
         self._settler = Settler(settings)

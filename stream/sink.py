@@ -37,8 +37,8 @@ queries = database.queries("speed")
 _MANY = 1_000
 _FEW, _SMALL = 2_000, 1 << 18
 """Rows and bytes."""
-_LONGEST = 5
-"""A transaction may take so many session time-outs: some hundred times what one takes."""
+_LONGEST = 20
+"""A transaction may take so many session time-outs: hundreds of times what one takes, even where much has expired."""
 _BOUNDS_TRANSACTIONS = 170_000
 """The version of Postgres that can end a transaction for its length."""
 _TYPES: dict[Table, list[int]] = {}
@@ -87,14 +87,20 @@ class Writes:
 def connect(settings: Settings) -> psycopg.Connection[Any]:
     """A connection for one worker. Raises TandemError where Postgres cannot be reached or has no tables."""
     connection = database.connect(settings, database.SPEED, autocommit=True, options=never_idle(settings))
-    if connection.info.server_version >= _BOUNDS_TRANSACTIONS:
-        longest = str(_LONGEST * _milliseconds(settings.session_timeout))
-        connection.execute(queries.bound_transactions, {"milliseconds": longest})
     try:
         connection.execute(queries.positions)
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
         connection.close()
         raise TandemError(f"database '{settings.postgres_database}' has no tables yet", "run 'tandem up'") from error
+    return connection
+
+
+def connect_to_commit(settings: Settings) -> psycopg.Connection[Any]:
+    """As ``connect``, for claims and commits: others wait for them, and none takes long."""
+    connection = connect(settings)
+    if connection.info.server_version >= _BOUNDS_TRANSACTIONS:
+        longest = str(_LONGEST * _milliseconds(settings.session_timeout))
+        connection.execute(queries.bound_transactions, {"milliseconds": longest})
     return connection
 
 
@@ -180,6 +186,8 @@ def loads_of(table: Table, writes: Writes) -> Iterator[Load]:
     """All that goes into a table."""
     frame, rows = writes.frames.get(table), writes.rows.get(table)
     if frame is not None and frame.height:
+        # On their way both are kept under the table's name.
+        assert not rows, f"{table.name} gets a frame and rows at once: one would take the other's place"  # noqa: S101
         yield Load(table, packed(frame, table) if table.is_packed else _in_order(frame.select(table.columns), table))
     if rows:
         yield Load(table, rows)

@@ -1,8 +1,8 @@
 """sketches: theta sketches of many cells at once, in the bytes that ``datasketches`` and Spark read and write.
 
-A sketch keeps the hashes of the different values of a cell, at most 2^LOG_SIZE of them: the smallest, and the next one
-as its threshold. So two sketches of the same values are the same bytes, however the values were cut and merged, and up
-to that size the count is exact.
+A sketch keeps the hashes of the different values of a cell, at most 2^SKETCH_LOG_SIZE of them: the smallest, and the
+next one as its threshold. So two sketches of the same values are the same bytes, however the values were cut and
+merged, and up to that size the count is exact.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ import datasketches
 import numpy as np
 import polars as pl
 
-LOG_SIZE = 12
-"""4,096 hashes: beyond that the standard error is 1.6 %. Spark's default."""
+from tandem.rollups import SKETCH_LOG_SIZE
 
-_SIZE = 1 << LOG_SIZE
+_SIZE = 1 << SKETCH_LOG_SIZE
 _PREAMBLE = np.uint64((0x93CC << 48) | (0x1A << 40) | (3 << 16) | (3 << 8))
 """Hash of the seed; read-only, compact, ordered; family compact; version 3. The lowest byte is the preamble's words."""
 
@@ -31,7 +30,7 @@ def sketched(rows: pl.DataFrame, keys: Sequence[str], hashes: str) -> pl.DataFra
 
 def merged(sketches: Iterable[bytes]) -> bytes:
     """One sketch of all the values of these."""
-    union = datasketches.theta_union(LOG_SIZE)
+    union = datasketches.theta_union(SKETCH_LOG_SIZE)
     for sketch in sketches:
         union.update(datasketches.compact_theta_sketch.deserialize(sketch))
     return bytes(union.get_result().serialize())

@@ -28,7 +28,8 @@ from installations import installations
 from psycopg import sql
 from shop import settle, start_archiver, start_speed_worker
 
-from tandem import database
+from reconciliation import distincts
+from tandem import clock, database
 from tandem.local import kafka, postgres, process
 from tandem.settings import PROJECT_ROOT, Settings
 from tandem.sources.completejourney import completejourney
@@ -202,6 +203,12 @@ def test_every_view_of_ten_dates_drawn_by_lot_is_what_pandas_makes_of_the_data_s
         for day, run in runs:
             made = rows_of(year, table, run)
             views_by_pandas.assert_same(made, view(expected, day), f"{table} of {day}, seed {seed}")
+    with database.connect(year.settings, database.RECONCILIATION) as connection:
+        for day, run in runs:
+            seen = set(distincts.of_stream(connection, *clock.day_bounds(day, year.settings.zone)))
+            columns = "cell_start, rollup, key, counted, value"
+            counted = connection.execute(f"SELECT {columns} FROM batch.hourly_distincts WHERE run_id = %s", [run])
+            assert seen == set(counted), f"{day}, seed {seed}: the layers saw other customers or products in an hour"
 
 
 def rows_of(year: Year, table: str, run_id: str) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from reconciliation.books import Books
 from reconciliation.compare import CELLS, Status
 from reconciliation.evidence import NONE_ALIKE, Alike
 from reconciliation.explain import explain
+from reconciliation.sides import HOURLY_DISTINCTS
 from tandem import kpis
 from tests.reconciliation.books import DAY, at
 from tests.reconciliation.decisions import Record, evidence
@@ -123,3 +124,32 @@ def test_customers_agree_as_plain_loops_count_them(drawn: list[dict[str, Any]], 
 def test_what_a_ranking_adds_up_are_measures_of_products() -> None:
     measures = {measure.name for measure in kpis.measures_of(kpis.PRODUCTS)}
     assert {name for ranking in RANKINGS for name in ranking.factors} <= measures
+
+
+_HOURS = st.lists(
+    st.tuples(
+        st.sampled_from(["category_minutes", "region_minutes"]),
+        st.sampled_from(["customers", "products"]),
+        st.none() | st.integers(1, 500),
+        st.none() | st.integers(1, 500),
+    ).filter(lambda row: row[2:] != (None, None)),
+    max_size=12,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(drawn=_HOURS)
+def test_distinct_counts_agree_as_plain_loops_count_them(drawn: list[tuple[str, str, int | None, int | None]]) -> None:
+    found = agreement.of_distincts(pl.DataFrame(drawn, schema=HOURLY_DISTINCTS, orient="row"))
+    wanted = []
+    for rollup, counted in sorted({row[:2] for row in drawn}):
+        pairs = [(batch, speed) for *cell, batch, speed in drawn if tuple(cell) == (rollup, counted)]
+        off = sum(abs((batch or 0) - (speed or 0)) for batch, speed in pairs)
+        batch_sum, speed_sum = (sum(pair[side] or 0 for pair in pairs) for side in (0, 1))
+        status = Status.MATCH if 100 * off <= batch_sum else Status.MISMATCH
+        if not batch_sum or not speed_sum:
+            status = Status.MISSING_IN_SPEED if batch_sum else Status.MISSING_IN_BATCH
+        name = f"{counted} by {rollup.removesuffix('_minutes')}"
+        alike = sum(batch == speed for batch, speed in pairs)
+        wanted.append((name, len(pairs), alike, off / batch_sum if batch_sum else None, status))
+    assert [(one.measure, one.compared, one.alike, one.apart, one.status) for one in found] == wanted

@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from threading import Timer
 
+import datasketches
 import pytest
 from confluent_kafka import Producer
 
@@ -67,6 +68,27 @@ def test_the_cut_copies_the_dates_cells_by_hour_at_the_speed_layers_offsets(shop
     categories = execute(shop, "SELECT category, sum(revenue_cents) FROM reconciliation.cut_category_hours GROUP BY 1")
     assert dict(categories) == {"dairy": 1_700, "bakery": 500}
     assert execute(shop, "SELECT measure, value FROM reconciliation.cut_distincts") == [("unique_customers", 2)]
+
+
+def test_the_cut_counts_the_different_values_of_the_hours_of_the_date(shop):
+    write_speed(shop, [MILK], twelve())
+
+    def saw(start: datetime, partition: int, *customers: str) -> None:
+        sketch = datasketches.update_theta_sketch()
+        for customer in customers:
+            sketch.update(customer)
+        cell = {"cell_start": start, "rollup": "category_minutes", "key": "dairy", "counted": "customers"}
+        content = sketch.compact().serialize()
+        insert(shop, "speed.sketches", partition=partition, first_offset=partition, sketch=content, **cell)
+
+    saw(at(9), 0, "alice", "bob")
+    saw(at(9), 1, "bob", "carol")
+    saw(at(23), 0, "alice")
+    saw(at(24), 0, "dan")
+    cuts.take(shop, DAY, "r1", timeout=NO_WAIT)
+    found = execute(shop, "SELECT cell_start, rollup, key, counted, value FROM reconciliation.cut_hourly_distincts")
+    cell = ("category_minutes", "dairy", "customers")
+    assert sorted(found) == [(at(9), *cell, 3), (at(23), *cell, 1)]
 
 
 def test_what_was_adjusted_is_not_in_the_cut(shop):

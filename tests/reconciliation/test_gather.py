@@ -7,12 +7,12 @@ from datetime import timedelta
 import pytest
 
 from reconciliation import gather, reconcile
-from reconciliation.agreement import Subject
+from reconciliation.agreement import Agreement, Subject
 from reconciliation.compare import Status
 from reconciliation.report import Certified, Report, State
 from tandem import database
 from tandem.settings import Settings
-from tests.reconciliation.books import DAY, execute, insert
+from tests.reconciliation.books import DAY, at, execute, insert
 from tests.reconciliation.decisions import Record
 from tests.reconciliation.scene import RUN, stage
 
@@ -88,3 +88,22 @@ def test_the_report_says_how_far_rankings_and_customers_agree(topic_prefix: Sett
     }
     customers = found[Subject.CUSTOMERS, "revenue", 0]
     assert (customers.compared, customers.alike, customers.status) == (4, 3, Status.MISMATCH)
+
+
+def test_the_report_says_how_far_distinct_counts_agree_where_the_batch_layer_has_counted(
+    topic_prefix: Settings, clean_database: Settings
+) -> None:
+    stage(topic_prefix, ORDERS)
+    cells = {("dairy", at(9)): (40, 40), ("dairy", at(10)): (60, 57), ("bread", at(9)): (None, 1)}
+    for (key, start), counts in cells.items():
+        cell = {"run_id": RUN, "cell_start": start, "rollup": "category_minutes", "key": key, "counted": "customers"}
+        for table, count in zip(("batch.hourly_distincts", "reconciliation.cut_hourly_distincts"), counts, strict=True):
+            if count is not None:
+                of_date = {"business_date": DAY} if table.startswith("batch") else {}
+                insert(topic_prefix, table, **cell, **of_date, value=count)
+    assert all(one.subject is not Subject.DISTINCTS for one in reported(topic_prefix).agreement)
+    insert(topic_prefix, "batch.staged", run_id=RUN, table_name="hourly_distincts")
+    (found,) = (one for one in reported(topic_prefix).agreement if one.subject is Subject.DISTINCTS)
+    assert found == Agreement(
+        Subject.DISTINCTS, "customers by category", 0, compared=3, alike=1, apart=0.04, status=Status.MISMATCH
+    )

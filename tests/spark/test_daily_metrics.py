@@ -131,6 +131,20 @@ def test_the_cells_of_a_day_are_those_of_the_data_set(computed: Computed, day: d
     assert computed.rows(table, day, f"cell_start, {key}, revenue_cents, order_count, units") == expected
 
 
+@pytest.mark.parametrize("day", DAYS[:2])
+def test_how_many_different_came_in_an_hour_is_what_the_data_set_has(computed: Computed, day: date) -> None:
+    of_day = computed.of(day).assign(unknown="unknown")
+    hour = of_day["transaction_timestamp"].dt.floor("h").dt.tz_localize("UTC")
+    keys = {"category_minutes": "category", "payment_method_minutes": "unknown", "region_minutes": "unknown"}
+    expected = sorted(
+        (start.to_pydatetime(), rollup, name, counted, count)
+        for rollup, key in keys.items()
+        for counted, column in (("customers", "household_id"), ("products", "product_id"))
+        for (start, name), count in of_day.groupby([hour, of_day[key].astype(str)])[column].nunique().items()
+    )
+    assert computed.rows("hourly_distincts", day, "cell_start, rollup, key, counted, value") == expected
+
+
 def test_cancellations_and_amendments_are_booked_on_their_lines(computed: Computed) -> None:
     columns = "product_id, order_count, cancelled_revenue_cents, cancelled_units, amended_revenue_cents, amended_units"
     rows = computed.rows("product_hours", LAST, columns)

@@ -17,8 +17,7 @@ from test_stream_process import RULES, ZONE, part_of
 from stream.memory import Memory
 from stream.process import process
 from stream.rollups import PANES, SKETCH_ROWS
-from stream.sketches import LOG_SIZE
-from tandem.rollups import ROLLUPS
+from tandem.rollups import ROLLUPS, SKETCH_LOG_SIZE
 
 START = datetime(2017, 12, 22, 20, tzinfo=UTC)
 MOMENTS = st.integers(0, 50).map(lambda minutes: START + timedelta(minutes=minutes))
@@ -89,7 +88,7 @@ def test_rollups_are_those_added_up_by_hand_whatever_the_cuts(
     memories = {0: Memory(), 1: Memory()}
     money: dict[str, dict[Cell, list[tuple[int, int, int, int]]]] = {r.name: defaultdict(list) for r in ROLLUPS}
     unions: dict[tuple[str, str, Cell], datasketches.theta_union] = defaultdict(
-        lambda: datasketches.theta_union(LOG_SIZE)
+        lambda: datasketches.theta_union(SKETCH_LOG_SIZE)
     )
     done, end = {0: 0, 1: 0}, {p: records.partitions.count(p) for p in (0, 1)}
     while done != end:

@@ -10,16 +10,17 @@ from hypothesis import strategies as st
 
 from stream import sketches
 from stream.murmur import theta_hashes
+from tandem.rollups import SKETCH_LOG_SIZE
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=70)
 
 
 def by_library(values: list[str]) -> bytes:
-    one_by_one = datasketches.update_theta_sketch(sketches.LOG_SIZE)
+    one_by_one = datasketches.update_theta_sketch(SKETCH_LOG_SIZE)
     for value in values:
         one_by_one.update(value)
     # An update sketch keeps up to twice as many; a union trims to what all sketches of these values agree on.
-    union = datasketches.theta_union(sketches.LOG_SIZE)
+    union = datasketches.theta_union(SKETCH_LOG_SIZE)
     union.update(one_by_one.compact())
     return bytes(union.get_result().serialize())
 
@@ -37,7 +38,7 @@ def test_a_column_hashes_as_the_library_hashes_its_texts(texts: list[str]) -> No
     found = theta_hashes(pl.Series(texts))
     for text, hashed in zip(texts, found.tolist(), strict=True):
         if text:  # of nothing the library keeps nothing
-            alone = datasketches.update_theta_sketch(sketches.LOG_SIZE)
+            alone = datasketches.update_theta_sketch(SKETCH_LOG_SIZE)
             alone.update(text)
             assert [hashed] == list(alone.compact())
 

@@ -115,8 +115,8 @@ def test_a_worker_that_stops_inside_its_transaction_does_not_hold_up_its_success
 
 
 def test_nor_does_one_that_stops_between_two_statements_of_one_round_trip(clean_database: Settings) -> None:
-    quick = clean_database.model_copy(update={"session_timeout": timedelta(seconds=0.5)})
-    stopped = sink.connect(quick)
+    quick = clean_database.model_copy(update={"session_timeout": timedelta(seconds=0.25)})
+    stopped = sink.connect_to_commit(quick)
     held = sink.claim(stopped, ORDER_EVENTS, 0, 0, "stopped")
     with ExitStack() as never_left:  # as leaving would send the rest
         never_left.enter_context(stopped.transaction())

@@ -13,8 +13,8 @@ import speed_rig as rig
 
 from stream import sink
 from stream.compact import compact
-from stream.sketches import LOG_SIZE
 from tandem import database
+from tandem.rollups import SKETCH_LOG_SIZE
 from tandem.settings import Settings
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("clean_database")]
@@ -125,7 +125,7 @@ def test_merging_the_rows_of_a_cell_changes_no_answer(sold: Settings) -> None:
 def test_sql_estimates_sketches_together_as_near_as_the_library(postgres: Settings, shared: int, apart: int) -> None:
     parts = []
     for part in range(3):
-        sketch = datasketches.update_theta_sketch(LOG_SIZE)
+        sketch = datasketches.update_theta_sketch(SKETCH_LOG_SIZE)
         for number in range(shared):
             sketch.update(f"shared{number}")
         for number in range(apart):
