@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from random import Random
+from typing import Any
 
 import psycopg
 
-from stream import memory, retention, session, sink, tables, written
+from stream import memory, session, sink, written
 from stream.process import process
+from stream.source import Polled
 from stream.types import Records, Rules
 from tandem import database
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
+
+NO_RECORDS = Records([], [], [], [], [])
 
 
 class Desk:
@@ -39,10 +43,17 @@ class Desk:
             at = (ORDER_EVENTS, segment.partition, own.epoch, own.next_offset, after)
             moves.append(sink.Move(*at, segment.watermark_after))
             own.next_offset = after
-        rows = {tables.JOURNAL: written.journal_rows(moves, batch)}
-        frames = {**batch.emitted.frames, tables.OUTBOX: batch.emitted.messages}
-        expired = retention.expired(batch.segments, self._settings)
-        sink.commit(self._connection, sink.Writes(moves, frames, rows, expired=expired))
+        polled = Polled(records, NO_RECORDS, {}, {})
+        sink.commit(self._connection, written.written(moves, polled, batch, self._settings, self._rules).writes)
+
+    @property
+    def connections(self) -> tuple[psycopg.Connection[Any], ...]:
+        return self._connection, self._reader
+
+    @property
+    def offsets(self) -> dict[int, int]:
+        """Where it is."""
+        return {partition: state.next_offset for partition, state in self._held.items()}
 
     def close(self) -> None:
         self._connection.close()

@@ -7,7 +7,8 @@ producer is asked to do. It is known by what it does, so that nothing here follo
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Lock
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import psycopg
 from confluent_kafka import Producer
 from psycopg import sql
+from pytest import MonkeyPatch  # noqa: PT013 - nothing else of it
 
 from stream import outbox, publish
 from stream.worker import Worker
@@ -42,6 +44,27 @@ def run(settings: Settings, *, die_at: tuple[str, int] | None = None, steps: Pat
 
 
 def _hook(reach: Callable[[str], None]) -> None:
+    before_steps_of_postgres(reach).__enter__()
+
+    class Hooked(Producer):
+        def flush(self, *arguments: Any, **options: Any) -> Any:
+            reach("flush")
+            result = super().flush(*arguments, **options)
+            reach("flushed")
+            return result
+
+        def commit_transaction(self, *arguments: Any, **options: Any) -> Any:
+            reach("before the end of a Kafka transaction")
+            result = super().commit_transaction(*arguments, **options)
+            reach("after the end of a Kafka transaction")
+            return result
+
+    outbox.Producer = publish.Producer = Hooked  # type: ignore[misc, attr-defined]
+
+
+@contextmanager
+def before_steps_of_postgres(reach: Callable[[str], None]) -> Iterator[None]:
+    """Call it with the label of each step that Postgres is asked for, before it is."""
     execute, copy, leave = psycopg.Cursor.execute, psycopg.Cursor.copy, psycopg.Transaction.__exit__
 
     def executed(cursor: psycopg.Cursor[Any], query: Any, *arguments: Any, **options: Any) -> Any:
@@ -58,22 +81,11 @@ def _hook(reach: Callable[[str], None]) -> None:
         reach("after the end of a transaction")
         return result
 
-    class Hooked(Producer):
-        def flush(self, *arguments: Any, **options: Any) -> Any:
-            reach("flush")
-            result = super().flush(*arguments, **options)
-            reach("flushed")
-            return result
-
-        def commit_transaction(self, *arguments: Any, **options: Any) -> Any:
-            reach("before the end of a Kafka transaction")
-            result = super().commit_transaction(*arguments, **options)
-            reach("after the end of a Kafka transaction")
-            return result
-
-    psycopg.Cursor.execute, psycopg.Cursor.copy = executed, copied  # type: ignore[method-assign, assignment]
-    psycopg.Transaction.__exit__ = left  # type: ignore[method-assign]
-    outbox.Producer = publish.Producer = Hooked  # type: ignore[misc, attr-defined]
+    with MonkeyPatch.context() as patch:
+        patch.setattr(psycopg.Cursor, "execute", executed)
+        patch.setattr(psycopg.Cursor, "copy", copied)
+        patch.setattr(psycopg.Transaction, "__exit__", left)
+        yield
 
 
 def _label(cursor: psycopg.Cursor[Any], query: Any) -> str:

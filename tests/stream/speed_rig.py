@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Event
@@ -238,14 +238,19 @@ def typed(event: oracle.Event, record: Visible, currency: str) -> check_oracle.R
 
 def assert_books_are_exact(settings: Settings) -> Expected:
     """Journal, panes, outcomes and quarantine against every visible record; segments against every offset."""
-    log = visible(settings)
+    wanted = assert_books_are_those_of(settings, visible(settings))
+    assert_segments_abut(settings)
+    return wanted
+
+
+def assert_books_are_those_of(settings: Settings, log: Sequence[Visible]) -> Expected:
+    """Journal, panes, outcomes and quarantine against every record."""
     wanted = expected(settings, log)
     with database.connect(settings, database.READER) as reader:
         rows = journal.read(reader, ORDER_EVENTS)
     assert rows.height == len(log), "every visible record is in the journal, and once"
     found = {(row["partition"], row["offset"]): (row["decision"], row["reasons"]) for row in rows.iter_rows(named=True)}
     assert found == wanted.decisions
-    assert_segments_abut(settings)
     assert cells(settings, "order_minutes") == wanted.book.of("order_minutes")
     assert cells(settings, "product_hours", "product_id") == wanted.book.of("product_hours")
     assert cells(settings, "category_hours", "category") == wanted.book.of("category_hours")
