@@ -1,4 +1,4 @@
-"""The JVM parts: Kafka's broker, and Spark's jars for Delta, Postgres and S3, checked against recorded sums.
+"""The JVM parts: Kafka's broker, and Spark's jars for Delta and S3, checked against recorded sums.
 
 ``python -m tandem.local.jars`` fetches what is missing; ``... record`` writes the sums after jars.xml changed.
 """
@@ -34,7 +34,7 @@ def kafka_classpath() -> str:
 
 
 def spark_jars() -> list[Path]:
-    """What a Spark session needs beyond PySpark, for ``spark.jars``: Delta, Postgres's driver, S3 where it is used."""
+    """What a Spark session needs beyond PySpark, for ``spark.jars``: Delta, S3 where it is used."""
     groups = [group for group in _wanted() if group != "kafka"]
     return [settings().jars_dir / name for name in _recorded(groups)]
 
@@ -91,8 +91,11 @@ def _sum(path: Path) -> str:
 
 
 def _differing(folder: Path) -> list[str]:
-    recorded = _recorded(_wanted()).items()
-    return [name for name, digest in recorded if not (folder / name).is_file() or _sum(folder / name) != digest]
+    """What is missing, changed, or not wanted: the broker takes every jar that is there."""
+    recorded = _recorded(_wanted())
+    changed = [name for name, of in recorded.items() if not (folder / name).is_file() or _sum(folder / name) != of]
+    there = {str(path.relative_to(folder)) for group in _wanted() for path in (folder / group).glob("*.jar")}
+    return [*changed, *sorted(there - recorded.keys())]
 
 
 @contextmanager
@@ -106,7 +109,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _fetch(folder: Path, groups: Sequence[str]) -> None:
     """Resolve afresh, so that neither a broken download nor a jar of an older version stays."""
-    size = sum({"kafka": 45, "spark": 15, _ON_S3: 9}[group] for group in groups)
+    size = sum({"kafka": 45, "spark": 10, _ON_S3: 9}[group] for group in groups)
     _say(f"fetching the JVM parts ({size} MB, under a minute)")
     log = folder / "ivy.log"
     log.unlink(missing_ok=True)

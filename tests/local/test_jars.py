@@ -41,17 +41,17 @@ def test_every_jar_on_disk_is_recorded_with_its_sum(fetched: Path):
 
 
 @pytest.mark.integration
-def test_spark_gets_delta_and_the_postgres_driver_and_nothing_that_it_ships_itself(fetched: Path):
+def test_spark_gets_delta_and_nothing_that_it_ships_itself(fetched: Path):
     names = {path.name.rsplit("-", 1)[0] for path in jars.spark_jars()}
     assert not settings().uses_s3
-    assert names == {"delta-spark_4.1_2.13", "delta-storage", "postgresql"}
+    assert names == {"delta-spark_4.1_2.13", "delta-storage"}
     assert all(path.is_file() for path in jars.spark_jars())
 
 
 @pytest.mark.integration
 def test_a_changed_jar_is_fetched_anew(fetched: Path, copied: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(jars, "_fetch", lambda folder, groups: shutil.copytree(fetched, folder, dirs_exist_ok=True))
-    victim = copied / "spark" / "postgresql-42.7.8.jar"
+    victim = copied / "spark" / "delta-storage-4.4.0.jar"
     good = victim.read_bytes()
     victim.write_bytes(good + b"!")
     jars.ensure_jars()
@@ -59,11 +59,25 @@ def test_a_changed_jar_is_fetched_anew(fetched: Path, copied: Path, monkeypatch:
 
 
 @pytest.mark.integration
+def test_a_jar_that_is_no_longer_wanted_goes(copied: Path, fetched: Path, monkeypatch: pytest.MonkeyPatch):
+    def fetch(folder: Path, groups: list[str]) -> None:
+        assert groups == ["spark"]
+        shutil.rmtree(folder / "spark")
+        shutil.copytree(fetched / "spark", folder / "spark")
+
+    monkeypatch.setattr(jars, "_fetch", fetch)
+    stray = copied / "spark" / "postgresql-42.7.8.jar"
+    stray.write_bytes(b"of an earlier version")
+    jars.ensure_jars()
+    assert not stray.exists()
+
+
+@pytest.mark.integration
 def test_what_stays_different_after_fetching_is_refused_in_one_line(copied: Path, monkeypatch: pytest.MonkeyPatch):
-    victim = copied / "spark" / "postgresql-42.7.8.jar"
+    victim = copied / "spark" / "delta-storage-4.4.0.jar"
     victim.write_bytes(b"tampered")
     monkeypatch.setattr(jars, "_fetch", lambda _folder, _groups: None)  # as if the source itself were tampered with
-    with pytest.raises(TandemError, match=r"1 jars are not the recorded ones, first spark/postgresql-42\.7\.8\.jar"):
+    with pytest.raises(TandemError, match=r"1 jars are not the recorded ones, first spark/delta-storage-4\.4\.0\.jar"):
         jars.ensure_jars()
 
 
