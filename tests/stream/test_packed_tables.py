@@ -132,7 +132,7 @@ def test_a_settler_that_is_stopped_half_way_holds_nobody_up(postgres: Settings) 
     stopped = Settler(postgres.model_copy(update={"session_timeout": timedelta(seconds=0.5)}))
     stopped._connection.execute(sink.queries.settling)
     Settler(postgres).close(settled=True)
-    with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+    with pytest.raises((psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout)):
         stopped.close(settled=True)
 
 
