@@ -43,6 +43,8 @@ def explain(
     With --metric, --hour or --by: the ledger's lines of each cell that differs, whose amounts sum to batch - stream
     there.
 
+    Exits with 2 where the date could not be compared.
+
     Example: `tandem explain --date 2017-12-23 --metric revenue --hour 17`, or `tandem explain --order 41351990520`.
     """
     if not date and not order:
@@ -104,8 +106,16 @@ def _explain(day: dt.date, limit: int, *, as_json: bool) -> None:
             "events": [dataclasses.asdict(event) for event in events],
         }
         typer.echo(json.dumps(document, indent=2, default=str))
-        return
-    _show(dataclasses.replace(report, events=events))
+    else:
+        _show(dataclasses.replace(report, events=events))
+    if not _is_compared(report):
+        raise typer.Exit(2)
+
+
+def _is_compared(report: Report) -> bool:
+    from reconciliation.compare import Verdict
+
+    return report.verdict is not Verdict.NOT_COMPARABLE
 
 
 def _show(report: Report) -> None:
@@ -113,6 +123,8 @@ def _show(report: Report) -> None:
     from reconciliation.headline import headline
 
     typer.echo(headline(report))
+    if not _is_compared(report):
+        return
     typer.echo(
         tables.columns(tables.cause_rows(report.causes, report.events_total, report.currency))
         if report.causes

@@ -156,5 +156,6 @@ def _context(report: Report) -> dict[str, Any]:
         "correction_rows": tables.correction_rows(report),
         "agreement_in_words": tables.agreement_in_words(report),
         "agreement_rows": tables.agreement_rows(report),
+        "agreement_caption": tables.AGREEMENT_CAPTION,
         "trend_rows": tables.trend_rows(report),
     }

@@ -182,6 +182,12 @@ def correction_rows(report: Report) -> list[list[str]]:
     return rows
 
 
+AGREEMENT_CAPTION = (
+    "Products as both layers show them now; equal ones share a rank, so there may be more of them. Customers and"
+    " distinct counts as they were counted: corrections do not change them. This decides nothing."
+)
+
+
 def agreement_in_words(report: Report) -> str:
     """Where nothing is off: what was held against each other, in one sentence; '' where a table says more."""
     if not report.agreement or any(one.alike < one.compared or one.apart for one in report.agreement):
@@ -192,31 +198,40 @@ def agreement_in_words(report: Report) -> str:
     if any(one.subject is Subject.DISTINCTS for one in report.agreement):
         distincts = ", and so is how many different customers and products came in each hour"
     return (
-        f"The first {tops} products by revenue, by units and by orders are the same in both, in the same order;"
+        f"The first {tops} products by net revenue, by net units and by orders are the same in both, in the same order;"
         f" so is what each of {customers:,} customers came to{distincts}."
     )
 
 
 def agreement_rows(report: Report) -> list[list[str]]:
     """How far the layers agree on rankings, on each customer and on distinct counts, with its head."""
-    rows = [[_of_what(one), f"{one.alike:,} of {one.compared:,}", _apart(one)] for one in report.agreement]
-    return [["", "alike", "apart"], *rows]
+    rows = [
+        [_of_what(one), f"{one.alike:,} of {one.compared:,}", _apart(one), one.status.value] for one in report.agreement
+    ]
+    return [["", "alike", "apart", ""], *rows]
+
+
+_NET = {"revenue": "net revenue", "units": "net units"}
+_LEAST_SHOWN = 0.001
 
 
 def _of_what(one: Agreement) -> str:
     match one.subject:
         case Subject.PRODUCTS:
-            return f"first {one.top} products by {one.measure}"
+            return f"first {one.top} products by {_NET.get(one.measure, one.measure)}"
         case Subject.CUSTOMERS:
             return f"{one.measure} of each customer"
         case Subject.DISTINCTS:
-            return f"hours' different {one.measure}"
+            counted, _, key = one.measure.partition(" by ")
+            return f"different {counted} by hour and {key}"
 
 
 def _apart(one: Agreement) -> str:
     if one.apart is None:
         return "–"
-    return f"{one.apart:.1%}".replace("%", " %") if one.subject is Subject.DISTINCTS else f"{one.apart:.1f} ranks"
+    if one.subject is not Subject.DISTINCTS:
+        return f"{one.apart:.1f} ranks"
+    return "< 0.1 %" if 0 < one.apart < _LEAST_SHOWN else f"{100 * one.apart:.1f} %"
 
 
 def trend_rows(report: Report) -> list[list[str]]:

@@ -6,7 +6,7 @@ import json
 import secrets
 from dataclasses import dataclass
 from datetime import date, datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Any
 
 from tandem import __version__, database, topics
@@ -84,7 +84,7 @@ def open_run(
     values = {
         "run_id": run_id,
         "business_date": business_date,
-        "kind": str(kind),
+        "kind": kind.value if isinstance(kind, Enum) else kind,
         "reason": reason,
         "requested_by": requested_by or "",
         "code_version": __version__,

@@ -1078,6 +1078,26 @@ CREATE VIEW serving.history AS
      JOIN batch.runs r USING (run_id))
      LEFT JOIN batch.daily_metrics d ON (((v.view = 'daily_metrics'::text) AND (d.run_id = v.run_id) AND (d.business_date = v.business_date))));
 
+CREATE VIEW serving.hourly_distincts AS
+ SELECT v.version,
+    v.published_at AS as_of,
+    d.business_date,
+    d.cell_start,
+        CASE d.rollup
+            WHEN 'category_minutes'::text THEN 'category'::text
+            WHEN 'payment_method_minutes'::text THEN 'payment_method'::text
+            WHEN 'region_minutes'::text THEN 'region'::text
+            ELSE NULL::text
+        END AS dimension,
+    d.key,
+    d.counted,
+    d.value
+   FROM (batch.versions v
+     JOIN batch.hourly_distincts d USING (run_id, business_date))
+  WHERE ((v.view = 'daily_metrics'::text) AND (v.superseded_at IS NULL));
+
+COMMENT ON VIEW serving.hourly_distincts IS 'Different customers and products (counted) of each hour of a category, payment method or region (dimension, key), by the batch layer. Exact up to 4,096, beyond that an estimate. Not to be summed: a customer of two hours is one of the day.';
+
 CREATE TABLE speed.categories_entries (
     cell_start timestamp with time zone NOT NULL,
     category text NOT NULL,
@@ -2722,6 +2742,9 @@ GRANT SELECT ON TABLE serving.daily_order_aggregates TO tandem_reader;
 
 GRANT SELECT ON TABLE serving.history TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.history TO tandem_reader;
+
+GRANT SELECT ON TABLE serving.hourly_distincts TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.hourly_distincts TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.categories_entries TO tandem_speed;
 GRANT SELECT ON TABLE speed.categories_entries TO tandem_reconciliation;

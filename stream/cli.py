@@ -7,12 +7,12 @@ import os
 import signal
 import sys
 import time
-from datetime import datetime
 from threading import Event
 from typing import Annotated
 
 import typer
 
+from tandem import business_date
 from tandem.logs import configure_logging
 from tandem.settings import settings
 
@@ -57,7 +57,7 @@ def stream(
 
 @app.command()
 def rebuild(
-    since: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First business date.")],
+    since: Annotated[str, typer.Option("--from", metavar="YYYY-MM-DD", help="First business date.")],
     swap: Annotated[
         bool, typer.Option("--swap", help="Put what was rebuilt in the place of what differs, in one transaction.")
     ] = False,
@@ -73,7 +73,9 @@ def rebuild(
     from stream.rebuild import rebuild as run
 
     configure_logging()
-    done = run(settings(), since.date(), swap=swap, say=lambda line: typer.echo(f"tandem: {line}", err=True))
+    done = run(
+        settings(), business_date.parse(since), swap=swap, say=lambda line: typer.echo(f"tandem: {line}", err=True)
+    )
     if as_json:
         typer.echo(json.dumps(done.document()))
     else:

@@ -82,13 +82,13 @@ def _stream(batch: pa.RecordBatch) -> bytes:
 
 
 def decode(segment: bytes, partition: int) -> pl.DataFrame:
-    """The rows of one segment, in the form of ROWS."""
+    """The rows of one segment, in the form of ROWS; none of one that covers nothing but markers, which is empty."""
     return decode_each([segment], partition)
 
 
 def decode_each(segments: Iterable[bytes], partition: int) -> pl.DataFrame:
     """The rows of several segments of a partition, as ROWS: at once, as most of a small one is the calls."""
-    batches = [batch for segment in segments for batch in pa.ipc.open_stream(segment, options=_READ_OPTIONS)]
+    batches = [batch for segment in segments if segment for batch in pa.ipc.open_stream(segment, options=_READ_OPTIONS)]
     rows = pl.DataFrame(pa.Table.from_batches(batches, SCHEMA))
     return rows.select(pl.lit(partition, pl.Int32).alias("partition"), pl.all()).cast(dict(ROWS.schema))  # type: ignore[arg-type]
 

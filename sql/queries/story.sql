@@ -2,7 +2,7 @@
 
 -- name: journal_segments  (of a date, or all that are kept)
 SELECT partition, processed_at, rule_version, epoch, segment FROM speed.journal
-WHERE topic = %(topic)s AND (%(business_date)s::date IS NULL
+WHERE topic = %(topic)s AND events > 0 AND (%(business_date)s::date IS NULL
       OR (min_business_date <= %(business_date)s AND max_business_date >= %(business_date)s))
 ORDER BY partition, first_offset;
 

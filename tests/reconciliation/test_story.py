@@ -38,6 +38,9 @@ LOST = Record(7, partition=8, order_id="lost", customer="eve", batch="", when=at
 @pytest.fixture
 def shop(topic_prefix: Settings, clean_database: Settings) -> Settings:
     stage(topic_prefix, [*OTHERS, CREATED, AMENDED, REPEATED, LOST])
+    of_markers = {"events": 0, "epoch": 1, "rule_version": "1", "segment": b""}
+    place = {"topic": "order-events", "partition": 11, "first_offset": 0, "next_offset": 1}
+    insert(topic_prefix, "speed.journal", **place, **of_markers)
     return topic_prefix
 
 

@@ -161,6 +161,9 @@ def test_a_run_by_hand_is_shown_beside_what_is_published(computed: Computed) -> 
     assert "against nothing published" in shown
     assert ["revenue", "–", "$17,762.79", "–"] in [line.split() for line in shown.splitlines()]
     assert ["revenue", "$24,994.47", "$24,994.47", "$0.00"] in [line.split() for line in same.splitlines()]
+    with database.connect(computed.settings, database.READER) as connection:
+        shown_by = connection.execute("SELECT business_date, sum(value) FROM serving.hourly_distincts GROUP BY 1")
+        assert shown_by.fetchall() == [(LAST, sum(row[0] for row in computed.rows("hourly_distincts", LAST, "value")))]
 
 
 CLOCKS_CHANGE = datetime(2017, 10, 28, 12, tzinfo=UTC), datetime(2017, 3, 11, 22, 0, 0, 999_999, tzinfo=UTC)

@@ -23,3 +23,6 @@ ALTER TABLE reconciliation.agreement DROP CONSTRAINT agreement_subject_check;
 ALTER TABLE reconciliation.agreement ADD CONSTRAINT agreement_subject_check
     CHECK (subject IN ('products', 'customers', 'distincts'));
 COMMENT ON COLUMN reconciliation.agreement.apart IS 'ranks, on average; of distincts: a share of 1';
+
+-- Runs of Airflow were recorded under the name in its code: DagRunType.BACKFILL.
+UPDATE batch.runs SET kind = lower(substr(kind, length('DagRunType.') + 1)) WHERE left(kind, length('DagRunType.')) = 'DagRunType.';
