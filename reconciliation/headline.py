@@ -36,6 +36,9 @@ def headline(report: Report) -> str:
 def _agrees(report: Report) -> str:
     if report.worst is None:
         after = f" after {report.corrections.sent:,} corrections" if report.corrections.sent else ""
+        if report.cells_differing:
+            cells = f"{report.cells_differing:,} of {report.cells_compared:,} cells by hour, product or category"
+            return f"Stream and batch agree in every figure of the day{after}, to the cent, but not in {cells}."
         return f"Stream and batch agree in every figure{after}, to the cent."
     return f"Stream and batch agree within tolerance: {_difference(report)}{_because(report)}."
 

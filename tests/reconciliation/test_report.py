@@ -221,6 +221,13 @@ def test_there_is_no_waterfall_where_nothing_differs_or_a_side_is_missing():
     [
         (EQUAL, "Stream and batch agree in every figure, to the cent."),
         (
+            replace(EQUAL, cells_compared=4_000, cells_differing=1),
+            (
+                "Stream and batch agree in every figure of the day, to the cent, but not in 1 of 4,000 cells by hour,"
+                " product or category."
+            ),
+        ),
+        (
             WITHIN,
             (
                 "Stream and batch agree within tolerance: the stream was $82.50 of revenue (0.33 %) short:"
