@@ -36,7 +36,9 @@ class Ranking:
     """Products by a sum of measures of theirs, the largest first; equal ones share the best of their ranks.
 
     They agree where at least ``alike`` of the batch layer's first ``top``, of 1, are among the stream's first, and the
-    ranks of all that are among the first of either are ``apart`` on average at most.
+    ranks of all that are among the first of either are ``apart`` on average at most. Whatever is not among the first
+    counts as right behind them: the footrule distance of top lists with location top + 1, of Fagin, Kumar and
+    Sivakumar (Comparing Top k Lists, 2003). So a product that a layer lacks weighs no more than one that it ranks low.
     """
 
     name: str
@@ -97,7 +99,8 @@ def _of_ranking(ranking: Ranking, batch: pl.DataFrame, speed: pl.DataFrame) -> A
     behind = {name: rows.height + 1 for name, rows in sides.items()}
     both = sides["batch"].join(sides["speed"], on="key", how="full", coalesce=True, suffix="_speed")
     ranks = both.select(
-        batch=pl.col("rank").fill_null(behind["batch"]), speed=pl.col("rank_speed").fill_null(behind["speed"])
+        pl.col(column).fill_null(behind[name]).clip(upper_bound=ranking.top + 1).alias(name)
+        for name, column in (("batch", "rank"), ("speed", "rank_speed"))
     )
     first = {name: pl.col(name) <= min(ranking.top, behind[name] - 1) for name in sides}
     compared, alike, apart = ranks.select(

@@ -60,10 +60,11 @@ def test_a_ranking_agrees_as_plain_loops_count_it(batch: Sums, speed: Sums) -> N
         ours, theirs = ranks(batch, ranking), ranks(speed, ranking)
         first = {product for product, rank in ours.items() if rank <= ranking.top}
         their_first = {product for product, rank in theirs.items() if rank <= ranking.top}
-        gaps = [
-            abs(ours.get(product, len(ours) + 1) - theirs.get(product, len(theirs) + 1))
-            for product in first | their_first
-        ]
+
+        def place(product: str, side: dict[str, int], top: int = ranking.top) -> int:
+            return min(side.get(product, len(side) + 1), top + 1)
+
+        gaps = [abs(place(product, ours) - place(product, theirs)) for product in first | their_first]
         one = found[ranking.name, ranking.top]
         assert (one.compared, one.alike) == (len(first), len(first & their_first))
         assert one.apart == pytest.approx(sum(gaps) / len(gaps))
