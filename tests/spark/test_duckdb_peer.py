@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 
 import pytest
@@ -37,7 +38,9 @@ def awkward(log: Log) -> None:
 
 
 @pytest.fixture(scope="module")
-def both(spark: SparkSession, clean_module_database: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def both(
+    spark: SparkSession, clean_module_database: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
     folder = tmp_path_factory.mktemp("peer")
     own = archived_in(clean_module_database, folder)
     log = grocer_log(BEFORE, DAY)
@@ -55,7 +58,9 @@ def both(spark: SparkSession, clean_module_database: Settings, tmp_path_factory:
     with postgres.connect_admin(own, own.postgres_database) as admin:
         for script in duckdb_batch.TABLES:
             peer.store(script, admin)
-    return own
+    yield own
+    with postgres.connect_admin(own, own.postgres_database) as admin:  # others look at what schemas there are
+        duckdb_batch.drop_tables(admin)
 
 
 @pytest.mark.parametrize("table", [name for tables in duckdb_batch.TABLES.values() for name in tables])

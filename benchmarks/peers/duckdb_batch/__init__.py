@@ -99,10 +99,15 @@ def records(settings: Settings, day: date) -> list[str]:
     return table.file_uris(file_pruning_predicate=[("business_date", "in", [str(day), UNKNOWN])])
 
 
+def drop_tables(admin: psycopg.Connection[Any]) -> None:
+    """Drop what ``make_tables`` made, if anything."""
+    admin.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(SCHEMA)))
+
+
 def make_tables(settings: Settings) -> None:
     """Empty tables like the batch layer's, keys and all."""
     with postgres.connect_admin(settings, settings.postgres_database) as admin:
-        admin.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(SCHEMA)))
+        drop_tables(admin)
         admin.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(SCHEMA)))
         for table in (name for tables in TABLES.values() for name in tables):
             like = sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)")
