@@ -37,14 +37,15 @@ def run(settings: Settings, *, die_at: tuple[str, int] | None = None, steps: Pat
             if die_at and label == die_at[0] and seen.count(label) > die_at[1]:
                 os._exit(DIED)
 
-    _hook(reach)
-    Worker(settings, Event()).run(until_caught_up=True)
+    _before_steps_of_kafka(reach)
+    with before_steps_of_postgres(reach):
+        Worker(settings, Event()).run(until_caught_up=True)
     if steps:
         steps.write_text("\n".join(seen))
 
 
-def _hook(reach: Callable[[str], None]) -> None:
-    before_steps_of_postgres(reach).__enter__()
+def _before_steps_of_kafka(reach: Callable[[str], None]) -> None:
+    """For good: the process ends with the worker."""
 
     class Hooked(Producer):
         def flush(self, *arguments: Any, **options: Any) -> Any:
