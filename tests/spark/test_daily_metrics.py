@@ -12,7 +12,7 @@ from log import Log, archived_in, baskets, lines, order
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from spark_jobs import daily_metrics, order_facts, runs
+from spark_jobs import daily_metrics, order_facts, product_rankings, runs
 from spark_jobs.cells import hour_start
 from spark_jobs.decode import business_date
 from spark_jobs.difference import difference
@@ -190,3 +190,19 @@ def test_hours_and_dates_are_those_on_the_clock_of_the_business(spark: SparkSess
         return micros[0], micros[1], clock.date()
 
     assert sorted(map(tuple, found)) == sorted(map(expected, INSTANTS))
+
+
+RANKING_COLUMNS = "business_date, scope, scope_key, measure, product_id, value, rank, previous_rank, movement, share"
+
+
+def test_rankings_made_a_few_dates_at_a_time_are_those_of_all_dates_together(
+    computed: Computed, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Job("test", spark, computed.settings, tuple(computed.runs.values()))
+    found = []
+    for at_once in (len(job.runs), 2):
+        monkeypatch.setattr(product_rankings, "_AT_ONCE", at_once)
+        product_rankings.compute(job)
+        found.append([row for day in job.dates for row in computed.rows("product_rankings", day, RANKING_COLUMNS)])
+    assert found[0] == found[1]
+    assert {row[0] for row in found[0]} == {*DAYS, EMPTY}  # on the last, everything is gone or taken back
