@@ -37,6 +37,8 @@ CREATE FUNCTION serving.category_series(one text DEFAULT NULL::text, until times
     FROM windows ORDER BY window_start, key
 $_$;
 
+COMMENT ON FUNCTION serving.category_series(one text, until timestamp with time zone) IS 'The stream, five minutes at a time, of the 24 hours before until, which is now in event time (the greatest watermark) unless another is given; of one category, or of all where it is NULL. revenue_cents is the money of its lines; order_count counts the orders that have one; avg_order_value_cents = revenue_cents / order_count, so it is per order, while smallest_cents and largest_cents are of single lines. Corrections: not included.';
+
 CREATE FUNCTION serving.payment_method_series(one text DEFAULT NULL::text, until timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(window_start timestamp with time zone, payment_method text, order_count bigint, revenue_cents bigint, smallest_cents bigint, largest_cents bigint, avg_order_value_cents bigint)
     LANGUAGE sql STABLE
     AS $_$
@@ -53,6 +55,8 @@ CREATE FUNCTION serving.payment_method_series(one text DEFAULT NULL::text, until
     SELECT window_start, key, order_count, revenue_cents, smallest_cents, largest_cents, (2 * revenue_cents + order_count) / (2 * nullif(order_count, 0))
     FROM windows ORDER BY window_start, key
 $_$;
+
+COMMENT ON FUNCTION serving.payment_method_series(one text, until timestamp with time zone) IS 'The stream, five minutes at a time, of the 24 hours before until, which is now in event time (the greatest watermark) unless another is given; of one payment_method, or of all where it is NULL. avg_order_value_cents = revenue_cents / order_count; it, smallest_cents and largest_cents are per order. Corrections: not included.';
 
 CREATE FUNCTION serving.region_series(one text DEFAULT NULL::text, until timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(window_start timestamp with time zone, region text, order_count bigint, revenue_cents bigint, smallest_cents bigint, largest_cents bigint, avg_order_value_cents bigint)
     LANGUAGE sql STABLE
@@ -71,11 +75,15 @@ CREATE FUNCTION serving.region_series(one text DEFAULT NULL::text, until timesta
     FROM windows ORDER BY window_start, key
 $_$;
 
+COMMENT ON FUNCTION serving.region_series(one text, until timestamp with time zone) IS 'The stream, five minutes at a time, of the 24 hours before until, which is now in event time (the greatest watermark) unless another is given; of one region, or of all where it is NULL. avg_order_value_cents = revenue_cents / order_count; it, smallest_cents and largest_cents are per order. Corrections: not included.';
+
 CREATE FUNCTION serving.sketch_hash(sketch bytea, place integer) RETURNS bigint
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     AS $$
     SELECT get_byte(sketch, place + 0)::bigint << 0 | get_byte(sketch, place + 1)::bigint << 8 | get_byte(sketch, place + 2)::bigint << 16 | get_byte(sketch, place + 3)::bigint << 24 | get_byte(sketch, place + 4)::bigint << 32 | get_byte(sketch, place + 5)::bigint << 40 | get_byte(sketch, place + 6)::bigint << 48 | get_byte(sketch, place + 7)::bigint << 56
 $$;
+
+COMMENT ON FUNCTION serving.sketch_hash(sketch bytea, place integer) IS 'A hash of a theta sketch: the eight bytes from a place on, the lowest first.';
 
 CREATE FUNCTION serving.sketches_estimate(sketches bytea[]) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -93,6 +101,8 @@ CREATE FUNCTION serving.sketches_estimate(sketches bytea[]) RETURNS bigint
                       * (9223372036854775807.0 / theta))::bigint END
     FROM threshold
 $$;
+
+COMMENT ON FUNCTION serving.sketches_estimate(sketches bytea[]) IS 'How many different values theta sketches stand for together. Exact as long as none of them holds more than 4,096: then the different hashes are counted. Beyond that only those below the lowest threshold, and scaled up. It keeps more hashes than a merged sketch would, so it is at least as near.';
 
 CREATE FUNCTION serving.top_categories(since timestamp with time zone, until timestamp with time zone, top integer DEFAULT 10) RETURNS TABLE(cell_start timestamp with time zone, rank bigint, category text, order_count bigint, revenue_cents bigint, smallest_cents bigint, largest_cents bigint, avg_order_value_cents bigint, customers bigint, products bigint)
     LANGUAGE sql STABLE
@@ -117,6 +127,8 @@ CREATE FUNCTION serving.top_categories(since timestamp with time zone, until tim
     FROM ranked WHERE rank <= $3 ORDER BY cell_start, rank
 $_$;
 
+COMMENT ON FUNCTION serving.top_categories(since timestamp with time zone, until timestamp with time zone, top integer) IS 'The top keys of every hour of the stream that begins in [since, until), by revenue; equal ones by their key. revenue_cents is the money of its lines; order_count counts the orders that have one; avg_order_value_cents = revenue_cents / order_count, so it is per order, while smallest_cents and largest_cents are of single lines. Corrections: not included.';
+
 CREATE FUNCTION serving.top_payment_methods(since timestamp with time zone, until timestamp with time zone, top integer DEFAULT 10) RETURNS TABLE(cell_start timestamp with time zone, rank bigint, payment_method text, order_count bigint, revenue_cents bigint, smallest_cents bigint, largest_cents bigint, avg_order_value_cents bigint, customers bigint, products bigint)
     LANGUAGE sql STABLE
     AS $_$
@@ -140,6 +152,8 @@ CREATE FUNCTION serving.top_payment_methods(since timestamp with time zone, unti
     FROM ranked WHERE rank <= $3 ORDER BY cell_start, rank
 $_$;
 
+COMMENT ON FUNCTION serving.top_payment_methods(since timestamp with time zone, until timestamp with time zone, top integer) IS 'The top keys of every hour of the stream that begins in [since, until), by revenue; equal ones by their key. avg_order_value_cents = revenue_cents / order_count; it, smallest_cents and largest_cents are per order. Corrections: not included.';
+
 CREATE FUNCTION serving.top_products(since timestamp with time zone, until timestamp with time zone, top integer DEFAULT 10) RETURNS TABLE(cell_start timestamp with time zone, rank bigint, product_id text, revenue_cents bigint, order_count bigint, units bigint, cancelled_revenue_cents bigint, cancelled_units bigint, amended_revenue_cents bigint, amended_units bigint, avg_order_value_cents bigint)
     LANGUAGE sql STABLE
     AS $_$
@@ -156,6 +170,8 @@ CREATE FUNCTION serving.top_products(since timestamp with time zone, until times
 
     FROM ranked WHERE rank <= $3 ORDER BY cell_start, rank
 $_$;
+
+COMMENT ON FUNCTION serving.top_products(since timestamp with time zone, until timestamp with time zone, top integer) IS 'The top keys of every hour of the stream that begins in [since, until), by revenue; equal ones by their key. revenue_cents is the money of its lines; order_count counts the orders that have one; avg_order_value_cents = revenue_cents / order_count, so it is per order. Corrections: not included; see product_metrics for a product of all time with them.';
 
 CREATE FUNCTION serving.top_regions(since timestamp with time zone, until timestamp with time zone, top integer DEFAULT 10) RETURNS TABLE(cell_start timestamp with time zone, rank bigint, region text, order_count bigint, revenue_cents bigint, smallest_cents bigint, largest_cents bigint, avg_order_value_cents bigint, customers bigint, products bigint)
     LANGUAGE sql STABLE
@@ -179,6 +195,8 @@ CREATE FUNCTION serving.top_regions(since timestamp with time zone, until timest
                      AND s.counted = 'products')
     FROM ranked WHERE rank <= $3 ORDER BY cell_start, rank
 $_$;
+
+COMMENT ON FUNCTION serving.top_regions(since timestamp with time zone, until timestamp with time zone, top integer) IS 'The top keys of every hour of the stream that begins in [since, until), by revenue; equal ones by their key. avg_order_value_cents = revenue_cents / order_count; it, smallest_cents and largest_cents are per order. Corrections: not included.';
 
 CREATE TABLE batch.category_hours (
     run_id text NOT NULL,
@@ -625,10 +643,14 @@ CREATE VIEW serving.batch_daily AS
      JOIN batch.daily_metrics d USING (run_id, business_date))
   WHERE ((v.view = 'daily_metrics'::text) AND (v.superseded_at IS NULL));
 
+COMMENT ON VIEW serving.batch_daily IS 'The published KPIs per business date. Corrections: none, since they are the batch layer''s.';
+
 CREATE VIEW serving.batch_horizon AS
  SELECT max(business_date) AS batch_horizon
    FROM batch.versions
   WHERE ((view = 'daily_metrics'::text) AND (superseded_at IS NULL));
+
+COMMENT ON VIEW serving.batch_horizon IS 'The last date that the batch layer has published.';
 
 CREATE TABLE speed.customer_totals (
     partition integer NOT NULL,
@@ -667,7 +689,7 @@ CREATE VIEW serving.customer_metrics AS
            FROM speed.customer_totals
           GROUP BY customer_totals.customer_id) totals;
 
-COMMENT ON VIEW serving.customer_metrics IS 'Per customer, of all time, as the stream counted it. avg_order_value_cents = revenue / orders, rounded half up. days_between_orders is the frequency: days from the first order to the last, per order after the first; NULL with fewer than two. is_high_value: revenue_cents is above TANDEM_HIGH_VALUE_CENTS as it was at the last "tandem up".';
+COMMENT ON VIEW serving.customer_metrics IS 'Per customer, of all time, as the stream counted it. avg_order_value_cents = revenue / orders, rounded half up. days_between_orders is the frequency: days from the first order to the last, per order after the first; NULL with fewer than two. is_high_value: revenue_cents is above TANDEM_HIGH_VALUE_CENTS as it was at the last "tandem up". Corrections: not included; they name no customer.';
 
 CREATE TABLE speed.customer_minutes (
     partition integer NOT NULL,
@@ -707,7 +729,7 @@ CREATE VIEW serving.customer_moving_average AS
   WHERE (window_start.window_start >= (date_trunc('hour'::text, p.watermark, 'UTC'::text) - '03:00:00'::interval))
   GROUP BY window_start.window_start, of_customer.customer_id;
 
-COMMENT ON VIEW serving.customer_moving_average IS 'Average order value of each customer over 5 minutes, hopping by 1 minute, [window_start, window_end); windows without an order have no row. early: an order that is still accepted may change it. final: nothing can. Kept for TANDEM_MOVING_AVERAGE_RETENTION.';
+COMMENT ON VIEW serving.customer_moving_average IS 'Average order value of each customer over 5 minutes, hopping by 1 minute, [window_start, window_end); windows without an order have no row. early: an order that is still accepted may change it. final: nothing can. Kept for TANDEM_MOVING_AVERAGE_RETENTION. Corrections: not included; they name no customer.';
 
 CREATE TABLE speed.sessions (
     partition integer NOT NULL,
@@ -738,7 +760,7 @@ CREATE VIEW serving.customer_sessions AS
    FROM (speed.sessions s
      JOIN speed.partitions p ON (((p.topic = 'order-events'::text) AND (p.partition = s.partition))));
 
-COMMENT ON VIEW serving.customer_sessions IS 'Orders of a customer with less than 30 minutes between one and the next, in event time; session_end is the last order. early: an order that is still accepted may change it. final: nothing can. Kept for TANDEM_SESSION_RETENTION.';
+COMMENT ON VIEW serving.customer_sessions IS 'Orders of a customer with less than 30 minutes between one and the next, in event time; session_end is the last order. early: an order that is still accepted may change it. final: nothing can. Kept for TANDEM_SESSION_RETENTION. Corrections: not included; they name no customer.';
 
 CREATE TABLE speed.adjustments (
     correction_id text NOT NULL,
@@ -843,6 +865,8 @@ CREATE VIEW serving.speed_order_hours AS
           WHERE (adjustments.cube = 'orders'::text)) panes
   GROUP BY business_date, cell_start;
 
+COMMENT ON VIEW serving.speed_order_hours IS 'The stream per hour. Corrections: included; ..._adjusted is how much of a value they are.';
+
 CREATE VIEW serving.speed_daily_measures AS
  SELECT business_date,
     (sum(revenue_cents))::bigint AS revenue_cents,
@@ -857,6 +881,8 @@ CREATE VIEW serving.speed_daily_measures AS
     (sum(amended_revenue_cents_adjusted))::bigint AS amended_revenue_cents_adjusted
    FROM serving.speed_order_hours
   GROUP BY business_date;
+
+COMMENT ON VIEW serving.speed_daily_measures IS 'The stream per business date. Corrections: included; ..._adjusted is how much of a value they are.';
 
 CREATE TABLE speed.customer_days (
     business_date date NOT NULL,
@@ -911,6 +937,8 @@ CREATE VIEW serving.speed_daily AS
           WHERE (c.business_date = measured.business_date)) counted ON (true))
      CROSS JOIN ( SELECT max(partitions.updated_at) AS as_of
            FROM speed.partitions) progress);
+
+COMMENT ON VIEW serving.speed_daily IS 'The speed layer''s KPIs per business date. Corrections: included.';
 
 CREATE VIEW serving.daily AS
  WITH span AS (
@@ -1018,6 +1046,8 @@ CREATE VIEW serving.daily AS
           WHERE ((day.business_date = j.business_date) AND (j.status = ANY (ARRAY['provisional'::text, 'overdue'::text])))
          OFFSET 0) s ON (true));
 
+COMMENT ON VIEW serving.daily IS 'The one view to query for a day. Certified batch where it is published; else the stream, marked provisional, or overdue once the nightly run should have been through (02:00 and four hours of grace). A day whose gates failed, or that neither layer has, is NULL with the reason, never a smaller number and never another day''s. Corrections: included in the stream''s figures; certified ones need none.';
+
 CREATE VIEW serving.daily_order_aggregates AS
  SELECT batch_daily.business_date,
     'final'::text AS status,
@@ -1047,6 +1077,8 @@ UNION ALL
   WHERE (NOT (EXISTS ( SELECT
            FROM serving.batch_daily b
           WHERE (b.business_date = s.business_date))));
+
+COMMENT ON VIEW serving.daily_order_aggregates IS 'Every KPI per business date: provisional, the stream''s, until the batch layer has published the date; then final, the batch layer''s. Corrections: included in the stream''s figures; final ones need none.';
 
 CREATE VIEW serving.history AS
  SELECT v.view,
@@ -1078,6 +1110,8 @@ CREATE VIEW serving.history AS
      JOIN batch.runs r USING (run_id))
      LEFT JOIN batch.daily_metrics d ON (((v.view = 'daily_metrics'::text) AND (d.run_id = v.run_id) AND (d.business_date = v.business_date))));
 
+COMMENT ON VIEW serving.history IS 'What was ever published, and why: one row per view, date and version, which is what was said from published_at until superseded_at. The figures are those of the daily metrics, and NULL for the other views. Corrections: none, since they are the batch layer''s.';
+
 CREATE VIEW serving.hourly_distincts AS
  SELECT v.version,
     v.published_at AS as_of,
@@ -1096,7 +1130,7 @@ CREATE VIEW serving.hourly_distincts AS
      JOIN batch.hourly_distincts d USING (run_id, business_date))
   WHERE ((v.view = 'daily_metrics'::text) AND (v.superseded_at IS NULL));
 
-COMMENT ON VIEW serving.hourly_distincts IS 'Different customers and products (counted) of each hour of a category, payment method or region (dimension, key), by the batch layer. Exact up to 4,096, beyond that an estimate. Not to be summed: a customer of two hours is one of the day.';
+COMMENT ON VIEW serving.hourly_distincts IS 'Different customers and products (counted) of each hour of a category, payment method or region (dimension, key), by the batch layer. Exact up to 4,096, beyond that an estimate. Not to be summed: a customer of two hours is one of the day. Corrections: none, since they are the batch layer''s.';
 
 CREATE TABLE speed.categories_entries (
     cell_start timestamp with time zone NOT NULL,
@@ -1365,6 +1399,8 @@ CREATE VIEW serving.hourly_trend AS
      LEFT JOIN finals USING (cube, cell_start, category))
      LEFT JOIN speed.finality ON (true));
 
+COMMENT ON VIEW serving.hourly_trend IS 'The stream per hour, in all (category '''') and per category. A result is early until the hour is final; then it is the row that was written once, and never changes. Beside it stand what came after that (..._after_final) and what came too late to be counted (..._late). Corrections: not included; they are beside it, in ..._corrected.';
+
 CREATE VIEW serving.order_days AS
  SELECT v.business_date,
     'final'::text AS status,
@@ -1393,6 +1429,8 @@ UNION ALL
   WHERE (NOT (EXISTS ( SELECT
            FROM batch.versions v
           WHERE ((v.view = 'daily_metrics'::text) AND (v.superseded_at IS NULL) AND (v.business_date = measured.business_date)))));
+
+COMMENT ON VIEW serving.order_days IS 'Orders per business date: provisional, the stream''s, until the batch layer has published the date; then final, the batch layer''s. Corrections: included in the stream''s figures; final ones need none.';
 
 CREATE VIEW serving.monthly_order_aggregates AS
  SELECT measured.month,
@@ -1423,6 +1461,8 @@ CREATE VIEW serving.monthly_order_aggregates AS
      LEFT JOIN LATERAL ( SELECT count(DISTINCT c.customer_id) AS unique_customers
            FROM speed.customer_days_all c
           WHERE ((c.business_date >= measured.month) AND (c.business_date < (measured.month + '1 mon'::interval)))) counted ON (true));
+
+COMMENT ON VIEW serving.monthly_order_aggregates IS 'Every KPI per month of business dates, named by its first: the days of order_days added up. final when the month is over and each of its days that anything is known of is. unique_customers are those that the stream has seen, because those of days cannot be added up. Corrections: included in days that are not final, but not in unique_customers.';
 
 CREATE TABLE speed.product_totals (
     partition integer NOT NULL,
@@ -1549,7 +1589,7 @@ CREATE VIEW serving.product_metrics AS
           WHERE (adjustments.cube = 'products'::text)) totals
   GROUP BY product_id;
 
-COMMENT ON VIEW serving.product_metrics IS 'Per product, of all time: what the stream counted plus what was adjusted. order_count, units and revenue_cents are orders created; cancellations and amendments stand beside them, net_revenue_cents = revenue + amended - cancelled. Order times are event times of orders created.';
+COMMENT ON VIEW serving.product_metrics IS 'Per product, of all time, of the stream. order_count, units and revenue_cents are orders created; cancellations and amendments stand beside them, net_revenue_cents = revenue + amended - cancelled. Order times are event times of orders created. Corrections: included.';
 
 CREATE VIEW serving.product_rankings AS
  SELECT v.version,
@@ -1578,6 +1618,8 @@ CREATE VIEW serving.product_rankings AS
    FROM (batch.versions v
      JOIN batch.product_rankings r USING (run_id, business_date))
   WHERE ((v.view = 'product_rankings'::text) AND (v.superseded_at IS NULL));
+
+COMMENT ON VIEW serving.product_rankings IS 'The published rankings of products. abc_class: A is what it takes, from the top, to make 80 percent of the positive total, B what it takes to make 95, C the rest; NULL for a product that dropped out. Corrections: none, since they are the batch layer''s.';
 
 CREATE TABLE speed.quality (
     pane_start timestamp with time zone NOT NULL,
@@ -1608,6 +1650,8 @@ CREATE VIEW serving.quality_metrics AS
    FROM speed.quality held
   GROUP BY pane_start;
 
+COMMENT ON VIEW serving.quality_metrics IS 'How good the records of five minutes were. valid: no critical check failed; quality_score = valid / records. Records of event types that are not in the contract are not counted. Corrections: none, since records are counted.';
+
 CREATE VIEW serving.revenue_windows AS
  SELECT window_start.window_start,
     (window_start.window_start + '00:05:00'::interval) AS window_end,
@@ -1617,6 +1661,8 @@ CREATE VIEW serving.revenue_windows AS
    FROM speed.order_minutes,
     LATERAL generate_series((order_minutes.pane_start - '00:04:00'::interval), order_minutes.pane_start, '00:01:00'::interval) window_start(window_start)
   GROUP BY window_start.window_start;
+
+COMMENT ON VIEW serving.revenue_windows IS 'Revenue of the stream over 5 minutes, hopping by 1 minute, [window_start, window_end). Corrections: not included; they are made per hour.';
 
 CREATE VIEW serving.rfm_dates AS
  SELECT v.business_date,
@@ -1631,6 +1677,8 @@ CREATE VIEW serving.rfm_dates AS
              JOIN batch.runs made USING (run_id))
           WHERE ((day.view = 'daily_metrics'::text) AND (day.superseded_at IS NULL) AND (day.business_date <= v.business_date))) known)
   WHERE ((v.view = 'rfm'::text) AND (v.superseded_at IS NULL));
+
+COMMENT ON VIEW serving.rfm_dates IS 'The dates with RFM segments. stale: an earlier date, or the date itself, was restated since, and the segments do not yet know; the next restatement recomputes them.';
 
 CREATE VIEW serving.rfm AS
  SELECT d.version,
@@ -1653,6 +1701,8 @@ CREATE VIEW serving.rfm AS
    FROM (serving.rfm_dates d
      JOIN batch.rfm r USING (run_id, business_date));
 
+COMMENT ON VIEW serving.rfm IS 'The published RFM segments per date and customer. Corrections: none, since they are the batch layer''s.';
+
 CREATE VIEW serving.rfm_transitions AS
  SELECT business_date,
     grid,
@@ -1665,6 +1715,8 @@ CREATE VIEW serving.rfm_transitions AS
     stale
    FROM serving.rfm
   GROUP BY business_date, grid, grid_version, COALESCE(previous_segment, ''::text), segment, version, as_of, stale;
+
+COMMENT ON VIEW serving.rfm_transitions IS 'From which segment to which, as against the day before; '''' is who bought for the first time. The customers of a date and grid add up to all who ever bought. Corrections: none, since they are the batch layer''s.';
 
 CREATE VIEW serving.speed_category_hours AS
  SELECT business_date,
@@ -1766,6 +1818,8 @@ CREATE VIEW serving.speed_category_hours AS
           WHERE (adjustments.cube = 'categories'::text)) panes(business_date, cell_start, category, revenue_cents, revenue_cents_adjusted, order_count, order_count_adjusted, units, units_adjusted, cancelled_revenue_cents, cancelled_revenue_cents_adjusted, cancelled_units, cancelled_units_adjusted, amended_revenue_cents, amended_revenue_cents_adjusted, amended_units, amended_units_adjusted)
   GROUP BY business_date, cell_start, category;
 
+COMMENT ON VIEW serving.speed_category_hours IS 'The stream per hour and category. Corrections: included; ..._adjusted is how much of a value they are.';
+
 CREATE VIEW serving.speed_monthly AS
  SELECT months.month,
     measured.order_count,
@@ -1794,6 +1848,8 @@ CREATE VIEW serving.speed_monthly AS
            FROM speed.customer_days_all
           WHERE ((customer_days_all.business_date >= months.month) AND (customer_days_all.business_date < ((months.month + '1 mon'::interval))::date))) counted)
   WHERE (measured.days > 0);
+
+COMMENT ON VIEW serving.speed_monthly IS 'The speed layer''s KPIs per month of business dates, named by its first. unique_customers counts a customer once a month. Corrections: included, but not in unique_customers: what was corrected of a date''s count says nothing of a month''s.';
 
 CREATE TABLE speed.product_hours (
     business_date date NOT NULL,
@@ -1958,6 +2014,8 @@ CREATE VIEW serving.speed_product_hours AS
           WHERE (adjustments.cube = 'products'::text)) panes(business_date, cell_start, product_id, revenue_cents, revenue_cents_adjusted, order_count, order_count_adjusted, units, units_adjusted, cancelled_revenue_cents, cancelled_revenue_cents_adjusted, cancelled_units, cancelled_units_adjusted, amended_revenue_cents, amended_revenue_cents_adjusted, amended_units, amended_units_adjusted)
   GROUP BY business_date, cell_start, product_id;
 
+COMMENT ON VIEW serving.speed_product_hours IS 'The stream per hour and product_id. Corrections: included; ..._adjusted is how much of a value they are.';
+
 CREATE TABLE speed.outcomes (
     pane_start timestamp with time zone,
     partition integer NOT NULL,
@@ -1974,6 +2032,8 @@ CREATE VIEW serving.stream_outcomes AS
     (sum(events))::bigint AS events
    FROM speed.outcomes
   GROUP BY (((pane_start AT TIME ZONE 'UTC'::text))::date), decision, reason;
+
+COMMENT ON VIEW serving.stream_outcomes IS 'What the stream decided on records, per business date of their event time. Corrections: none, since records are counted.';
 
 CREATE TABLE speed.alerts (
     alert_id text NOT NULL,
