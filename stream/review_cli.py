@@ -43,7 +43,7 @@ def list_records(
 ) -> None:
     """List quarantined records: those that wait for a decision, or those that were decided.
 
-    Example: `tandem quarantine list --date 2017-12-23 --reason TOTAL_AMOUNT_MISMATCH`
+    Example: `tandem quarantine list --date 2017-12-23 --reason INVALID_TOTAL_AMOUNT`
     """
     if status not in {*review.STATUSES, "all"}:
         raise TandemError(f"'{status}' is no status", f"give one of {', '.join(review.STATUSES)}, all")
