@@ -107,14 +107,14 @@ def year(days: int, singles: int) -> dict[str, Any]:
     the number of days: that much is extrapolated.
     """
     first, last = date(2017, 1, 1), date(2017, 1, 1) + timedelta(days=days - 1)
-    dates = clock.days(first, last)
+    dates = list(clock.days(first, last))
     watch = Tasks()
     with batch_installation() as own:
         fill_archive(own, first, last)
-        whole, phases_of_whole = _submitted(own, list(dates), watch)
+        whole, phases_of_whole = _submitted(own, dates, watch)
         rows = _rows(own)
         step = days // singles
-        each = [_submitted(own, [day], watch) for day in list(dates)[step - 1 :: step]]
+        each = [_submitted(own, [day], watch) for day in dates[step - 1 :: step]]
     mean = sum(seconds for seconds, _ in each) / len(each)
     return {
         "days": days,

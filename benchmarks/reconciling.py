@@ -1,6 +1,7 @@
 """The reconciliation of one business date, order by order, next to datacompy and to plain SQL in Postgres.
 
-    python -m benchmarks.reconciling [--quick] [--orders N] [--only NAME ...] [--segment-events N] [--json]
+    python -m benchmarks.reconciling [--quick] [--orders N] [--only NAME ...] [--segment-events N]
+        [--merged] [--json]
 
 What is timed is the command `tandem reconcile --dry-run`, its start included: it reads the stream's journal and the
 batch layer's order_facts, joins them order by order, gives each difference its cause, and adds the causes up by hour,
@@ -35,6 +36,7 @@ from benchmarks.business_day import DAY, Written
 from benchmarks.memory import database_of_its_own
 from benchmarks.peers import environments
 from benchmarks.place import cpu_seconds, machine
+from stream.segments import Merging
 from tandem import database
 from tandem.local import postgres, process
 from tandem.settings import Settings
@@ -183,7 +185,7 @@ RUNS: dict[str, Callable[[Settings, Path, int], tuple[Taken, Places]]] = {
 }
 
 
-def measure(orders: int, names: list[str], segment_events: int, most_mb: int) -> dict[str, Any]:
+def measure(orders: int, names: list[str], segment_events: int, most_mb: int, *, merged: bool) -> dict[str, Any]:
     """The figures of one run."""
     taken: dict[str, Taken] = {}
     places: dict[str, Places] = {}
@@ -191,6 +193,7 @@ def measure(orders: int, names: list[str], segment_events: int, most_mb: int) ->
     with database_of_its_own() as settings, tempfile.TemporaryDirectory(prefix="tandem-benchmark-") as folder:
         say(f"writing {orders:,} orders")
         written = business_day.write(settings, orders, segment_events, Path(folder), say)
+        merging_seconds = _merge(settings) if merged else None
         for name in names:
             say(f"{name} compares")
             try:
@@ -204,6 +207,7 @@ def measure(orders: int, names: list[str], segment_events: int, most_mb: int) ->
     return {
         "orders": orders,
         "segment_events": segment_events,
+        "merging_seconds": merging_seconds,
         "taken": {name: asdict(of) for name, of in taken.items()},
         "ratios": _ratios(taken),
         "target": TARGET,
@@ -214,6 +218,17 @@ def measure(orders: int, names: list[str], segment_events: int, most_mb: int) ->
         "machine": machine(),
         "measured_at": datetime.now(UTC).isoformat(timespec="minutes"),
     }
+
+
+def _merge(settings: Settings) -> float:
+    """Seconds of merging the journal's small segments, as a worker does a few at a time."""
+    merging, started = Merging(), time.monotonic()
+    with database.connect(settings, database.SPEED, autocommit=True) as speed:
+        while merging.run(speed):
+            pass
+    seconds = time.monotonic() - started
+    say(f"small segments merged in {seconds:.1f} s")
+    return round(seconds, 1)
 
 
 def _ratios(taken: dict[str, Taken]) -> dict[str, dict[str, float]]:
@@ -263,11 +278,14 @@ def main() -> None:
     parser.add_argument("--orders", type=int, help=f"how many orders the date has (default: {FULL:,})")
     parser.add_argument("--only", nargs="*", choices=RUNS, default=list(RUNS), help="which to run (default: all)")
     parser.add_argument("--segment-events", type=int, default=1_000, help="orders in a journal segment (%(default)s)")
+    parser.add_argument("--merged", action="store_true", help="merge small segments first, as a worker would")
     parser.add_argument("--most-gb", type=float, default=8, help="most memory a process may take (%(default)s)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     orders = arguments.orders or (QUICK if arguments.quick else FULL)
-    figures = measure(orders, arguments.only, arguments.segment_events, round(arguments.most_gb * 1024))
+    figures = measure(
+        orders, arguments.only, arguments.segment_events, round(arguments.most_gb * 1024), merged=arguments.merged
+    )
     if arguments.json:
         print(json.dumps(figures))
     else:

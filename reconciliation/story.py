@@ -164,13 +164,14 @@ def _journal(connection: psycopg.Connection[Any], order_id: str, business_date: 
         cursor.execute(
             database.queries("story").journal_segments, {"topic": topics.ORDER_EVENTS, "business_date": business_date}
         )
-        for partition, processed_at, rule_version, epoch, segment in cursor:
+        for partition, rule_version, epoch, segment, offsets, times in cursor:
             rows = journal.decode(segment, partition).filter(pl.col("order_id") == order_id)
             if not rows.is_empty():
-                decided = (pl.lit(processed_at), pl.lit(rule_version), pl.lit(epoch))
-                names = ("processed_at", "rule_version", "epoch")
-                added = [value.alias(name) for name, value in zip(names, decided, strict=True)]
-                kept.append(rows.with_columns(added).cast(dict(_JOURNAL.schema)))  # type: ignore[arg-type]
+                batches = pl.DataFrame({"offset": offsets, "processed_at": times})
+                decided = rows.join_asof(batches, on="offset").with_columns(
+                    pl.lit(rule_version).alias("rule_version"), pl.lit(epoch).alias("epoch")
+                )
+                kept.append(decided.cast(dict(_JOURNAL.schema)))  # type: ignore[arg-type]
     return pl.concat(kept)
 
 
@@ -180,7 +181,7 @@ def _dates_in_facts(settings: Settings, order_id: str) -> set[date]:
     try:
         rows = pl.scan_delta(settings.order_facts).filter(pl.col("order_id") == order_id).select("business_date")
         return set(rows.unique().collect().cast(pl.Date)["business_date"])
-    except TableNotFoundError:  # no batch run yet
+    except (TableNotFoundError, FileNotFoundError):  # no batch run yet
         return set()
 
 

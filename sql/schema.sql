@@ -2118,7 +2118,10 @@ CREATE TABLE speed.journal (
     rule_version text NOT NULL,
     processed_at timestamp with time zone DEFAULT now() NOT NULL,
     segment bytea NOT NULL,
-    CONSTRAINT journal_check CHECK ((next_offset > first_offset))
+    batch_offsets bigint[],
+    batch_times timestamp with time zone[],
+    CONSTRAINT journal_check CHECK ((next_offset > first_offset)),
+    CONSTRAINT journal_check1 CHECK ((cardinality(batch_offsets) = cardinality(batch_times)))
 );
 ALTER TABLE ONLY speed.journal ALTER COLUMN segment SET STORAGE EXTERNAL;
 
@@ -2514,6 +2517,8 @@ CREATE INDEX category_hours_by_date ON speed.category_hours USING btree (busines
 CREATE INDEX category_minutes_by_date ON speed.category_minutes USING btree (business_date);
 
 CREATE INDEX journal_by_date ON speed.journal USING btree (min_business_date, max_business_date);
+
+CREATE INDEX journal_small ON speed.journal USING btree (topic, partition, first_offset) WHERE (events < 1000);
 
 CREATE INDEX order_minutes_by_date ON speed.order_minutes USING btree (business_date);
 

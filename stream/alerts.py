@@ -59,7 +59,7 @@ class Alerts:
         since = watermark - rules.allowed_lateness - _REACH
         parameters = {"topic": ORDER_EVENTS, "partition": partition, "since": since}
         segments = reader.execute(database.queries("recover").journal_from, parameters).fetchall()
-        rows = pl.concat([journal.ROWS, *(journal.decode(segment, partition) for (segment,) in segments)])
+        rows = journal.decode_each((segment for (segment,) in segments), partition)
         patterns.recall(PATTERNS, rows.filter(pl.col("decision") == Decision.COUNTED), {partition: state})
         return state
 

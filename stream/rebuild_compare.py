@@ -57,7 +57,7 @@ def _of_journal(shadow: psycopg.Connection[Any], partition: int, scope: Row) -> 
     for schema in ("rebuild", "speed"):
         query = getattr(_queries, f"segments_of_{schema}")
         segments = shadow.execute(query, {"topic": ORDER_EVENTS, "partition": partition})
-        rows = pl.concat([journal.ROWS, *(journal.decode(segment, partition) for (segment,) in segments)])
+        rows = journal.decode_each((segment for (segment,) in segments), partition)
         sides.append(rows.filter(pl.col("event_time").is_null() | (pl.col("event_time") >= scope["since_time"])))
     both = pl.concat(sides)
     for offset in both.filter(~both.is_duplicated())["offset"].unique().sort():

@@ -30,7 +30,7 @@ def changed_since(
     if position[0] != ORDER_EVENTS:
         return {"adjustments": _frame(connection, "adjusted_since", parameters, _ADJUSTED)}
     segments = connection.execute(_queries.journal_since, parameters)
-    rows = pl.concat([journal.ROWS, *(journal.decode(segment, position[1]) for (segment,) in segments)])
+    rows = journal.decode_each((segment for (segment,) in segments), position[1])
     rows = rows.filter(pl.col("offset") >= offset)
     counted = rows.filter(pl.col("decision") == Decision.COUNTED)
     hours = rows.select(fold.pane_start(pl.col("event_time"), "hour", zone)).to_series().drop_nulls().unique()

@@ -12,6 +12,9 @@ from stream.types import EPOCH, MICROSECOND
 from tandem import database, journal
 from tandem.events import Decision
 
+_AT_ONCE = 50
+"""Segments: of a few records or a few thousand."""
+
 
 def restore(
     connection: psycopg.Connection[Any], topic: str, partition: int, watermark: datetime | None, horizon: timedelta
@@ -23,9 +26,9 @@ def restore(
     parameters = {"topic": topic, "partition": partition, "since": watermark - horizon}
     query = database.queries("speed").accepted_since
     with connection.transaction(), connection.cursor(name="journal") as cursor:
-        cursor.itersize = 50
-        for (segment,) in cursor.execute(query, parameters):
-            rows = journal.decode(segment, partition)
+        cursor.execute(query, parameters)
+        while segments := cursor.fetchmany(_AT_ONCE):
+            rows = journal.decode_each((segment for (segment,) in segments), partition)
             time_us = rows["event_time"].dt.epoch("us")
             kept = (rows["decision"] == Decision.COUNTED) & (time_us >= state.watermark_us - horizon // MICROSECOND)
             # An id is accepted again only once its first event has left the horizon: here, none repeats.

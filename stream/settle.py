@@ -1,4 +1,5 @@
-"""settle: pending rows of many micro-batches → the tables that they are for, in the background.
+"""settle: what many micro-batches left → what readers want, in the background: pending rows go to the tables that they
+are for, and small segments of the journal become large ones.
 
 While there is a backlog this waits until much has gathered, because one settling of many micro-batches changes each row
 once; without one it happens every few seconds. Readers do not notice either way.
@@ -13,6 +14,7 @@ from typing import Any
 import psycopg
 
 from stream import sink
+from stream.segments import Merging
 from tandem import database
 from tandem.settings import Settings
 
@@ -32,6 +34,7 @@ class Settler:
         self._thread = ThreadPoolExecutor(1, "settle")
         self._running: Future[None] | None = None
         self._pending = 0
+        self._merging = Merging()
         self._not_before = time.monotonic() + _EVERY_S
 
     def note(self, events: int, *, backlog: bool) -> None:
@@ -60,6 +63,9 @@ class Settler:
             if _alone(self._connection, wait=wait):
                 for table in _PACKED:
                     self._connection.execute(getattr(sink.statements, f"settle_{table.name}"))
+        with self._connection.transaction():
+            if _alone(self._connection, wait=False):
+                self._merging.run(self._connection)
         ended = time.monotonic()
         self._not_before = ended + max(_EVERY_S, _REST * (ended - started))
 

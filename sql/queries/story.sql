@@ -1,7 +1,8 @@
 -- One order in both layers: what tandem explain --order asks.
 
--- name: journal_segments  (of a date, or all that are kept)
-SELECT partition, processed_at, rule_version, epoch, segment FROM speed.journal
+-- name: journal_segments  (of a date, or all that are kept; and where each micro-batch in it began, and when it was)
+SELECT partition, rule_version, epoch, segment, coalesce(batch_offsets, ARRAY[first_offset]),
+       coalesce(batch_times, ARRAY[processed_at]) FROM speed.journal
 WHERE topic = %(topic)s AND events > 0 AND (%(business_date)s::date IS NULL
       OR (min_business_date <= %(business_date)s AND max_business_date >= %(business_date)s))
 ORDER BY partition, first_offset;

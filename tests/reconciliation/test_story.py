@@ -14,7 +14,7 @@ from tandem import cli
 from tandem.settings import Settings
 from tests.reconciliation.books import DAY, at, execute, insert
 from tests.reconciliation.decisions import Record
-from tests.reconciliation.scene import RUN, Applier, stage
+from tests.reconciliation.scene import RUN, Applier, stage, write_stream
 
 pytestmark = pytest.mark.integration
 
@@ -68,6 +68,12 @@ def test_every_event_of_the_order_has_its_place_and_what_each_layer_decided(shop
     watermarks = {event["offset"]: event["stream"]["watermark"] for event in story["events"]}
     assert instant(watermarks[20]) == at(12)
     assert [day["business_date"] for day in story["days"]] == [str(DAY)]
+
+
+def test_before_any_batch_run_it_tells_what_the_stream_knows(topic_prefix: Settings, clean_database: Settings) -> None:
+    write_stream(topic_prefix, [CREATED])
+    (event,) = told("bread")["events"]
+    assert (event["stream"]["decision"], event["batch"]) == ("late", None)
 
 
 def test_after_a_comparison_it_names_causes_and_the_corrections_of_the_cells_that_hold_them(shop: Settings) -> None:
