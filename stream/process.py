@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from stream import dedupe, fold, so_far
+from stream.accepted import Times
 from stream.decode import decode
 from stream.memory import Memory
 from stream.operators import Batch, Emitted, Reader, together
@@ -97,7 +98,7 @@ def _decide(events: pl.DataFrame, states: dict[int, dedupe.PartitionState], rule
         state = states[partition]
         rows = start + np.flatnonzero(candidate[start:end].to_numpy())
         mark = state.watermark_us
-        codes[rows], before_rows = dedupe.decide_many(state, ids[rows].to_list(), times[rows], horizons)
+        codes[rows], before_rows = dedupe.decide_many(state, ids.gather(rows), times[rows], horizons)
         before[start:end] = _watermarks(end - start, rows - start, before_rows, mark, state.watermark_us)
     return events.with_columns(
         pl.col("decision").fill_null(_decisions(codes)),
@@ -105,7 +106,7 @@ def _decide(events: pl.DataFrame, states: dict[int, dedupe.PartitionState], rule
     )
 
 
-def _watermarks(length: int, rows: dedupe.Times, before: dedupe.Times, first_us: int, last_us: int) -> dedupe.Times:
+def _watermarks(length: int, rows: Times, before: Times, first_us: int, last_us: int) -> Times:
     """The watermark before every record of a run, given it before the candidates among them."""
     position = np.searchsorted(rows, np.arange(length))
     return np.concatenate([before, [last_us if len(rows) else first_us]])[position]

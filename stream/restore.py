@@ -12,6 +12,7 @@ from stream.types import EPOCH, MICROSECOND
 from tandem import database, journal
 from tandem.events import Decision
 
+_COLUMNS = ("event_id", "event_time", "decision")
 _AT_ONCE = 50
 """Segments: of a few records or a few thousand."""
 
@@ -28,9 +29,8 @@ def restore(
     with connection.transaction(), connection.cursor(name="journal") as cursor:
         cursor.execute(query, parameters)
         while segments := cursor.fetchmany(_AT_ONCE):
-            rows = journal.decode_each((segment for (segment,) in segments), partition)
+            rows = journal.decode_each((segment for (segment,) in segments), partition, _COLUMNS)
             time_us = rows["event_time"].dt.epoch("us")
             kept = (rows["decision"] == Decision.COUNTED) & (time_us >= state.watermark_us - horizon // MICROSECOND)
-            # An id is accepted again only once its first event has left the horizon: here, none repeats.
-            state.accept_new(rows["event_id"].filter(kept).to_list(), time_us.filter(kept).to_numpy())
+            state.accept(rows["event_id"].filter(kept), time_us.filter(kept).to_numpy())
     return state

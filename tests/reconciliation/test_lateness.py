@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection
 from datetime import timedelta
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 
 from reconciliation import behind, gather, lateness, reconcile
 from reconciliation.report import Grace
-from stream.dedupe import Horizons, PartitionState, decide_one
+from stream.dedupe import DECISIONS, Horizons, PartitionState, decide_many
 from tandem import cli, database
 from tandem.events import Decision
 from tandem.settings import Settings
@@ -38,12 +39,11 @@ LOGS = st.lists(
 
 def decisions(log: Log, grace: timedelta) -> list[tuple[Decision, int]]:
     """What the stream decides, and the watermark before each event."""
-    state, found = PartitionState(), []
     horizons = Horizons(int(grace.total_seconds()) * 1_000_000, DEDUPE_US)
-    for event_id, minute, _ in log:
-        watermark = state.watermark_us
-        found.append((decide_one(state, event_id, minute * MINUTE_US, horizons), watermark))
-    return found
+    ids = pl.Series([event_id for event_id, _, _ in log], dtype=pl.String)
+    times = np.array([minute * MINUTE_US for _, minute, _ in log])
+    codes, before = decide_many(PartitionState(), ids, times, horizons)
+    return [(DECISIONS[code], mark) for code, mark in zip(codes.tolist(), before.tolist(), strict=True)]
 
 
 def differing(log: Log, grace: timedelta) -> dict[int, tuple[int, int]]:

@@ -160,7 +160,10 @@ def restored(settings: Settings, partition: int) -> tuple[int, dict[str, Any]]:
     rows = rig.query(settings, "SELECT watermark FROM speed.partitions WHERE partition = %(p)s", p=partition)
     with database.connect(settings, database.SPEED, autocommit=True) as speed:
         state = restore(speed, ORDER_EVENTS, partition, rows[0]["watermark"], settings.dedupe_horizon)
-    return state.watermark_us, dict(state.accepted)
+    latest: dict[str, int] = {}
+    for part in state.accepted.parts:
+        latest.update(zip(part.ids, part.times_us.tolist(), strict=True))
+    return state.watermark_us, latest
 
 
 @pytest.mark.integration

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,14 @@ HORIZONS = Horizons(lateness_us=60 * MINUTE_US, dedupe_us=24 * 60 * MINUTE_US)
 class Arrival:
     event_id: str
     time_us: int
+
+
+def ids_of(arrivals: list[Arrival]) -> pl.Series:
+    return pl.Series([a.event_id for a in arrivals], dtype=pl.String)
+
+
+def times_of(arrivals: list[Arrival]) -> np.ndarray:
+    return np.array([a.time_us for a in arrivals], dtype=np.int64)
 
 
 def by_the_words(arrivals: list[Arrival]) -> list[tuple[Decision, int]]:
@@ -42,7 +51,7 @@ def restarted(arrivals: list[Arrival], answers: list[tuple[Decision, int]]) -> P
     accepted = [a for a, (decision, _) in zip(arrivals, answers, strict=True) if decision is Decision.COUNTED]
     state = PartitionState(watermark_us=max((a.time_us for a in accepted), default=NO_WATERMARK))
     kept = [a for a in accepted if a.time_us >= state.watermark_us - HORIZONS.dedupe_us]
-    state.accept_new([a.event_id for a in kept], np.array([a.time_us for a in kept], dtype=np.int64))
+    state.accept(ids_of(kept), times_of(kept))
     return state
 
 
@@ -53,8 +62,7 @@ def decide_in_cuts(arrivals: list[Arrival], cuts: list[int], *, restart: bool) -
         if restart:
             state = restarted(arrivals[:start], answers)
         part = arrivals[start:end]
-        times = np.array([a.time_us for a in part], dtype=np.int64)
-        codes, before = decide_many(state, [a.event_id for a in part], times, HORIZONS)
+        codes, before = decide_many(state, ids_of(part), times_of(part), HORIZONS)
         answers += [(DECISIONS[code], mark) for code, mark in zip(codes.tolist(), before.tolist(), strict=True)]
     return answers
 
@@ -83,11 +91,16 @@ def test_many_at_once_are_decided_as_one_by_one_whatever_the_cuts_and_restarts(
 @settings(max_examples=200, deadline=None)
 @given(ARRIVALS)
 def test_the_rule_for_one_event_is_the_rule_in_the_docs(arrivals: list[Arrival]) -> None:
-    state = PartitionState()
+    latest: dict[str, int] = {}
+    watermark = NO_WATERMARK
     answers = []
     for arrival in arrivals:
-        watermark = state.watermark_us
-        answers.append((decide_one(state, arrival.event_id, arrival.time_us, HORIZONS), watermark))
+        known = latest.get(arrival.event_id, NO_WATERMARK)
+        decision = decide_one(known, watermark, arrival.time_us, HORIZONS)
+        answers.append((decision, watermark))
+        if decision is Decision.COUNTED:
+            latest[arrival.event_id] = max(known, arrival.time_us)
+            watermark = max(watermark, arrival.time_us)
     assert answers == by_the_words(arrivals)
 
 
@@ -124,7 +137,6 @@ def test_a_rejected_event_never_moves_the_watermark() -> None:
 def test_ids_beyond_the_horizon_are_forgotten() -> None:
     state = PartitionState()
     for day in range(10):
-        times = np.arange(100, dtype=np.int64) * MINUTE_US + day * 24 * 60 * MINUTE_US
-        decide_many(state, [f"{day}-{number}" for number in range(100)], times, HORIZONS)
+        arrivals = [Arrival(f"{day}-{n}", (day * 24 * 60 + n) * MINUTE_US) for n in range(100)]
+        decide_many(state, ids_of(arrivals), times_of(arrivals), HORIZONS)
     assert len(state.accepted) <= 300
-    assert sum(map(len, state.by_hour.values())) == len(state.accepted)

@@ -87,7 +87,7 @@ def remembered(rows: pl.DataFrame, partition: int) -> PartitionState:
     times = counted["event_time"].dt.epoch("us")
     state = PartitionState(watermark_us=times.max() if len(times) else NO_WATERMARK)
     within = times >= state.watermark_us - RULES.dedupe_horizon // timedelta(microseconds=1)
-    state.accept_new(counted["event_id"].filter(within).to_list(), times.filter(within).to_numpy())
+    state.accept(counted["event_id"].filter(within), times.filter(within).to_numpy())
     return state
 
 

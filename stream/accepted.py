@@ -1,0 +1,122 @@
+"""accepted: the ids of accepted events, columnar: a partition of a busy shop remembers millions for a day.
+
+They are kept as texts and found by a hash of theirs, so the answer is exact. What a micro-batch adds is put beside what
+is there, and parts of like size are merged, so that there are few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+Hashes = npt.NDArray[np.uint64]
+Times = npt.NDArray[np.int64]
+Places = npt.NDArray[np.int64]
+
+NEVER = -(1 << 62)
+"""Earlier than any event; no horizon before it underflows."""
+_PARTS = 6
+"""So many parts are looked through before some are merged."""
+
+
+def hashes_of(ids: pl.Series) -> Hashes:
+    """One number each. Two ids may have the same."""
+    return ids.hash().to_numpy()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Ids that differ, in the order of their ``hashes``, and of each the greatest event time it was accepted with."""
+
+    hashes: Hashes
+    ids: pl.Series
+    times_us: Times
+
+    @classmethod
+    def of(cls, ids: pl.Series, times_us: Times) -> Part:
+        """Ids may repeat."""
+        hashes = hashes_of(ids)
+        order = np.argsort(hashes)
+        ordered = hashes[order]
+        if (ordered[1:] == ordered[:-1]).any():
+            latest = pl.DataFrame({"id": ids, "time": times_us}).group_by("id").agg(pl.col("time").max())
+            if latest.height < len(ids):
+                return cls.of(latest["id"], latest["time"].to_numpy())
+        return cls(ordered, ids.gather(order), times_us[order])
+
+    def find(self, hashes: Hashes) -> tuple[Places, Places]:
+        """Places of the ids that have one of these hashes, which are sorted, and which of the hashes each has."""
+        first = np.searchsorted(self.hashes, hashes)
+        met = np.flatnonzero(self.hashes.take(first, mode="clip") == hashes)
+        first = first[met]
+        counts = np.searchsorted(self.hashes, hashes[met], "right") - first
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        return np.repeat(first, counts) + within, np.repeat(met, counts)
+
+    def since(self, bound_us: int) -> Part:
+        """Without what is older."""
+        kept = self.times_us >= bound_us
+        if kept.all():
+            return self
+        return Part(self.hashes[kept], self.ids.filter(pl.Series(kept)), self.times_us[kept])
+
+
+@dataclass(slots=True)
+class AcceptedIds:
+    """Of one partition. ``parts``: none is empty; an id may be in several, with other times."""
+
+    parts: list[Part] = field(default_factory=list)
+    _forgotten_us: int = NEVER
+
+    def __len__(self) -> int:
+        """How many are remembered; one that was accepted again may count twice."""
+        return sum(len(part.hashes) for part in self.parts)
+
+    def latest(self, ids: pl.Series) -> Times:
+        """The greatest event time that each of these was accepted with; NEVER where it is not known."""
+        found = np.full(len(ids), NEVER, np.int64)
+        hashes = hashes_of(ids)
+        order = np.argsort(hashes)
+        ordered = hashes[order]
+        for part in self.parts:
+            places, which = part.find(ordered)
+            if len(places):
+                rows = order[which]
+                same = (part.ids.gather(places) == ids.gather(rows)).to_numpy()
+                np.maximum.at(found, rows[same], part.times_us[places[same]])
+        return found
+
+    def add(self, ids: pl.Series, times_us: Times) -> None:
+        """Remember these with their event times, microseconds since 1970."""
+        if not len(ids):
+            return
+        self.parts.append(Part.of(ids, times_us))
+        if len(self.parts) > _PARTS:
+            count = _of_like_size([len(part.hashes) for part in self.parts])
+            self._merge(count)
+
+    def forget(self, bound_us: int, every_us: int) -> None:
+        """Let go of what was accepted before, if the bound has moved on by so much since that was done last."""
+        if bound_us - self._forgotten_us >= every_us:
+            self._forgotten_us = bound_us
+            self.parts = [kept for part in self.parts if len((kept := part.since(bound_us)).hashes)]
+
+    def _merge(self, count: int) -> None:
+        """The last so many parts into one."""
+        last = self.parts[-count:]
+        ids = pl.concat([part.ids for part in last], rechunk=True)
+        self.parts[-count:] = [Part.of(ids, np.concatenate([part.times_us for part in last]))]
+
+
+def _of_like_size(sizes: Sequence[int]) -> int:
+    """How many of the last parts to merge, so that an id is moved a few times in all."""
+    smallest = _PARTS // 2
+    count, together = smallest, sum(sizes[-smallest:])
+    while count < len(sizes) and sizes[-count - 1] <= 2 * together:
+        together += sizes[-count - 1]
+        count += 1
+    return count
