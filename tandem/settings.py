@@ -124,8 +124,12 @@ class Settings(BaseSettings):
     """Where Spark jobs run that are not submitted by hand."""
     spark_driver_memory: str = "1g"
     """The driver's heap, which on one machine is all there is."""
-    spark_driver_java_options: str = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-    """A job of one day is mostly start and planning, where a thorough compiler costs more than it gains."""
+    spark_driver_java_options: str = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
+    """A job of one day is mostly start and planning, where a thorough compiler costs more than it gains.
+
+    Without that compiler a JVM keeps 48 MB for compiled code, which all jobs of a date fill; then it stops compiling,
+    and may end the application.
+    """
 
     mail_from: str = "tandem@localhost"
     """Whom mails come from."""
