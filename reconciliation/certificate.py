@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -18,7 +17,7 @@ from psycopg.types.json import Jsonb
 from reconciliation import canonical, cut, sides, store
 from reconciliation.compare import Verdict
 from reconciliation.sides import Sides
-from tandem import database, kpis, topics
+from tandem import database, documents, kpis, topics
 from tandem.errors import TandemError
 from tandem.settings import Settings
 
@@ -98,12 +97,12 @@ def _document(
         "business_date": found.business_date.isoformat(),
         "timezone": settings.business_timezone,
         "currency": settings.currency,
-        "compared_at": _instant(found.compared_at),
+        "compared_at": documents.instant(found.compared_at),
         "verdict": found.verdict.value,
         "cut": {
             "run_id": taken.run_id,
             "topic": topics.ORDER_EVENTS,
-            "taken_at": _instant(taken.taken_at),
+            "taken_at": documents.instant(taken.taken_at),
             "next_offsets": {str(partition): offset for partition, offset in sorted(taken.offsets.items())},
         },
         "versions": dict(zip(_VERSIONS, run, strict=True)) | {"speed_rules": taken.rule_version},
@@ -169,7 +168,3 @@ def _waiting(connection: psycopg.Connection[Any], found: store.Reconciliation) -
     query = database.queries("reconciliation").corrections_of_reconciliation
     row = connection.execute(query, {"reconciliation_id": found.reconciliation_id}).fetchone()
     return int(row[1]) if row else 0
-
-
-def _instant(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

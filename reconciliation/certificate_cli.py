@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tandem import business_date, database
+from tandem import business_date, database, documents
 from tandem.errors import TandemError
 from tandem.settings import settings
 
@@ -23,7 +23,7 @@ def certificate(
 
     Example: `tandem certificate --date 2017-12-23 --out certificate.json`.
     """
-    text = json.dumps(_of_date(date), indent=2)
+    text = documents.text(_of_date(date))
     if out is None:
         typer.echo(text)
         return
@@ -50,7 +50,8 @@ def verify(
     found = verifying.verify(settings(), _of_date(date) if file is None else _read(file))
     if as_json:
         number = found.certificate.get("reconciliation_id")
-        typer.echo(json.dumps({"holds": found.holds, "reconciliation_id": number, "broken": list(found.broken)}))
+        document = {"holds": found.holds, "reconciliation_id": number, "broken": found.broken}
+        typer.echo(documents.text(document, indent=None))
     else:
         typer.echo(found.line)
     raise typer.Exit(0 if found.holds else 1)

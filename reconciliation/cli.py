@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tandem import business_date, clock, database, kpis
+from tandem import business_date, clock, database, documents, kpis
 from tandem.amounts import show
 from tandem.errors import TandemError
 from tandem.logs import configure_logging
@@ -28,7 +27,7 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else
 
 
 def _print_json(document: Any) -> None:
-    typer.echo(json.dumps(document, indent=2, default=str))
+    typer.echo(documents.text(document))
 
 
 def kpi(
@@ -189,6 +188,6 @@ def _write(found: Report, out: Path) -> None:
     forms: dict[str, Callable[[Report], str]] = {
         ".html": render.standalone,
         ".txt": render.text,
-        ".json": lambda value: json.dumps(render.document(value), indent=2),
+        ".json": lambda value: documents.text(render.document(value)),
     }
     files.write(found, out, forms)

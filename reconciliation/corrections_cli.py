@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import getpass
-import json
 from typing import Annotated
 
 import typer
 
 from reconciliation import correct, tables
 from reconciliation import corrections as kept
-from tandem import business_date, database
+from tandem import business_date, database, documents
 from tandem.settings import settings
 
 _DAY = "YYYY-MM-DD"
@@ -33,7 +31,7 @@ def list_corrections(
     with database.connect(settings(), database.READER) as connection:
         found = kept.find(connection, business_date=day, statuses=[kept.WAITING] if waiting else None)
     if as_json:
-        typer.echo(json.dumps([dataclasses.asdict(correction) for correction in found], indent=2, default=str))
+        typer.echo(documents.text(found))
     elif not found:
         typer.echo("no corrections")
     else:

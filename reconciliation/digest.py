@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, timedelta
 from typing import Any
 
-import msgspec
 import psycopg
 
 from reconciliation import gather, incidents
@@ -15,7 +14,7 @@ from reconciliation.compare import Verdict
 from reconciliation.explain import Cause
 from reconciliation.report import CauseTotal, Incident, Report
 from reconciliation.summary import Failure, Summary
-from tandem import clock, database, kpis
+from tandem import clock, database, documents, kpis
 from tandem.errors import TandemError
 from tandem.kpis import Unit
 from tandem.settings import Settings
@@ -186,7 +185,7 @@ def _ratio(numerator: int | None, denominator: int | None) -> int | None:
 def document(digest: Digest) -> dict[str, Any]:
     """The digest as plain values for JSON."""
     worst = digest.summary.worst
-    plain: dict[str, Any] = msgspec.to_builtins(
+    plain: dict[str, Any] = documents.plain(
         {
             "first": digest.first,
             "last": digest.last,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tandem import business_date, database
+from tandem import business_date, database, documents
 from tandem.errors import TandemError
 from tandem.logs import configure_logging
 from tandem.settings import settings
@@ -44,7 +43,7 @@ def digest(
         if delivery.kept:
             raise TandemError(f"{delivery.kept} mails are kept: {delivery.reason}", "they go out with the next one")
     if as_json:
-        typer.echo(json.dumps(digests.document(found), indent=2))
+        typer.echo(documents.text(digests.document(found)))
     elif out is None and not send:
         typer.echo(digest_pages.text(found), nl=False)
 
@@ -71,6 +70,6 @@ def _write(found: Digest, out: Path) -> None:
     forms = {
         ".html": digest_pages.standalone,
         ".txt": digest_pages.text,
-        ".json": lambda value: json.dumps(digests.document(value), indent=2),
+        ".json": lambda value: documents.text(digests.document(value)),
     }
     files.write(found, out, forms)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
-from tandem import business_date, database
+from tandem import business_date, database, documents
 from tandem.errors import TandemError
 from tandem.settings import settings
 
@@ -68,9 +66,9 @@ def _break_down(day: dt.date, metric: str, hour: int | None, by: By, limit: int 
         found = breakdown.of_date(connection, settings(), day, metric=metric, hour=hour, by=by)
     if as_json:
         derived = [{"difference": cell.difference, "adds_up": cell.adds_up} for cell in found.cells]
-        document = msgspec.to_builtins(found)
+        document = documents.plain(found)
         document["cells"] = [{**cell, **more} for cell, more in zip(document["cells"], derived, strict=True)]
-        typer.echo(json.dumps(document, indent=2))
+        typer.echo(documents.text(document))
     else:
         for line in breakdown.lines(found, settings(), limit) or ["No cell differs."]:
             typer.echo(line)
@@ -86,7 +84,7 @@ def _tell(order: str, day: dt.date | None, *, as_json: bool) -> None:
     with database.connect(settings(), database.READER) as connection:
         found = story.of_order(connection, settings(), order, day)
     if as_json:
-        typer.echo(json.dumps(msgspec.to_builtins(found), indent=2))
+        typer.echo(documents.text(found))
         return
     for line in telling.lines(found, settings().currency, settings().zone):
         typer.echo(line)
@@ -100,12 +98,12 @@ def _explain(day: dt.date, limit: int, *, as_json: bool) -> None:
         events = gather.differing_events(connection, report.reconciliation_id, limit=limit or None)
     if as_json:
         document = {
-            "business_date": str(day),
+            "business_date": day,
             "reconciliation_id": report.reconciliation_id,
-            "causes": [dataclasses.asdict(cause) for cause in report.causes],
-            "events": [dataclasses.asdict(event) for event in events],
+            "causes": report.causes,
+            "events": events,
         }
-        typer.echo(json.dumps(document, indent=2, default=str))
+        typer.echo(documents.text(document))
     else:
         _show(dataclasses.replace(report, events=events))
     if not _is_compared(report):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
-import msgspec
 import typer
 
-from tandem import business_date, database
+from tandem import business_date, database, documents
 from tandem.amounts import show_change
 from tandem.errors import TandemError
 from tandem.kpis import Unit
@@ -33,7 +31,7 @@ def lateness(
     if advice is None:
         raise TandemError(f"no date up to {day} was compared", f"run 'tandem reconcile --date {day}'")
     if as_json:
-        typer.echo(json.dumps(msgspec.to_builtins(advice), indent=2))
+        typer.echo(documents.text(advice))
         return
     typer.echo(late.in_words(advice))
     rows = [["allowed lateness", "events", "difference removed", "%"]]

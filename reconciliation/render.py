@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from reconciliation import bias, chart, lateness, tables, wording
 from reconciliation.headline import headline
 from reconciliation.report import Report, State
+from tandem import documents
 from tandem.amounts import show, show_change
 from tandem.kpis import KPIS, Unit
 
@@ -68,7 +68,7 @@ def document(report: Report) -> dict[str, Any]:
     """The report as plain values for JSON, with what is derived from it."""
     derived = {"state": report.state.value, "subject": report.subject, "headline": headline(report)}
     steps = [{"text": step.text, "command": step.command} for step in wording.steps(report)]
-    plain: dict[str, Any] = msgspec.to_builtins(report)
+    plain: dict[str, Any] = documents.plain(report)
     return {**derived, "use": wording.which_figure(report), "next_steps": steps, **plain}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import signal
 import threading
 from datetime import UTC, datetime, timedelta
@@ -11,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tandem import documents
 from tandem.errors import TandemError
 from tandem.settings import Settings, settings
 
@@ -51,7 +51,7 @@ def archive(  # noqa: PLR0917 - Typer passes them by name
     else:
         result, problems = _archive(config, until_caught_up, until_cut, timedelta(seconds=timeout)), []
     if as_json:
-        typer.echo(json.dumps(result))
+        typer.echo(documents.text(result, indent=None))
     elif verify:
         typer.echo("\n".join(problems) or f"{result['events']} events, each once, in version {result['version']}")
     else:
@@ -100,8 +100,7 @@ def vacuum(dry_run: _DryRun = False, as_json: _AsJson = False) -> None:
 
 
 def _tell(as_json: bool, done: Any, line: str) -> None:
-    document = done if isinstance(done, dict) else dataclasses.asdict(done)
-    typer.echo(json.dumps(document, default=str) if as_json else line)
+    typer.echo(documents.text(done, indent=None) if as_json else line)
 
 
 def _say(line: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -12,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from tandem import business_date
+from tandem import business_date, documents
 from tandem.logs import configure_logging
 from tandem.settings import settings
 
@@ -52,7 +51,7 @@ def stream(
     started = time.monotonic()
     stats = Worker(settings(), stop).run(until_caught_up=until_caught_up)
     if as_json:
-        typer.echo(json.dumps(stats.summary(time.monotonic() - started)))
+        typer.echo(documents.text(stats.summary(time.monotonic() - started), indent=None))
 
 
 @app.command()
@@ -77,7 +76,7 @@ def rebuild(
         settings(), business_date.parse(since), swap=swap, say=lambda line: typer.echo(f"tandem: {line}", err=True)
     )
     if as_json:
-        typer.echo(json.dumps(done.document()))
+        typer.echo(documents.text(done.document(), indent=None))
     else:
         for difference in done.shown:
             typer.echo(f"{difference.table} {difference.key}: live {difference.live}, rebuilt {difference.rebuilt}")

@@ -52,7 +52,7 @@ class Rebuild:
     def document(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
         return {
-            "from": self.since.isoformat(),
+            "from": str(self.since),
             "events": self.events,
             "equal": not self.counts,
             "swapped": self.swapped,

@@ -11,7 +11,7 @@ import psycopg
 
 from stream.rebuild_tables import MINUTES, REBUILT, Rebuilt
 from stream.sketches import estimate, merged
-from tandem import database, journal
+from tandem import database, documents, journal
 from tandem.topics import ORDER_EVENTS
 
 Row = dict[str, Any]
@@ -61,13 +61,9 @@ def _of_journal(shadow: psycopg.Connection[Any], partition: int, scope: Row) -> 
         sides.append(rows.filter(pl.col("event_time").is_null() | (pl.col("event_time") >= scope["since_time"])))
     both = pl.concat(sides)
     for offset in both.filter(~both.is_duplicated())["offset"].unique().sort():
-        live, rebuilt = ([_plain(row) for row in side.filter(pl.col("offset") == offset).to_dicts()] for side in sides)
+        live, rebuilt = (documents.plain(side.filter(pl.col("offset") == offset).to_dicts()) for side in sides)
         key = {"partition": partition, "offset": offset}
         yield Difference("journal", key, next(iter(live), None), next(iter(rebuilt), None))
-
-
-def _plain(row: Row) -> Row:
-    return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in row.items()}
 
 
 def _of_sketches(shadow: psycopg.Connection[Any], scope: Row) -> Iterator[Difference]:
@@ -83,7 +79,7 @@ def _of_sketches(shadow: psycopg.Connection[Any], scope: Row) -> Iterator[Differ
     names = ("cell_start", "rollup", "key", "counted")
     for cell in sorted(live.keys() | rebuilt.keys()):
         if live.get(cell) != rebuilt.get(cell):
-            key = _plain(dict(zip(names, cell, strict=True)))
+            key = documents.plain(dict(zip(names, cell, strict=True)))
             yield Difference("sketches", key, *(_estimated(side.get(cell)) for side in (live, rebuilt)))
 
 

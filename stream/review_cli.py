@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -15,7 +14,7 @@ import typer
 
 from stream import review
 from stream.release import Address, Correction, StillFailsError
-from tandem import business_date
+from tandem import business_date, documents
 from tandem.errors import TandemError
 from tandem.settings import settings
 
@@ -51,7 +50,7 @@ def list_records(
     wanted = review.Filter(None if status == "all" else status, day, reason or None)
     records, total = review.find(settings(), wanted, limit)
     if as_json:
-        typer.echo(json.dumps([_as_json(record) for record in records], indent=2, default=str))
+        typer.echo(documents.text([_as_json(record) for record in records]))
         return
     typer.echo("\n".join(map(_line, records)) or "nothing in quarantine that fits")
     if total > len(records):
@@ -66,7 +65,7 @@ def show(address: Annotated[str, _ADDRESS], as_json: Annotated[bool, _JSON] = Fa
     """
     record = review.show(settings(), Address.parse(address))
     if as_json:
-        typer.echo(json.dumps({**_as_json(record), **_values(record)}, indent=2, default=str))
+        typer.echo(documents.text({**_as_json(record), **_values(record)}))
         return
     typer.echo(_line(record))
     for title, value in _values(record).items():
@@ -139,7 +138,7 @@ def _decide_all(addresses: list[str], decide: Callable[[Address], review.Decided
             if not as_json:
                 typer.echo(str(decided))
     if as_json:
-        typer.echo(json.dumps(told, indent=2, default=str))
+        typer.echo(documents.text(told))
     if code:
         raise typer.Exit(code)
 

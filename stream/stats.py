@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from stream.process import MicroBatch
+from tandem import documents
 from tandem.events import Decision
 
 
@@ -42,7 +43,7 @@ class StatsState:
             "corrections": self.corrections,
             "micro_batches": self.micro_batches,
             "fenced": self.fenced,
-            "watermark": self.watermark.isoformat() if self.watermark else None,
+            "watermark": documents.instant(self.watermark) if self.watermark else None,
             "seconds": round(seconds, 3),
             "events_per_second": round(self.events / seconds) if seconds else 0,
         }

@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError, KafkaException
 from stream.session import Session
 from stream.sink import Fenced
 from stream.stats import StatsState
+from tandem import documents
 from tandem.errors import TandemError
 from tandem.settings import Settings
 
@@ -83,7 +84,7 @@ class Worker:
                 events=self.stats.events,
                 events_per_second=round((self.stats.events - events) / (now - since)),
                 consumer_lag=session.lag(),
-                watermark=self.stats.watermark.isoformat() if self.stats.watermark else None,
+                watermark=documents.instant(self.stats.watermark) if self.stats.watermark else None,
                 **{name: count for name, count in self.stats.decisions.items() if name != "counted"},
             )
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
-from tandem import business_date, claims, database
+from tandem import business_date, claims, database, documents
 from tandem.errors import TandemError
 from tandem.settings import settings
 
@@ -32,11 +31,10 @@ def claims_command(
             typer.echo(f"released {day} from {holders.pop()}", err=True)
             return
     rows = [
-        {"business_date": str(claim.business_date), "holder": claim.holder, "since": claim.claimed_at.isoformat()}
-        for claim in found
+        {"business_date": claim.business_date, "holder": claim.holder, "since": claim.claimed_at} for claim in found
     ]
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        typer.echo(documents.text(rows))
         return
     for claim in found:
         typer.echo(str(claim))

@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg.rows import dict_row
 
-from tandem import clock, database, kpis
+from tandem import clock, database, documents, kpis
 from tandem.settings import Settings
 
 
@@ -48,7 +48,7 @@ class DailyKpis:
         return {
             "business_date": self.business_date.isoformat(),
             "layer": self.layer.value,
-            "as_of": self.as_of.isoformat() if self.as_of else None,
+            "as_of": documents.instant(self.as_of) if self.as_of else None,
             "complete": self.complete,
             "metrics": self.metrics,
             **self.details,

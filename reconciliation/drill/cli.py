@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from datetime import timedelta
@@ -11,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from tandem import business_date
+from tandem import business_date, documents
 from tandem.errors import TandemError
 from tandem.settings import PROJECT_ROOT, settings
 
@@ -65,7 +64,7 @@ def drill(  # noqa: PLR0917 - Typer's options, which are given by name
         _write(page, result.page(f"Drill with seed {chosen}, {start} to {end}"))
     seconds = round(time.monotonic() - began)
     if as_json:
-        typer.echo(json.dumps({**asked, "seconds": seconds, **result.document}, indent=2))
+        typer.echo(documents.text({**asked, "seconds": seconds, **result.document}))
     else:
         result.terminal()
         typer.echo(f"Seed {chosen}, {start} to {end}, {seconds} s.")

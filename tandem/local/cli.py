@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -11,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tandem import documents
 from tandem.errors import TandemError
 from tandem.local import process
 from tandem.local.airflow import USER, airflow_command, airflow_env
@@ -73,7 +73,7 @@ def status(
     """
     rows = [_row(settings(), service) for service in SERVICES.values()]
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        typer.echo(documents.text(rows))
     else:
         _show(rows)
     if any(row["state"] != "running" for row in rows):

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from tandem import documents
 from tandem.amounts import show
 from tandem.kpis import Unit
 from tandem.sources.labels import Label, by_kind, revenue_difference
@@ -137,4 +137,4 @@ def _planted(labels: tuple[Label, ...], currency: str) -> Iterator[str]:
 
 def as_json(**content: object) -> None:
     """One JSON object on standard output."""
-    typer.echo(msgspec.json.encode(content).decode())
+    typer.echo(documents.text(content, indent=None))
