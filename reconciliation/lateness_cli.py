@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -26,6 +27,7 @@ def lateness(
     from reconciliation import tables
 
     day = business_date.parse(date)
+    business_date.require_ended(day, now=datetime.now(UTC), zone=settings().zone)
     with database.connect(settings(), database.READER) as connection:
         advice = late.of_dates(connection, settings(), day, days)
     if advice is None:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from datetime import UTC, datetime
 from threading import Event
 from typing import Annotated
 
@@ -72,9 +73,9 @@ def rebuild(
     from stream.rebuild import rebuild as run
 
     configure_logging()
-    done = run(
-        settings(), business_date.parse(since), swap=swap, say=lambda line: typer.echo(f"tandem: {line}", err=True)
-    )
+    day = business_date.parse(since)
+    business_date.require_begun(day, now=datetime.now(UTC), zone=settings().zone)
+    done = run(settings(), day, swap=swap, say=lambda line: typer.echo(f"tandem: {line}", err=True))
     if as_json:
         typer.echo(documents.text(done.document(), indent=None))
     else:

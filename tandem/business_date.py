@@ -69,6 +69,12 @@ def require_ended(day: date, *, now: datetime, zone: ZoneInfo) -> None:
         raise TandemError(f"{day} has not ended yet in {zone.key}", "run it for a date up to yesterday")
 
 
+def require_begun(day: date, *, now: datetime, zone: ZoneInfo) -> None:
+    """Raise TandemError where ``day`` lies in the future, which a year that was mistyped looks like."""
+    if clock.day_bounds(day, zone)[0] > now:
+        raise TandemError(f"{day} has not begun yet in {zone.key}", "give a date up to today")
+
+
 def due_at(day: date, zone: ZoneInfo) -> datetime:
     """When the nightly run for ``day`` is due, in UTC: 02:00 of the next date in the business time zone."""
     return datetime.combine(day + _DAY, NIGHTLY_AT, tzinfo=zone).astimezone(UTC)

@@ -105,6 +105,12 @@ def test_a_day_that_still_runs_on_the_business_clock_is_refused() -> None:
     business_date.require_ended(CHRISTMAS, now=at("2017-12-25T05:00"), zone=NEW_YORK)
 
 
+def test_a_day_that_has_not_begun_on_the_business_clock_is_refused() -> None:
+    with pytest.raises(TandemError, match="has not begun yet in America/New_York"):
+        business_date.require_begun(CHRISTMAS, now=at("2017-12-24T04:59"), zone=NEW_YORK)
+    business_date.require_begun(CHRISTMAS, now=at("2017-12-24T05:00"), zone=NEW_YORK)
+
+
 def test_the_nightly_run_is_due_at_two_on_the_business_clock() -> None:
     assert business_date.due_at(CHRISTMAS, NEW_YORK) == at("2017-12-25T07:00")
     assert business_date.due_at(date(2017, 7, 1), NEW_YORK) == at("2017-07-02T06:00")

@@ -401,6 +401,8 @@ def test_a_report_that_cannot_be_sent_says_that_it_is_kept(post):
         (["reconcile", "--date", "2017-12-23", "--from", "2017-12-23"], "give --date, or both --from and --to"),
         (["reconcile", "--from", "2017-12-23"], "give --date, or both --from and --to"),
         (["reconcile", "--date", "2999-12-31"], "has not ended yet in UTC: run it for a date up to yesterday"),
+        (["lateness", "--date", "2999-12-31"], "has not ended yet in UTC: run it for a date up to yesterday"),
+        (["stream", "rebuild", "--from", "2999-12-31"], "has not begun yet in UTC: give a date up to today"),
         (["report", "--date", "2017-12-23", "--out", "report.pdf"], "end it in .html, .txt or .json"),
         (["explain", "--date", "2017-12-22"], "run 'tandem reconcile --date 2017-12-22'"),
     ],
