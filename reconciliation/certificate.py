@@ -54,10 +54,12 @@ def of(settings: Settings, reconciliation_id: int) -> Certificate:
     """The certificate of a reconciliation. Raises TandemError where it has none."""
     with database.connect(settings, database.READER) as connection:
         found = newest(connection, reconciliation_id)
-    if found is None:
-        raise TandemError(
-            f"reconciliation {reconciliation_id} has no certificate", "compare the date: tandem reconcile --date D"
-        )
+        if found is None:
+            day = store.read(connection, reconciliation_id).business_date
+            raise TandemError(
+                f"reconciliation {reconciliation_id} of {day} has no certificate",
+                f"compare the date: tandem reconcile --date {day}",
+            )
     return found
 
 

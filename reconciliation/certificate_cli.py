@@ -18,15 +18,22 @@ _DAY = "YYYY-MM-DD"
 def certificate(
     date: Annotated[str, typer.Option("--date", metavar=_DAY, help="The business date.")],
     out: Annotated[Path | None, typer.Option(help="File to write; standard output if none.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print it, which is JSON, also where it is written to a file.")
+    ] = False,
 ) -> None:
     """Print a date's certificate: what was compared, at which offsets, and the hashes of both books.
 
     Example: `tandem certificate --date 2017-12-23 --out certificate.json`.
     """
     text = documents.text(_of_date(date))
-    if out is None:
+    if out is not None:
+        _write(out, text)
+    if out is None or as_json:
         typer.echo(text)
-        return
+
+
+def _write(out: Path, text: str) -> None:
     try:
         out.write_text(text + "\n", encoding="utf-8")
     except OSError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -160,8 +160,13 @@ def report(
     date: _Date,
     out: Annotated[Path | None, typer.Option(help="File to write: .html, .txt or .json.")] = None,
     send: Annotated[bool, typer.Option("--send", help="Mail it, and all that could not go out before.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print as JSON what it says in short, and where it went.")
+    ] = False,
 ) -> None:
     """Write the report that is mailed: on the terminal, into a file that needs nothing else, or out by mail.
+
+    All of it as JSON is a file that ends in .json.
 
     Example: `tandem report --date 2017-12-23 --out report.html`.
     """
@@ -173,12 +178,16 @@ def report(
         found = gather.report(connection, settings(), day)
     if out is not None:
         _write(found, out)
+    sent_to: Sequence[str] = ()
     if send:
         delivery = mail.send_report(settings(), day, again=True)
         if delivery.kept:
             raise TandemError(f"{delivery.kept} mails are kept: {delivery.reason}", "they go out with the next one")
-        typer.echo(f"sent to {', '.join(post.addresses(settings(), incidents.severity_of(found)))}", err=True)
-    if out is None and not send:
+        sent_to = post.addresses(settings(), incidents.severity_of(found))
+        typer.echo(f"sent to {', '.join(sent_to)}", err=True)
+    if as_json:
+        _print_json({**render.summary(found), "out": out, "sent_to": sent_to})
+    elif out is None and not send:
         typer.echo(render.text(found), nl=False)
 
 

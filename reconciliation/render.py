@@ -64,6 +64,21 @@ def text(report: Report) -> str:
     return rendered.strip() + "\n"
 
 
+def summary(report: Report) -> dict[str, Any]:
+    """What a report comes to, as plain values for JSON. ``document`` has all of it."""
+    return {
+        "business_date": str(report.business_date),
+        "reconciliation_id": report.reconciliation_id,
+        "verdict": report.verdict.value,
+        "state": report.state.value,
+        "headline": headline(report),
+        "cells_compared": report.cells_compared,
+        "cells_differing": report.cells_differing,
+        "events_differing": report.events_total,
+        "corrections": documents.plain(report.corrections),
+    }
+
+
 def document(report: Report) -> dict[str, Any]:
     """The report as plain values for JSON, with what is derived from it."""
     derived = {"state": report.state.value, "subject": report.subject, "headline": headline(report)}

@@ -162,14 +162,17 @@ def test_corrections_that_are_approved_or_taken_back_are_certified_anew(shop):
 
 def test_what_was_not_compared_has_no_certificate(shop):
     outcome = reconcile.run(shop, DAY, apply_timeout=AT_ONCE)
-    with pytest.raises(TandemError, match="has no certificate"):
+    with pytest.raises(
+        TandemError, match=f"of {DAY} has no certificate: compare the date: tandem reconcile --date {DAY}"
+    ):
         certificate.of(shop, outcome.reconciliation_id)
 
 
 def test_the_commands_write_and_check_a_certificate_in_one_line(shop, tmp_path: Path):
     reconciled(shop, OUTSIDE)
     file = tmp_path / "certificate.json"
-    assert tandem(shop, "certificate", "--date", str(DAY), "--out", str(file)).returncode == 0
+    written = tandem(shop, "certificate", "--date", str(DAY), "--out", str(file), "--json")
+    assert json.loads(written.stdout) == json.loads(file.read_text())
     held = tandem(shop, "verify", "--certificate", str(file))
     assert (held.returncode, held.stdout.count("\n")) == (0, 1)
     file.write_text(file.read_text().replace('"verdict": "mismatch"', '"verdict": "match"'))

@@ -383,8 +383,14 @@ def test_the_commands_tell_a_mismatch_its_causes_and_its_report(post, tmp_path):
     for name in ("report.html", "report.txt", "report.json"):
         assert invoke("report", "--date", str(DAY), "--out", str(tmp_path / name)).exit_code == 0
     assert json.loads((tmp_path / "report.json").read_text())["verdict"] == "mismatch"
-    assert invoke("report", "--date", str(DAY), "--send").exit_code == 0
+    page = tmp_path / "again.html"
+    sent = invoke("report", "--date", str(DAY), "--out", str(page), "--send", "--json")
+    assert sent.exit_code == 0
     assert len(post.box.mails) == 1
+    document = json.loads(sent.stdout)
+    assert (document["business_date"], document["verdict"], document["out"]) == (str(DAY), "mismatch", str(page))
+    assert (document["events_differing"], document["cells_differing"]) == (1, 10)
+    assert document["sent_to"]
 
 
 def test_a_report_that_cannot_be_sent_says_that_it_is_kept(post):
