@@ -196,7 +196,7 @@ def _is_in(event: DifferingEvent, asked: Mapping[str, Factors], hour: int | None
 def lines(found: Breakdown, settings: Settings, limit: int | None) -> list[str]:
     """The breakdown as text: each cell, its causes, and whether they add up."""
     from reconciliation import tables
-    from tandem.amounts import show, show_change
+    from tandem.amounts import count, show, show_change
 
     said = []
     for cell in found.cells[:limit]:
@@ -210,7 +210,7 @@ def lines(found: Breakdown, settings: Settings, limit: int | None) -> list[str]:
         rows = [
             [
                 f"  {line.cause.replace('_', ' ')}",
-                f"{line.events:,} events",
+                count(line.events, "event"),
                 show_change(line.amount, cell.unit, settings.currency),
             ]
             for line in cell.lines
@@ -219,5 +219,5 @@ def lines(found: Breakdown, settings: Settings, limit: int | None) -> list[str]:
         rows.append(["  batch - stream", "" if cell.adds_up else "THE CAUSES DO NOT ADD UP TO", total])
         said += [tables.columns(rows), ""]
     if left := len(found.cells[limit:] if limit else ()):
-        said.append(f"{left} more cells: --limit 0 shows all")
+        said.append(f"{left:,} more: --limit 0 shows all")
     return said

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tandem import business_date, clock, database, documents, kpis
-from tandem.amounts import show
+from tandem.amounts import count, show
 from tandem.errors import TandemError
 from tandem.logs import configure_logging
 from tandem.serving import DailyKpis, Layer
@@ -83,7 +83,9 @@ def cut(
     days = [business_date.parse(day) for day in date]
     ids = run_id or [cuts.new_run_id(day, datetime.now(UTC)) for day in days]
     if len(ids) != len(days):
-        raise TandemError(f"{len(ids)} run ids for {len(days)} dates", "give --run-id once for each date")
+        raise TandemError(
+            f"{count(len(ids), 'run id')} for {count(len(days), 'date')}", "give --run-id once for each date"
+        )
     taken = cuts.take_each(settings(), list(zip(days, ids, strict=True)))
     if as_json:
         documents = [dataclasses.asdict(each) for each in taken]
@@ -91,7 +93,8 @@ def cut(
         return
     for each in taken:
         state = "comparable" if each.comparable else f"not comparable: {each.reason}"
-        typer.echo(f"{each.run_id}  {sum(each.offsets.values())} records in {len(each.offsets)} partitions, {state}")
+        held = f"{count(sum(each.offsets.values()), 'record')} in {count(len(each.offsets), 'partition')}"
+        typer.echo(f"{each.run_id}  {held}, {state}")
 
 
 def reconcile(
@@ -182,7 +185,7 @@ def report(
     if send:
         delivery = mail.send_report(settings(), day, again=True)
         if delivery.kept:
-            raise TandemError(f"{delivery.kept} mails are kept: {delivery.reason}", "they go out with the next one")
+            raise delivery.not_sent
         sent_to = post.addresses(settings(), incidents.severity_of(found))
         typer.echo(f"sent to {', '.join(sent_to)}", err=True)
     if as_json:

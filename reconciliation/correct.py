@@ -19,6 +19,7 @@ from reconciliation.compare import Verdict
 from reconciliation.corrections import EMITTED, PENDING, WAITING, Correction
 from reconciliation.explain import SUSPICIOUS
 from tandem import database
+from tandem.amounts import count
 from tandem.errors import TandemError
 from tandem.settings import Settings
 
@@ -95,7 +96,7 @@ def _why_not_by_itself(connection: psycopg.Connection[Any], found: store.Reconci
         return f"run {found.run_id} was published though its gates failed: {', '.join(failed)}"
     suspicions = connection.execute(queries.suspicions, where).fetchall()
     if suspicions:
-        named = ", ".join(f"{cause} ({count} event{'s' * (count != 1)})" for cause, count in suspicions)
+        named = ", ".join(f"{cause} ({count(events, 'event')})" for cause, events in suspicions)
         return f"the batch layer may be the one that is wrong: {named}"
     reversed_before = connection.execute(queries.was_reversed, where).fetchone()
     return "a correction of this date was reversed by hand" if reversed_before and reversed_before[0] else ""

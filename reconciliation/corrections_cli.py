@@ -10,6 +10,7 @@ import typer
 from reconciliation import correct, tables
 from reconciliation import corrections as kept
 from tandem import business_date, database, documents
+from tandem.amounts import count
 from tandem.settings import settings
 
 _DAY = "YYYY-MM-DD"
@@ -48,7 +49,7 @@ def approve(
     Example: `tandem corrections approve --date 2017-12-23`.
     """
     sent = correct.approve(settings(), business_date.parse(date), ids or None, getpass.getuser())
-    typer.echo(f"{sent} corrections sent")
+    typer.echo(f"{count(sent, 'correction')} sent")
 
 
 @corrections.command()

@@ -16,6 +16,7 @@ from psycopg import IsolationLevel
 
 from reconciliation import distincts
 from tandem import clock, database, kpis, topics
+from tandem.amounts import count
 from tandem.checks import RULE_VERSION
 from tandem.errors import TandemError
 from tandem.settings import Settings
@@ -149,7 +150,7 @@ def _copy(
 ) -> None:
     """Inside Postgres, as far as it can: only it cannot merge sketches."""
     queries = database.queries("reconciliation")
-    reason = f"the speed layer was {lag} records behind Kafka" if lag else ""
+    reason = f"the speed layer was {count(lag, 'record')} behind Kafka" if lag else ""
     parameters = {
         "run_id": run_id,
         "business_date": business_date,

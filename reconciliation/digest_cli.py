@@ -41,7 +41,7 @@ def digest(
     if send:
         delivery = mail.send_digest(settings(), day)
         if delivery.kept:
-            raise TandemError(f"{delivery.kept} mails are kept: {delivery.reason}", "they go out with the next one")
+            raise delivery.not_sent
     if as_json:
         typer.echo(documents.text(digests.document(found)))
     elif out is None and not send:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciliation.explain import Cause
 from reconciliation.report import CauseTotal, Figure, Report, State
-from tandem.amounts import show, show_change
+from tandem.amounts import count, show, show_change
 from tandem.kpis import Unit
 
 _NOUNS = {
@@ -35,7 +35,7 @@ def headline(report: Report) -> str:
 
 def _agrees(report: Report) -> str:
     if report.worst is None:
-        after = f" after {report.corrections.sent:,} corrections" if report.corrections.sent else ""
+        after = f" after {count(report.corrections.sent, 'correction')}" if report.corrections.sent else ""
         if report.cells_differing:
             cells = f"{report.cells_differing:,} of {report.cells_compared:,} cells by hour, product or category"
             return f"Stream and batch agree in every figure of the day{after}, to the cent, but not in {cells}."
@@ -54,9 +54,11 @@ def _failed(report: Report) -> str:
 def _done(report: Report) -> str:
     found = report.corrections
     if report.state is State.CORRECTED:
-        return f"This was corrected ({found.applied:,} cells), and now both agree to the cent."
+        return f"This was corrected ({count(found.applied, 'cell')}), and now both agree to the cent."
     if report.state is State.WAITS:
-        return f"Nothing was corrected yet: {found.waiting:,} corrections wait for a person to approve them."
+        waiting = count(found.waiting, "correction waits", "corrections wait")
+        them = "it" if found.waiting == 1 else "them"
+        return f"Nothing was corrected yet: {waiting} for a person to approve {them}."
     if found.applied < found.sent:
         return f"Corrections are on their way: {found.applied:,} of {found.sent:,} are applied."
     return "That is more than the tolerance allows, and it is not corrected."

@@ -13,6 +13,7 @@ import psycopg
 import structlog
 
 from tandem import database, recipients
+from tandem.amounts import count
 from tandem.errors import TandemError
 from tandem.recipients import Severity
 from tandem.settings import Settings
@@ -32,6 +33,12 @@ class Delivery:
     sent: int
     kept: int
     reason: str = ""
+
+    @property
+    def not_sent(self) -> TandemError:
+        """What to tell where mails are kept."""
+        kept = count(self.kept, "mail is", "mails are")
+        return TandemError(f"{kept} kept: {self.reason}", "what is kept goes out with the next one")
 
 
 def addresses(settings: Settings, severity: Severity) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from reconciliation.ledger import LEDGER, clear_up, ledger
 from reconciliation.sides import PublishedRun, Sides
 from reconciliation.store import Finding
 from tandem import clock
+from tandem.amounts import count
 from tandem.errors import TandemError
 from tandem.settings import Settings
 
@@ -80,7 +81,9 @@ def look(connection: psycopg.Connection[Any], settings: Settings, business_date:
     """Compare and explain a date at one instant, without keeping anything."""
     if not_applied := correct.wait_until_applied(connection, business_date, _SETTLE):
         remedy = "see that 'tandem stream' runs, then reconcile again"
-        return _not_comparable(settings, business_date, "", f"{not_applied} corrections not yet applied", remedy)
+        return _not_comparable(
+            settings, business_date, "", f"{count(not_applied, 'correction')} not yet applied", remedy
+        )
     with connection.transaction():
         published = sides.published_run(connection, business_date)
         if published is None:

@@ -17,7 +17,7 @@ from reconciliation import bias, chart, lateness, tables, wording
 from reconciliation.headline import headline
 from reconciliation.report import Report, State
 from tandem import documents
-from tandem.amounts import show, show_change
+from tandem.amounts import count, show, show_change
 from tandem.kpis import KPIS, Unit
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -109,6 +109,7 @@ def environment(currency: str, timezone: str, *, escape: bool) -> Environment:
         "change": lambda value, unit: show_change(value, Unit(unit), currency),
         "limit": lambda figure: tables.limit(figure, currency),
         "percent": tables.percent,
+        "so_many": count,
         "spaced": lambda value: str(value).replace("_", " "),
         "moment": lambda instant, day: _moment(instant, zone, day),
         "long_date": long_date,

@@ -12,7 +12,7 @@ from reconciliation.agreement import Agreement, Subject
 from reconciliation.compare import Verdict
 from reconciliation.corrections import Correction
 from reconciliation.report import CauseTotal, Certified, DayInTrend, DifferingEvent, Figure, Report, State
-from tandem.amounts import show, show_change
+from tandem.amounts import count, show, show_change
 from tandem.kpis import Unit
 
 
@@ -112,9 +112,9 @@ def footer(report: Report) -> tuple[str, ...]:
         run = report.run
         versions = f"rules {run.rule_version}, code {run.code_version}, archive {run.archive_version}"
         lines.append(f"Batch run {run.run_id}, version {run.version}, {versions}, facts {run.facts_version}.")
-        if run.cut_taken_at is not None:
+        if run.cut_taken_at is not None and run.records is not None:
             taken = run.cut_taken_at.astimezone(ZoneInfo(report.timezone))
-            lines.append(f"Cut {taken:%Y-%m-%d %H:%M:%S}, {run.records:,} records below it.")
+            lines.append(f"Cut {taken:%Y-%m-%d %H:%M:%S}, {count(run.records, 'record')} below it.")
     if report.cells_compared:
         equal = report.cells_compared - report.cells_differing
         lines.append(f"{equal:,} of {report.cells_compared:,} cells (figure × hour × product or category) were equal.")
@@ -127,7 +127,7 @@ def footer(report: Report) -> tuple[str, ...]:
 def _certified(certificate: Certified, business_date: date) -> str:
     stream, batch = certificate.speed_sha256[:16], certificate.batch_sha256[:16]
     books = f"both books are {batch}" if stream == batch else f"stream {stream}, batch {batch}"
-    after = f" after {certificate.corrections:,} corrections" if certificate.corrections else ""
+    after = f" after {count(certificate.corrections, 'correction')}" if certificate.corrections else ""
     check = f"tandem verify --date {business_date}"
     return f"Certificate {certificate.sha256[:16]}: {books}{after}. To check it: {check}"
 

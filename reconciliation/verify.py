@@ -12,6 +12,7 @@ import psycopg
 from reconciliation import canonical, certificate, cut, sides
 from reconciliation.certificate import FORMAT, Certificate
 from tandem import database
+from tandem.amounts import count
 from tandem.errors import TandemError
 from tandem.settings import Settings
 
@@ -36,9 +37,9 @@ class Verification:
         if self.broken:
             return f"{named} {number} does not hold: {'; '.join(self.broken)}"
         after, given = self.certificate["after"], self.certificate["corrections"]
-        count = len(given["before"]) + len(given["since"])
+        corrections = count(len(given["before"]) + len(given["since"]), "correction")
         books = "both books are" if after["equal"] else f"stream {after['speed_sha256'][:16]}, batch"
-        return f"{named} {number} holds: {books} {after['batch_sha256'][:16]} after {count:,} corrections"
+        return f"{named} {number} holds: {books} {after['batch_sha256'][:16]} after {corrections}"
 
 
 def verify(settings: Settings, document: Certificate) -> Verification:
@@ -82,4 +83,4 @@ def _broken_corrections(connection: psycopg.Connection[Any], given: dict[str, An
     query = database.queries("reconciliation").not_booked_as_decided
     row = connection.execute(query, {"ids": ids}).fetchone()
     if row and row[0]:
-        yield f"{row[0]:,} corrections are not in the stream's books as they were decided"
+        yield f"{count(row[0], 'correction is', 'corrections are')} not in the stream's books as decided"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from reconciliation.explain import Cause
 from reconciliation.report import Report, State, Step
+from tandem.amounts import count
 
 CAUSES = {
     Cause.RELEASED: "released from quarantine",
@@ -77,8 +78,9 @@ def _steps(report: Report) -> Iterator[Step]:
         yield Step("See what differs and why.", f"tandem explain {date}")
         yield Step("Let the corrections go if the batch layer is right.", f"tandem corrections approve {date}")
     elif report.state is State.DIFFERS and applied < sent:
+        verb = "is" if sent - applied == 1 else "are"
         yield Step(
-            f"{sent - applied:,} of {sent:,} corrections are not applied yet: see that the stream runs.",
+            f"{sent - applied:,} of {count(sent, 'correction')} {verb} not applied yet: see that the stream runs.",
             "tandem status",
         )
     elif report.state is State.DIFFERS:

@@ -20,6 +20,7 @@ from stream.archive_batch import BatchLimit, PendingState
 from stream.archive_source import Ending, Source, has_members
 from stream.archive_table import FencedError, MasterDataset, Offsets, covers, missing
 from tandem import database
+from tandem.amounts import count
 from tandem.errors import TandemError
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
@@ -183,8 +184,9 @@ def wait_until(settings: Settings, offsets: Offsets, timeout: timedelta) -> Tota
     events = commits = 0
     while not covers(held := next_offsets(settings), offsets):
         if time.monotonic() >= deadline:
+            behind = count(missing(held, offsets), "offset")
             raise TandemError(
-                f"the archive is {missing(held, offsets)} offsets behind after {timeout.total_seconds():.0f} s",
+                f"the archive is {behind} behind after {timeout.total_seconds():.0f} s",
                 "see the archiver's log; 'tandem archive --until-caught-up' shows what holds it up",
             )
         if has_members(settings):

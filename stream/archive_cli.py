@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from tandem import documents
+from tandem.amounts import count
 from tandem.errors import TandemError
 from tandem.settings import Settings, settings
 
@@ -53,9 +54,11 @@ def archive(  # noqa: PLR0917 - Typer passes them by name
     if as_json:
         typer.echo(documents.text(result, indent=None))
     elif verify:
-        typer.echo("\n".join(problems) or f"{result['events']} events, each once, in version {result['version']}")
+        typer.echo(
+            "\n".join(problems) or f"{count(result['events'], 'event')}, each once, in version {result['version']}"
+        )
     else:
-        typer.echo(f"{result['events']} events archived in {result['commits']} commits")
+        typer.echo(f"{count(result['events'], 'event')} archived in {count(result['commits'], 'commit')}")
     if problems:
         raise typer.Exit(1)
 
@@ -69,7 +72,8 @@ def compact(as_json: _AsJson = False) -> None:
     from stream import archive_upkeep as upkeep
 
     done = upkeep.compact(settings(), datetime.now(UTC), _say)
-    _tell(as_json, done, f"{done.files_before} files of {done.dates} dates are now {done.files_after}")
+    files = count(done.files_before, "file")
+    _tell(as_json, done, f"{files} of {count(done.dates, 'date')} made into {done.files_after}")
 
 
 @app.command()
@@ -83,7 +87,7 @@ def retain(dry_run: _DryRun = False, as_json: _AsJson = False) -> None:
     from stream import archive_upkeep as upkeep
 
     done = upkeep.retain(settings(), datetime.now(UTC), dry_run=dry_run)
-    taken = f"{done.records} records of {done.dates} dates {'would go' if dry_run else 'are gone'}"
+    taken = f"{count(done.records, 'record')} of {count(done.dates, 'date')} {'would be ' if dry_run else ''}taken out"
     _tell(as_json, done, f"{taken}; all is kept from {done.kept_from} on" if done.kept_from else "all is kept for good")
 
 
@@ -96,7 +100,7 @@ def vacuum(dry_run: _DryRun = False, as_json: _AsJson = False) -> None:
     from stream import archive_upkeep as upkeep
 
     files = upkeep.vacuum(settings(), dry_run=dry_run)
-    _tell(as_json, {"files": files}, f"{files} files {'would be' if dry_run else 'are'} deleted")
+    _tell(as_json, {"files": files}, f"{count(files, 'file')} {'would be ' if dry_run else ''}deleted")
 
 
 def _tell(as_json: bool, done: Any, line: str) -> None:

@@ -23,6 +23,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from stream.archive_files import File, files_of, rewritten
 from stream.archive_table import MasterDataset
 from tandem import clock
+from tandem.amounts import count
 from tandem.errors import TandemError
 from tandem.master_dataset import KEPT_FROM, UNKNOWN, kept_from, kept_from_version
 from tandem.settings import Settings
@@ -67,7 +68,7 @@ def compact(settings: Settings, now: datetime, say: Say) -> Compacted:
     table = _table(settings)
     bins = list(_bins(files_of(table)))
     for number, old in enumerate(bins, 1):
-        say(f"{number} of {len(bins)}: {len(old)} files of {old[0].day}")
+        say(f"{number} of {len(bins)}: {count(len(old), 'file')} of {old[0].day}")
         new = rewritten(table, old, now)
         _commit(table, [*filter(None, [new]), *(file.removed(now, data_change=False) for file in old)])
     return Compacted(len({old[0].day for old in bins}), sum(map(len, bins)), len(bins))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from stream.archive_table import MasterDataset
+from tandem.amounts import count
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
 
@@ -27,7 +28,9 @@ class PartitionState:
         """What is wrong, a line each; empty where nothing is."""
         found = []
         if twice := self.events - self.distinct_offsets:
-            found.append(f"partition {self.partition}: {twice} records are archived more than once")
+            found.append(
+                f"partition {self.partition}: {count(twice, 'record is', 'records are')} archived more than once"
+            )
         if self.last_offset is not None and self.last_offset >= self.next_offset:
             found.append(
                 f"partition {self.partition}: offset {self.last_offset} is archived,"

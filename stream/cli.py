@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from tandem import business_date, documents
+from tandem.amounts import count
 from tandem.logs import configure_logging
 from tandem.settings import settings
 
@@ -82,6 +83,7 @@ def rebuild(
         for difference in done.shown:
             typer.echo(f"{difference.table} {difference.key}: live {difference.live}, rebuilt {difference.rebuilt}")
         total = sum(done.counts.values())
-        typer.echo(f"{done.events} events read again: " + (f"{total} rows differ" if total else "equal, row by row"))
+        differ = count(total, "row differs", "rows differ") if total else "equal, row by row"
+        typer.echo(f"{count(done.events, 'event')} read again: {differ}")
     if done.counts and not done.swapped:
         raise typer.Exit(1)

@@ -28,6 +28,7 @@ from stream.source import Position
 from stream.stats import StatsState
 from stream.types import Rules
 from tandem import clock, database
+from tandem.amounts import count
 from tandem.errors import TandemError
 from tandem.settings import Settings
 from tandem.topics import CORRECTIONS, ORDER_EVENTS
@@ -79,7 +80,7 @@ def rebuild(settings: Settings, since: date, *, swap: bool, say: Say) -> Rebuild
         say("noting the live state")
         starts, cut = _note(settings, live, shadow, scope)
         with _session(shadow_settings, starts) as reading:
-            say(f"reading {sum(cut[at] - starts[at] for at in starts)} offsets again")
+            say(f"reading {count(sum(cut[at] - starts[at] for at in starts), 'offset')} again")
             reading.up_to(cut, say)
             say("comparing")
             found = list(differences(shadow, scope, [p for topic, p in cut if topic == ORDER_EVENTS]))
@@ -173,7 +174,7 @@ class _Reading:
         while not self._log.is_done or self.session.is_ahead:
             self.session.step()
             if self.stats.micro_batches % 100 == 0:
-                say(f"{self._log.lag()} offsets to go")
+                say(f"{count(self._log.lag(), 'offset')} to go")
         with _connect(self._settings, database.SPEED) as shadow, shadow.transaction():
             finals.close_hours(shadow, self._rules)
 

@@ -1,10 +1,15 @@
-"""How amounts are printed for people."""
+"""How amounts and numbers of things are printed for people."""
 
 from __future__ import annotations
 
 from tandem.kpis import Unit
 
 _SIGNS = {"USD": "$", "EUR": "€", "GBP": "£"}
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """So many of something: ``1 row differs``, ``1,200 rows differ``. ``many``: ``one`` with an s if left out."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def show(value: int | None, unit: Unit, currency: str) -> str:

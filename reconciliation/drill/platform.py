@@ -11,6 +11,7 @@ from pathlib import Path
 
 from reconciliation import cut, reconcile
 from reconciliation.compare import Verdict
+from tandem.amounts import count
 from tandem.demo import folder
 from tandem.demo.progress import Progress
 from tandem.errors import TandemError
@@ -40,7 +41,7 @@ class Platform:
     def send(self, events: Sequence[OutgoingEvent] | Iterator[OutgoingEvent]) -> int:
         """Replay events into Kafka; returns how many records there are."""
         result = produce(iter(events), ReplayProducer(self.settings, "drill"))
-        self.progress.say(f"{result.events:,} records sent")
+        self.progress.say(f"{count(result.events, 'record')} sent")
         return result.events
 
     def catch_up(self, *commands: str, changes: Mapping[str, str] | None = None) -> None:

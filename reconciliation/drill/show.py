@@ -15,7 +15,7 @@ from reconciliation import render
 from reconciliation.drill import judge_layers
 from reconciliation.drill.judge_layers import LayerOutcome
 from reconciliation.drill.matrix import CAUSES, NOT_PLANTED, KindLine, Outcome
-from tandem.amounts import show, show_change
+from tandem.amounts import count, show, show_change
 from tandem.kpis import Unit
 
 _PROBLEMS = 20
@@ -75,7 +75,7 @@ def layers(outcome: LayerOutcome, currency: str) -> None:
     problems = [*outcome.false_alarms, *(said for line in outcome.lines for said in line.problems)]
     _problems(console, problems)
     said = f"{outcome.found} of {len(outcome.lines)} faults in the layers found as what they are"
-    verdict = f"{said}, {len(outcome.false_alarms)} false alarms on {outcome.dates} dates."
+    verdict = f"{said}, {count(len(outcome.false_alarms), 'false alarm')} on {count(outcome.dates, 'date')}."
     console.print(f"{'Passed' if outcome.passed else 'FAILED'}: {verdict}", highlight=False)
 
 
@@ -88,10 +88,11 @@ def _problems(console: Console, problems: Sequence[str]) -> None:
 
 def headline(outcome: Outcome) -> str:
     """The drill in one sentence."""
+    alarms = count(outcome.false_alarms, "false alarm")
     said = [
         f"{outcome.found} of {outcome.planted} faults found with their cause and amount",
         f"{outcome.unexplained_cents} cents unexplained",
-        f"{outcome.false_alarms} false alarms on {outcome.dates} dates, {outcome.clean_dates} of them without a fault",
+        f"{alarms} on {count(outcome.dates, 'date')}, {outcome.clean_dates} of them without a fault",
     ]
     wrong = {
         "with a wrong cause": outcome.wrong_cause,

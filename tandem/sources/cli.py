@@ -16,6 +16,7 @@ import msgspec
 import typer
 
 from tandem import clock
+from tandem.amounts import count
 from tandem.errors import TandemError
 from tandem.settings import Settings, settings
 from tandem.sources import show
@@ -150,7 +151,7 @@ class ReplayOrder:
         else:
             show.sent(done, config.currency)
             if plan.labels:
-                show.note(f"{len(plan.labels)} faults planted; what to expect of each is in {self.labels}")
+                show.note(f"{count(len(plan.labels), 'fault')} planted; what to expect of each is in {self.labels}")
         if done.interrupted:
             raise typer.Exit(INTERRUPTED)
 
@@ -171,7 +172,7 @@ class ReplayOrder:
         show.refused(orders.rejects(_SHOWN_REJECTS), rows, whole, str(self._rejects_path))
         if self.strict:
             raise TandemError(
-                f"{rows:,} rows are unreadable and --strict is given; nothing was sent",
+                f"{count(rows, 'row is', 'rows are')} unreadable and --strict is given; nothing was sent",
                 f"mend them: {self._rejects_path} says what is wrong",
             )
 

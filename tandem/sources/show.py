@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tandem import documents
-from tandem.amounts import show
+from tandem.amounts import count, show
 from tandem.kpis import Unit
 from tandem.sources.labels import Label, by_kind, revenue_difference
 from tandem.sources.own_data import Reject
@@ -72,11 +72,11 @@ def sent(done: ReplayResult, currency: str) -> None:
     """What a replay did, in words."""
     if done.interrupted:
         note("interrupted: the open transaction is aborted, and what follows is what readers see")
-    orders = f"{done.orders:,} orders, revenue {show(done.revenue_cents, Unit.CENTS, currency)}"
-    back = f", {done.cancellations:,} cancellations" if done.cancellations else ""
-    planted = f", {done.planted:,} records of planted faults" if done.planted else ""
-    rate = f"{_rate(done):,.0f} events/s"
-    typer.echo(f"{done.events:,} events in {done.transactions:,} transactions: {orders}{back}{planted} ({rate})")
+    orders = f"{count(done.orders, 'order')}, revenue {show(done.revenue_cents, Unit.CENTS, currency)}"
+    back = f", {count(done.cancellations, 'cancellation')}" if done.cancellations else ""
+    planted = f", {count(done.planted, 'record')} of planted faults" if done.planted else ""
+    events, rate = count(done.events, "event"), f"{_rate(done):,.0f} events/s"
+    typer.echo(f"{events} in {count(done.transactions, 'transaction')}: {orders}{back}{planted} ({rate})")
 
 
 def refused(rejects: list[Reject], rows: int, orders: int, where: str) -> None:
@@ -85,7 +85,8 @@ def refused(rejects: list[Reject], rows: int, orders: int, where: str) -> None:
         lines = f"line {reject.line}" if reject.line == reject.last_line else f"lines {reject.line}-{reject.last_line}"
         note(f"{lines}: {reject.reason}")
     more = f", of which the first {len(rejects)} are above" if rows > len(rejects) else ""
-    note(f"{rows:,} rows rejected{more}; {orders:,} orders are left out with them; all are in {where}")
+    left_out = count(orders, "order is", "orders are")
+    note(f"{count(rows, 'row')} rejected{more}; {left_out} left out with {'it' if rows == 1 else 'them'}; see {where}")
 
 
 def dry_run(found: Preview, labels: tuple[Label, ...], currency: str) -> None:
@@ -108,20 +109,23 @@ def dry_run(found: Preview, labels: tuple[Label, ...], currency: str) -> None:
 
 def _totals(found: Preview, currency: str) -> Iterator[str]:
     yield (
-        f"{found.orders:,} orders with {found.lines:,} lines and {found.units:,} units, "
-        f"revenue {show(found.revenue_cents, Unit.CENTS, currency)}, of {found.customers:,} customers"
+        f"{count(found.orders, 'order')} with {count(found.lines, 'line')} and {count(found.units, 'unit')}, "
+        f"revenue {show(found.revenue_cents, Unit.CENTS, currency)}, of {count(found.customers, 'customer')}"
     )
     if found.cancellations:
         back = show(found.cancelled_cents, Unit.CENTS, currency)
-        yield f"{found.cancellations:,} cancellations, which take back {back}"
+        yield f"{count(found.cancellations, 'cancellation, which takes', 'cancellations, which take')} back {back}"
     yield f"from {found.first_event_time} to {found.last_event_time}"
     if found.without_customer:
-        yield f"{found.without_customer:,} events name no customer and will go to quarantine (MISSING_CUSTOMER_ID)"
+        events = count(found.without_customer, "event names", "events name")
+        yield f"{events} no customer and will go to quarantine (MISSING_CUSTOMER_ID)"
     if found.not_above_zero:
-        yield f"{found.not_above_zero:,} orders are not above 0 and will go to quarantine (INVALID_TOTAL_AMOUNT)"
+        orders = count(found.not_above_zero, "order is", "orders are")
+        yield f"{orders} not above 0 and will go to quarantine (INVALID_TOTAL_AMOUNT)"
     if found.cancellations_not_above_zero:
+        back = count(found.cancellations_not_above_zero, "cancellation takes", "cancellations take")
         yield (
-            f"{found.cancellations_not_above_zero:,} cancellations take back nothing and will go to quarantine: "
+            f"{back} back nothing and will go to quarantine: "
             "does the file write them with the sign that cancellation.amounts says?"
         )
 

@@ -98,7 +98,7 @@ def test_a_cell_names_its_causes_the_largest_first_and_its_events(shop: Settings
     assert [event["order_id"] for event in found["events"]] == ["o3", "late"]
     told = invoke("--metric", "revenue", "--hour", "9").stdout
     assert "revenue 2017-12-23 09:00: batch $17.00, stream as counted $20.00" in told
-    assert "batch - stream             -$3.00" in told
+    assert "batch - stream            -$3.00" in told
     assert "late: +$7.00" in told
 
 

@@ -397,7 +397,7 @@ def test_a_report_that_cannot_be_sent_says_that_it_is_kept(post):
     reconcile_date(post.settings, AGREED)
     done = invoke("report", "--date", str(DAY), "--send")
     assert done.exit_code == 2
-    assert "1 mails are kept" in done.stderr
+    assert "1 mail is kept" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_the_subject_holds_date_verdict_and_worst_metric(report, state, subject)
 def test_a_date_counts_as_corrected_only_once_the_stream_has_applied_everything():
     on_the_way = replace(CORRECTED, corrections=Corrections(sent=214, applied=213, waiting=0, reversed=0))
     assert on_the_way.state is State.DIFFERS
-    assert wording.steps(on_the_way)[0].text.startswith("1 of 214 corrections are not applied yet")
+    assert wording.steps(on_the_way)[0].text.startswith("1 of 214 corrections is not applied yet")
 
 
 def test_a_missing_figure_is_worse_than_any_difference():

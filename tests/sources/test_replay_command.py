@@ -65,9 +65,9 @@ def test_what_will_be_quarantined_is_said_beforehand(tmp_path: Path) -> None:
         '[line]\namount = "amount"\n[cancellation]\nwhen = "id = \'3\'"\n'
     )
     done = replay(str(tmp_path / "s.csv"), "--mapping", str(tmp_path / "s.toml"), "--dry-run")
-    assert "1 events name no customer" in done.stdout
-    assert "1 orders are not above 0" in done.stdout
-    assert "1 cancellations take back nothing" in done.stdout
+    assert "1 event names no customer" in done.stdout
+    assert "1 order is not above 0" in done.stdout
+    assert "1 cancellation takes back nothing" in done.stdout
 
 
 def test_strict_stops_at_unreadable_rows_before_anything_is_sent(tmp_path: Path) -> None:
