@@ -16,10 +16,10 @@ from typing import Any
 import polars as pl
 import psycopg
 import structlog
-from confluent_kafka import KafkaException
 
 from stream import sink
 from stream.changes import LOOKED_AT, Frames
+from stream.outages import PASSES, passes
 from stream.outbox import Relay
 from stream.publish import Publisher
 from stream.sink import Move
@@ -30,9 +30,6 @@ from tandem.settings import Settings
 
 _RELAY_EVERY_S = 5.0
 """What a worker left behind in the outbox when it died goes out within this time."""
-
-_PASSES = (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout, KafkaException)
-"""What is waited out."""
 
 _log = structlog.get_logger(__name__)
 
@@ -110,8 +107,8 @@ class Outgoing:
                 self._relay.send(self._connection)
             if self._is_due("publish", self._every_s):
                 self._publisher.send(self._connection)
-        except (*_PASSES, TandemError) as error:
-            if isinstance(error, TandemError) and not isinstance(error.__cause__, _PASSES):
+        except (*PASSES, TandemError) as error:
+            if not passes(error):
                 raise
             if self._connection:
                 self._connection.close()

@@ -7,10 +7,10 @@ import socket
 import time
 from threading import Event
 
-import psycopg
 import structlog
 from confluent_kafka import KafkaError, KafkaException
 
+from stream.outages import PASSES, passes
 from stream.session import Session
 from stream.sink import Fenced
 from stream.stats import StatsState
@@ -21,11 +21,6 @@ from tandem.settings import Settings
 _REPORT_EVERY_S = 5.0
 _PATIENCE_S = (0.2, 5.0)
 """Shortest and longest wait before a session is tried again."""
-
-_PAUSED = (psycopg.errors.IdleInTransactionSessionTimeout, psycopg.errors.TransactionTimeout)
-"""What Postgres says to a worker that was paused."""
-_LOST = (psycopg.OperationalError, *_PAUSED, KafkaException)
-"""What a session can be ended by that comes back."""
 
 _log = structlog.get_logger(__name__)
 
@@ -50,7 +45,7 @@ class Worker:
             except Fenced as fenced:
                 self.stats.fenced += 1
                 _log.warning("fenced", worker=self._name, reason=str(fenced))
-            except (*_LOST, TandemError) as error:
+            except (*PASSES, TandemError) as error:
                 _raise_if_final(error)
                 wait_s = _PATIENCE_S[0] if self.stats.micro_batches > before else min(2 * wait_s, _PATIENCE_S[1])
                 _log.warning("waiting", worker=self._name, reason=_first_line(error), retry_in_s=wait_s)
@@ -93,7 +88,7 @@ def _raise_if_final(error: Exception) -> None:
     """Only what Postgres or Kafka may recover from is waited for."""
     if isinstance(error, KafkaException) and error.args[0].code() == KafkaError._INVALID_ARG:  # noqa: SLF001 - public, if oddly named
         raise TandemError(f"Kafka's client refuses the settings ({error.args[0].str()})", "correct TANDEM_*") from error
-    if isinstance(error, TandemError) and not isinstance(error.__cause__, _LOST):
+    if not passes(error):
         raise error
 
 
