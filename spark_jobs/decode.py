@@ -91,7 +91,9 @@ def _typed(opened: DataFrame, others: list[str]) -> DataFrame:
         ),
         F.expr(raw_items).alias("raw_items"),
     )
-    micros = F.expr(f"CASE WHEN {_matches('event_time', EVENT_TIME_PATTERN)} THEN {_micros('event_time')} END")
+    # The expression that says what is plain has held a plain time against the pattern already.
+    timely = f"plain IS NOT NULL OR {_matches('event_time', EVENT_TIME_PATTERN)}"
+    micros = F.expr(f"CASE WHEN {timely} THEN {_micros('event_time')} END")
     return scalars.withColumns(
         {
             **{name: F.expr(f"coalesce(plain.{name}, {_storable(name)})") for name in _TEXTS},
@@ -176,7 +178,7 @@ _LATEST_US = 253_402_300_799_999_999
 def _micros(text: str) -> str:
     """A text of EVENT_TIME_PATTERN as microseconds since 1970 UTC, NULL where its date is not in the calendar.
 
-    Spark's own cast takes other forms too, and refuses offsets above 18 hours.
+    Spark's own cast is many times as quick, and does for times in UTC; it refuses offsets above 18 hours.
     """
 
     def number(at: int) -> str:
@@ -187,7 +189,8 @@ def _micros(text: str) -> str:
     offset = f"CASE substring({text}, -6, 1) WHEN '+' THEN {ahead} WHEN '-' THEN -{ahead} ELSE 0 END"
     days = f"unix_date(try_cast(substring({text}, 1, 10) AS DATE))"
     fraction = f"try_cast(rpad(regexp_extract({text}, '[.]([0-9]{{1,6}})', 1), 6, '0') AS BIGINT)"
-    return f"({days} * 86400L + {clock} - {offset}) * 1000000 + {fraction}"
+    micros = f"({days} * 86400L + {clock} - {offset}) * 1000000 + {fraction}"
+    return f"CASE WHEN endswith({text}, 'Z') THEN unix_micros(try_cast({text} AS TIMESTAMP)) ELSE {micros} END"
 
 
 def _plausible(micros: str) -> str:
