@@ -1,35 +1,84 @@
-"""compact: the sketches of a cell become one row once nothing can come to it any more (stream.rollups)."""
+"""compact: the many sketches of a cell become one (stream.rollups): all of them once nothing can come to the cell any
+more, and before that whenever they have become many, as they do where micro-batches are small.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import psycopg
 
 from stream.sketches import merged
 from tandem import database
+from tandem.topics import ORDER_EVENTS
 
+MANY = 64
+"""So many sketches of a cell that may still get more are left alone."""
 _AT_ONCE = 500
+_HOUR = timedelta(hours=1)
 _queries = database.queries("hours")
 
 
-def compact(connection: psycopg.Connection[Any], partition: int, since: datetime | None, before: datetime) -> int:
-    """Merge the sketches of hours of a partition that began in [since, before); returns how many cells there were.
+def compact(
+    connection: psycopg.Connection[Any],
+    partition: int,
+    since: datetime | None,
+    before: datetime | None = None,
+    *,
+    most: int = 1,
+) -> int:
+    """Merge cells of a partition that began in [since, before) and have more than ``most`` sketches; returns how many.
 
-    Merging twice gives the same, so a worker that was fenced meanwhile does no harm.
+    What is added meanwhile stays beside, so that it does no harm whoever does it, however often. In the caller's
+    transaction, or one of its own for each round.
     """
-    parameters = {"partition": partition, "since": since, "before": before, "limit": _AT_ONCE}
+    parameters = {"partition": partition, "since": since, "before": before, "most": most, "limit": _AT_ONCE}
     total = 0
     while True:
-        with connection.transaction(), connection.cursor() as cursor:
-            cells = cursor.execute(_queries.sketches_to_merge, parameters).fetchall()
-            names = ("partition", "cell_start", "rollup", "key", "counted", "first_offset", "sketch")
-            rows = [dict(zip(names, (*cell[:-1], merged(cell[-1])), strict=True)) for cell in cells]
-            with connection.pipeline():
-                for row in rows:
-                    cursor.execute(_queries.keep_one_sketch, row)
-                    cursor.execute(_queries.merge_sketches, row)
+        with connection.transaction():
+            cells = connection.execute(_queries.cells_to_compact, parameters).fetchall()
+            if cells:
+                _merge(connection, partition, cells)
         total += len(cells)
         if len(cells) < _AT_ONCE:
             return total
+
+
+def _merge(connection: psycopg.Connection[Any], partition: int, cells: Sequence[tuple[Any, ...]]) -> None:
+    names = ("cell_starts", "rollups", "keys", "counted")
+    asked = dict(zip(names, map(list, zip(*cells, strict=True)), strict=True))
+    # Whatever is taken is put back merged, and nothing else is taken: others may add to the cell right now.
+    taken = connection.execute(_queries.take_sketches, {"partition": partition, **asked}).fetchall()
+    cell = itemgetter(0, 1, 2, 3)
+    whole = [
+        (*of_cell, min(offset for *_, offset, _ in rows), merged(sketch for *_, sketch in rows))
+        for of_cell, group in groupby(sorted(taken, key=cell), cell)
+        for rows in [list(group)]
+    ]
+    columns = map(list, zip(*whole, strict=True))
+    put = dict(zip((*names, "first_offsets", "sketches"), columns, strict=True))
+    if put:
+        connection.execute(_queries.put_sketches, {"partition": partition, **put})
+
+
+class Compacting:
+    """Does so for all partitions, by the event time they have reached. ``_over``: up to which hour nothing is left."""
+
+    def __init__(self, allowed_lateness: timedelta) -> None:
+        self._lateness = allowed_lateness
+        self._over: dict[int, datetime] = {}
+
+    def run(self, connection: psycopg.Connection[Any]) -> None:
+        """Compact what is to be compacted now."""
+        for partition, watermark in connection.execute(_queries.reached, {"topic": ORDER_EVENTS}).fetchall():
+            # Whatever still comes is no further behind the watermark than the allowed lateness.
+            over = watermark - self._lateness - _HOUR
+            since = self._over.get(partition)
+            if since is None or over - since >= _HOUR:
+                compact(connection, partition, since, over)
+                self._over[partition] = over
+            compact(connection, partition, over, most=MANY)

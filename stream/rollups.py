@@ -1,7 +1,7 @@
 """rollups: cells of a minute by category, payment method and region, and sketches of an hour. No memory.
 
 A micro-batch adds a row per cell to the sketches instead of changing one, because Postgres cannot merge them; they are
-merged when they are read, and for good once nothing can come to the cell any more (stream.compact).
+merged when they are read, and for good in the background (stream.compact).
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """settle: what many micro-batches left → what readers want, in the background: pending rows go to the tables that they
-are for, and small segments of the journal become large ones.
+are for, small segments of the journal become large ones, and the sketches of a cell one.
 
 While there is a backlog this waits until much has gathered, because one settling of many micro-batches changes each row
 once; without one it happens every few seconds. Readers do not notice either way.
@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 
 from stream import sink
+from stream.compact import Compacting
 from stream.segments import Merging
 from tandem import database
 from tandem.settings import Settings
@@ -34,7 +35,7 @@ class Settler:
         self._thread = ThreadPoolExecutor(1, "settle")
         self._running: Future[None] | None = None
         self._pending = 0
-        self._merging = Merging()
+        self._merging, self._compacting = Merging(), Compacting(settings.allowed_lateness)
         self._not_before = time.monotonic() + _EVERY_S
 
     def note(self, events: int, *, backlog: bool) -> None:
@@ -66,6 +67,7 @@ class Settler:
         with self._connection.transaction():
             if _alone(self._connection, wait=False):
                 self._merging.run(self._connection)
+                self._compacting.run(self._connection)
         ended = time.monotonic()
         self._not_before = ended + max(_EVERY_S, _REST * (ended - started))
 

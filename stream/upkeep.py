@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Protocol
 
 import psycopg
 
-from stream.compact import compact
-from stream.dedupe import NO_WATERMARK
 from stream.finals import mark_idle
 from stream.idle import IdleState
 from stream.memory import Memory
-from stream.types import EPOCH, MICROSECOND, Rules
+from stream.types import Rules
 
 _LOOK_EVERY_S = 5.0
-_HOUR = timedelta(hours=1)
 
 
 class Held(Protocol):
@@ -28,19 +25,17 @@ class Held(Protocol):
 
 
 class Upkeep:
-    """Writes down which partitions are idle, and merges the sketches of hours that are over."""
+    """Writes down which partitions are idle."""
 
     def __init__(self, connection: psycopg.Connection[Any], rules: Rules, idle_after: timedelta) -> None:
         self._connection, self._rules = connection, rules
         self.idle = IdleState(idle_after)
         self._look_every_s = min(_LOOK_EVERY_S, idle_after.total_seconds())
         self._looked_at_s = 0.0
-        self._compacted: dict[int, datetime] = {}
 
     def forget(self, partition: int) -> None:
         """It is no longer held."""
         self.idle.forget([partition])
-        self._compacted.pop(partition, None)
 
     def is_due(self, now_s: float) -> bool:
         """Whether ``run`` would do something."""
@@ -51,8 +46,6 @@ class Upkeep:
         if not self.is_due(now_s):
             return True
         self._looked_at_s = now_s
-        for partition, state in held.items():
-            self._compact(partition, state.memory)
         return self._mark(held, now_s)
 
     def _mark(self, held: Mapping[int, Held], now_s: float) -> bool:
@@ -64,13 +57,3 @@ class Upkeep:
         for partition, up_to_us in (moved or {}).items():
             held[partition].memory.marks.add(held[partition].next_offset, up_to_us)
         return moved is not None
-
-    def _compact(self, partition: int, memory: Memory) -> None:
-        if memory.ids.watermark_us == NO_WATERMARK:
-            return
-        # Whatever still comes is no further behind the watermark than the allowed lateness.
-        before = EPOCH + memory.ids.watermark_us * MICROSECOND - self._rules.allowed_lateness - _HOUR
-        since = self._compacted.get(partition)
-        if since is None or before - since >= _HOUR:
-            compact(self._connection, partition, since, before)
-            self._compacted[partition] = before

@@ -12,7 +12,8 @@ import pytest
 import speed_rig as rig
 
 from stream import sink
-from stream.compact import compact
+from stream.compact import MANY, Compacting, compact
+from stream.sketches import estimate
 from tandem import database
 from tandem.rollups import SKETCH_LOG_SIZE
 from tandem.settings import Settings
@@ -119,6 +120,53 @@ def test_merging_the_rows_of_a_cell_changes_no_answer(sold: Settings) -> None:
     [after] = rig.query(sold, count)
     assert after["rows"] == after["cells"]
     assert rig.query(sold, ask) == before
+
+
+def put_sketches(settings: Settings, first: int, end: int, value: str = "v") -> None:
+    """A sketch of one value at each of these offsets, all of one cell."""
+    with database.connect(settings, database.SPEED) as speed:
+        for offset in range(first, end):
+            sketch = datasketches.update_theta_sketch(SKETCH_LOG_SIZE)
+            sketch.update(f"{value}{offset % 50}")
+            speed.execute(
+                "INSERT INTO speed.sketches VALUES (0, %s, 'category_minutes', 'k', 'customers', %s, %s)",
+                [START, offset, sketch.compact().serialize()],
+            )
+
+
+def estimates(settings: Settings) -> list[tuple[int, float]]:
+    """Offset, and how many values the sketch there stands for."""
+    rows = rig.query(settings, "SELECT first_offset, sketch FROM speed.sketches ORDER BY 1")
+    return [(row["first_offset"], estimate(row["sketch"])) for row in rows]
+
+
+def test_an_hour_that_is_still_open_keeps_few_sketches_however_many_micro_batches_there_were(
+    postgres: Settings, clean_database: Settings
+) -> None:
+    with sink.connect(postgres) as connection:
+        sink.claim(connection, "order-events", 0, 0, "w")
+        connection.execute("UPDATE speed.partitions SET watermark = %s", [START + timedelta(minutes=10)])
+        compacting = Compacting(timedelta(hours=1))
+        put_sketches(postgres, 0, MANY)
+        compacting.run(connection)
+        assert len(estimates(postgres)) == MANY, "so many are left alone"
+        put_sketches(postgres, MANY, MANY + 1)
+        compacting.run(connection)
+        assert estimates(postgres) == [(0, 50)]
+        connection.execute("UPDATE speed.partitions SET watermark = %s", [START + timedelta(hours=3)])
+        put_sketches(postgres, MANY + 1, MANY + 3, "other")
+        compacting.run(connection)
+        assert estimates(postgres) == [(0, 52)], "of an hour that is over, one is left"
+
+
+def test_a_sketch_that_comes_while_others_of_its_cell_are_merged_is_not_lost(
+    postgres: Settings, clean_database: Settings
+) -> None:
+    put_sketches(postgres, 0, 3)
+    with sink.connect(postgres) as connection, connection.transaction():
+        assert compact(connection, 0, None) == 1
+        put_sketches(postgres, 3, 4)
+    assert estimates(postgres) == [(0, 3), (3, 1)]
 
 
 @pytest.mark.parametrize(("shared", "apart"), [(0, 300), (3_000, 2_000), (20_000, 5_000)])
