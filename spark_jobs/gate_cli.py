@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ from typing import Annotated
 import typer
 
 from spark_jobs import gate_page
-from tandem import business_date
+from tandem import business_date, documents
 from tandem.errors import TandemError
 from tandem.settings import settings
 
@@ -34,7 +33,7 @@ def gates(
         except OSError as error:
             raise TandemError(f"{out} cannot be written ({error.strerror})", "name another file") from error
     if as_json:
-        typer.echo(json.dumps(asdict(page), indent=2, default=str))
+        typer.echo(documents.text(asdict(page)))
     elif out is None:
         for check in page.checks:
             typer.echo(f"{check.outcome:<8} {check.suite}: {check.expectation} {check.observed}".rstrip())

@@ -11,7 +11,7 @@ import typer
 
 from spark_jobs import history as kept
 from spark_jobs.history import Version
-from tandem import business_date
+from tandem import business_date, documents
 from tandem.amounts import show, show_change
 from tandem.errors import TandemError
 from tandem.kpis import KPIS
@@ -40,7 +40,7 @@ def show_history(
     versions = kept.of_date(settings(), day)
     if as_json:
         document = {"business_date": str(day), "versions": [dataclasses.asdict(version) for version in versions]}
-        typer.echo(json.dumps(document, indent=2, default=str))
+        typer.echo(documents.text(document))
     elif not versions:
         typer.echo(f"nothing was ever published for {day}")
     else:
