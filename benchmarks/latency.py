@@ -1,9 +1,10 @@
 """From an event produced to its KPI visible in Postgres: p50 and p99 by load, as shares of the highest rate.
 
-    python -m benchmarks.latency [--quick] [--chart FILE] [--json]
+    python -m benchmarks.latency [--quick] [--rate N ...] [--chart FILE] [--json]
 
 The highest rate is that of a worker with a backlog, in the same run. A reader looks every 10 ms at the offsets that are
-committed together with the figures; an event counts from the call that produces it.
+committed together with the figures; an event counts from the call that produces it. With --rate: at so many events a
+second instead, one rate after the other, and how many rows are left that small micro-batches make many of.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from benchmarks.chart import draw_latency
 from benchmarks.orders import feed, orders, producer
 from benchmarks.place import installation, machine
 from benchmarks.watch import Seen, watching, worker
+from tandem import database
 from tandem.logs import configure_logging
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
@@ -45,9 +47,29 @@ def measure(backlog: int, seconds: float, shares: Iterable[float]) -> dict[str, 
             for share in shares:
                 sent, latencies = _at_rate(settings, seen, first, share * highest, seconds)
                 first += sent
-                points.append(_point(share, sent / seconds, latencies))
+                points.append({"share": share} | _point(sent / seconds, latencies))
     half = next((point for point in points if point["share"] == 0.5), None)
     return {"highest_events_per_second": round(highest), "at_half": half, "curve": points, "machine": machine()}
+
+
+def measure_rates(rates: Iterable[float], seconds: float) -> dict[str, Any]:
+    """The figures at rates in events a second, of a worker without a backlog."""
+    with installation() as settings, watching(settings) as seen, worker(settings):
+        points: list[dict[str, float]] = []
+        first = 0
+        for rate in rates:
+            sent, latencies = _at_rate(settings, seen, first, rate, seconds)
+            first += sent
+            points.append(_point(sent / seconds, latencies) | _left(settings))
+    return {"rates": points, "seconds": seconds, "machine": machine()}
+
+
+def _left(settings: Settings) -> dict[str, int]:
+    with database.connect(settings, database.READER) as reader:
+        return {
+            table: reader.execute(f"SELECT count(*) FROM speed.{table}").fetchall()[0][0]  # noqa: S608 - our own names
+            for table in ("journal", "sketches")
+        }
 
 
 def _rate(total: list[tuple[float, int]], ended_s: float) -> float:
@@ -88,19 +110,23 @@ def _visible_s(seen: Seen, partition: int, offset: int) -> float:
     return steps[bisect_right(steps, offset, key=lambda step: step[1])][0]
 
 
-def _point(share: float, rate: float, latencies: list[float]) -> dict[str, float]:
+def _point(rate: float, latencies: list[float]) -> dict[str, float]:
     p50, p99 = np.percentile(latencies, [50, 99]) * 1000
-    return {"share": share, "events_per_second": round(rate), "p50_ms": round(p50, 1), "p99_ms": round(p99, 1)}
+    return {"events_per_second": round(rate), "p50_ms": round(p50, 1), "p99_ms": round(p99, 1)}
 
 
 def main() -> None:
     """Run it and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one load instead of a curve, and for a shorter time")
+    parser.add_argument("--rate", type=float, nargs="+", help="events a second, instead of shares of the highest rate")
     parser.add_argument("--chart", type=Path, help="draw the curve into this SVG or PNG")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     configure_logging(logging.WARNING)
+    if arguments.rate:
+        print(json.dumps(measure_rates(arguments.rate, 8 if arguments.quick else 30)))
+        return
     figures = measure(100_000, 8, (0.5,)) if arguments.quick else measure(300_000, 15, SHARES)
     if arguments.chart:
         draw_latency(figures["curve"], arguments.chart)
