@@ -72,45 +72,37 @@ def decide_many(
     moving = np.where(is_repeat, NO_WATERMARK, times_us)
     before = np.maximum.accumulate(np.concatenate([[state.watermark_us], moving]))[:-1]
     if (times_us[is_repeat] > before[is_repeat]).any():
-        codes, before = _in_order(state.watermark_us, event_ids, times_us, known_us, horizons)
+        least = np.full(len(event_ids), state.watermark_us)
+        codes, before = _one_by_one(event_ids, times_us, known_us, least, horizons)
     else:
         codes = np.where(times_us < before - horizons.lateness_us, _LATE, _COUNTED).astype(np.int8)
         if is_repeat.any():
             of_these = event_ids.is_in(event_ids.filter(pl.Series(is_repeat)).implode()).to_numpy()
             rows = np.flatnonzero(of_these)
-            codes[rows] = _by_the_rule(event_ids.gather(rows), times_us[rows], known_us[rows], before[rows], horizons)
+            codes[rows], _ = _one_by_one(event_ids.gather(rows), times_us[rows], known_us[rows], before[rows], horizons)
     counted = codes == _COUNTED
     state.accept(event_ids if counted.all() else event_ids.filter(pl.Series(counted)), times_us[counted])
     state.accepted.forget(state.watermark_us - horizons.dedupe_us, _HOUR_US)
     return codes, before
 
 
-def _by_the_rule(
+def _one_by_one(
     event_ids: pl.Series, times_us: Times, known_us: Times, before: Times, horizons: Horizons
-) -> list[int]:
-    """Codes of events, one by one, that are all of their ids in this list. ``before``: the watermark before each."""
-    codes = []
-    latest: dict[str, int] = {}
-    columns = (times_us.tolist(), known_us.tolist(), before.tolist())
-    for event_id, time_us, known, watermark_us in zip(event_ids, *columns, strict=True):
-        of_id = latest.get(event_id, known)
-        decision = decide_one(of_id, watermark_us, time_us, horizons)
-        codes.append(DECISIONS.index(decision))
-        latest[event_id] = max(of_id, time_us) if decision is Decision.COUNTED else of_id
-    return codes
-
-
-def _in_order(
-    watermark_us: int, event_ids: pl.Series, times_us: Times, known_us: Times, horizons: Horizons
 ) -> tuple[Codes, Times]:
-    codes, before = [], []
+    """Codes of events by the rule, in order, and the watermark before each; all events of their ids are among them.
+
+    ``before``: what the watermark is at least before each, because of what came earlier and is not among them.
+    """
+    codes, marks = [], []
     latest: dict[str, int] = {}
-    for event_id, time_us, known in zip(event_ids, times_us.tolist(), known_us.tolist(), strict=True):
-        of_id = latest.get(event_id, known)
-        decision = decide_one(of_id, watermark_us, time_us, horizons)
-        before.append(watermark_us)
+    mark = NO_WATERMARK
+    columns = (times_us.tolist(), known_us.tolist(), before.tolist())
+    for event_id, time_us, known, least in zip(event_ids, *columns, strict=True):
+        of_id, mark = latest.get(event_id, known), max(mark, least)
+        decision = decide_one(of_id, mark, time_us, horizons)
         codes.append(DECISIONS.index(decision))
+        marks.append(mark)
         if decision is Decision.COUNTED:
-            watermark_us, of_id = max(watermark_us, time_us), max(of_id, time_us)
+            of_id, mark = max(of_id, time_us), max(mark, time_us)
         latest[event_id] = of_id
-    return np.array(codes, dtype=np.int8), np.array(before, dtype=np.int64)
+    return np.array(codes, dtype=np.int8), np.array(marks, dtype=np.int64)
