@@ -1,31 +1,24 @@
 """accepted: the ids of accepted events, columnar: a partition of a busy shop remembers millions for a day.
 
-They are kept as texts and found by a hash of theirs, so the answer is exact. What a micro-batch adds is put beside what
-is there, and parts of like size are merged, so that there are few.
+They are kept as texts and found by a hash of theirs (stream.hashed), so the answer is exact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-Hashes = npt.NDArray[np.uint64]
+from stream.hashed import Hashes, find, hashes_of, of_like_size
+
 Times = npt.NDArray[np.int64]
-Places = npt.NDArray[np.int64]
 
 NEVER = -(1 << 62)
 """Earlier than any event; no horizon before it underflows."""
 _PARTS = 6
 """So many parts are looked through before some are merged."""
-
-
-def hashes_of(ids: pl.Series) -> Hashes:
-    """One number each. Two ids may have the same."""
-    return ids.hash().to_numpy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +40,6 @@ class Part:
             if latest.height < len(ids):
                 return cls.of(latest["id"], latest["time"].to_numpy())
         return cls(ordered, ids.gather(order), times_us[order])
-
-    def find(self, hashes: Hashes) -> tuple[Places, Places]:
-        """Places of the ids that have one of these hashes, which are sorted, and which of the hashes each has."""
-        first = np.searchsorted(self.hashes, hashes)
-        met = np.flatnonzero(self.hashes.take(first, mode="clip") == hashes)
-        first = first[met]
-        counts = np.searchsorted(self.hashes, hashes[met], "right") - first
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        return np.repeat(first, counts) + within, np.repeat(met, counts)
 
     def since(self, bound_us: int) -> Part:
         """Without what is older."""
@@ -83,7 +67,7 @@ class AcceptedIds:
         order = np.argsort(hashes)
         ordered = hashes[order]
         for part in self.parts:
-            places, which = part.find(ordered)
+            places, which = find(part.hashes, ordered)
             if len(places):
                 rows = order[which]
                 same = (part.ids.gather(places) == ids.gather(rows)).to_numpy()
@@ -96,8 +80,7 @@ class AcceptedIds:
             return
         self.parts.append(Part.of(ids, times_us))
         if len(self.parts) > _PARTS:
-            count = _of_like_size([len(part.hashes) for part in self.parts])
-            self._merge(count)
+            self._merge(of_like_size([len(part.hashes) for part in self.parts], _PARTS))
 
     def forget(self, bound_us: int, every_us: int) -> None:
         """Let go of what was accepted before, if the bound has moved on by so much since that was done last."""
@@ -110,13 +93,3 @@ class AcceptedIds:
         last = self.parts[-count:]
         ids = pl.concat([part.ids for part in last], rechunk=True)
         self.parts[-count:] = [Part.of(ids, np.concatenate([part.times_us for part in last]))]
-
-
-def _of_like_size(sizes: Sequence[int]) -> int:
-    """How many of the last parts to merge, so that an id is moved a few times in all."""
-    smallest = _PARTS // 2
-    count, together = smallest, sum(sizes[-smallest:])
-    while count < len(sizes) and sizes[-count - 1] <= 2 * together:
-        together += sizes[-count - 1]
-        count += 1
-    return count

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from stream.dedupe import NO_WATERMARK
+from stream.hashed import Hashes, Places, find, hashes_of, of_like_size
 
 AT_MOST = 1 << 16
 """Rows of one operator and partition that stay in memory."""
@@ -32,15 +33,8 @@ _PARTS = 8
 LookUp = Callable[[pl.DataFrame], pl.DataFrame]
 """Given keys that memory does not know, the rows that Postgres has of them."""
 
-Hashes = npt.NDArray[np.uint64]
-Places = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 _NOTHING: Places = np.empty(0, np.int64)
-
-
-def hashes_of(customers: pl.Series) -> Hashes:
-    """One number each. Two customers may have the same."""
-    return customers.hash().to_numpy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +70,10 @@ class Part:
         """Places of rows whose customer has the hash of a wanted one, and where that one stands."""
         if not len(self.hashes):
             return _NOTHING, _NOTHING
-        first = np.searchsorted(self.hashes, wanted.hashes)
-        met = np.flatnonzero(self.hashes.take(first, mode="clip") == wanted.hashes)
-        first = first[met]
-        counts = np.searchsorted(self.hashes, wanted.hashes[met], "right") - first
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        places = self.places[np.repeat(first, counts) + within]
+        found, which = find(self.hashes, wanted.hashes)
+        places = self.places[found]
         is_held = self.is_held[places]
-        return places[is_held], np.repeat(wanted.rows[met], counts)[is_held]
+        return places[is_held], wanted.rows[which][is_held]
 
     def held(self, since_us: int) -> pl.DataFrame:
         """The rows that are held and not too old."""
@@ -122,16 +112,7 @@ class HeldState:
             self._merge(len(self.parts), since_us)
             self.parts = [Part.of(self._bounded(self.parts[0].rows))]
         elif len(self.parts) > _PARTS:
-            self._merge(self._of_like_size(), since_us)
-
-    def _of_like_size(self) -> int:
-        """How many of the last parts to merge, so that a row is moved a few times in all."""
-        sizes = [part.rows.height for part in reversed(self.parts)]
-        count, together = _PARTS // 2, sum(sizes[: _PARTS // 2])
-        while count < len(sizes) and sizes[count] <= 2 * together:
-            together += sizes[count]
-            count += 1
-        return count
+            self._merge(of_like_size([part.rows.height for part in self.parts], _PARTS), since_us)
 
     def _merge(self, count: int, since_us: int) -> None:
         """The last so many parts into one."""
