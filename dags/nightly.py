@@ -7,7 +7,8 @@ the speed layer, corrects the speed layer where they differ beyond tolerance, an
 * **By hand**: *Trigger*, and pick a date; without one it is for yesterday.
 * **Backfill**: the dates you pick, both included. It sends one mail when its last date is done.
 * **Again**: any date as often as you like. Each publication is a new version; readers see the newest, history stays.
-* **Clearing** a task redoes it. To compute a date from a new cut, clear `cut` and everything after it.
+* **Clearing** a task redoes it, but for what its run has published. To compute a date from a new cut, clear `cut` and
+  everything after it.
 
 Two runs never work on the same date: the second one waits in `claim`.
 """
@@ -17,15 +18,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
-from airflow.sdk import Asset, Param, PokeReturnValue, dag, task
+from airflow.sdk import Param, PokeReturnValue, dag, task
 from assets import BATCH_VIEWS, CORRECTIONS, MASTER_DATASET, ORDER_FACTS, RECONCILIATION, REPORT, note
 from business_day import BusinessDayTimetable
 from run_links import GatesLink, ReportLink, linked
-from tandem_dags import EVERY_DAG, ROOT
-
-DATE = "{{ ti.xcom_pull(task_ids='claim') }}"
-RUN_ID = "{{ ti.xcom_pull(task_ids='cut') }}"
+from spark_task import SparkJob
+from tandem_dags import EVERY_DAG
 
 
 @task.sensor(mode="reschedule", poke_interval=10, timeout=timedelta(hours=6))
@@ -143,20 +141,6 @@ def finish(**context: Any) -> None:
     tandem_dags.note_end(context)
 
 
-def spark(name: str, doc: str, **assets: list[Asset]) -> SparkSubmitOperator:
-    """A task that submits ``spark_jobs/<name>.py`` for the run's date."""
-    return SparkSubmitOperator(
-        task_id=name,
-        application=str(ROOT / "spark_jobs" / f"{name}.py"),
-        application_args=["--date", DATE, "--run-id", RUN_ID],
-        conn_id="spark_default",
-        pool="spark",
-        name=f"tandem-{name}",
-        doc_md=doc,
-        **assets,
-    )
-
-
 @dag(
     **EVERY_DAG,
     schedule=BusinessDayTimetable(),
@@ -176,14 +160,16 @@ def nightly() -> None:
     """The wiring: when, never how."""
     day = claim()
     run_id = cut(day)
-    facts = spark(
-        "order_facts",
-        "Decode, check and deduplicate the events of the date into the order_facts table.",
+    facts = SparkJob(
+        task_id="order_facts",
+        doc_md="Decode, check and deduplicate the events of the date into the order_facts table. Then stage the views"
+        " in the same Spark application, unseen, for their own tasks to find: so Spark starts once.",
+        options=("--ahead",),
         inlets=[MASTER_DATASET],
         outlets=[ORDER_FACTS],
     )
     views = [
-        spark(name, doc, inlets=[ORDER_FACTS])
+        SparkJob(task_id=name, doc_md=doc, inlets=[ORDER_FACTS])
         for name, doc in (
             ("daily_metrics", "Every KPI of the date, and the cells it is the sum of."),
             ("rfm", "Recency, frequency and money of every customer as of the date, and the segments."),

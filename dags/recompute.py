@@ -1,7 +1,7 @@
 """### A range of dates, computed again
 
 Started by hand with the first and the last date. One Spark application computes all views of all dates from what has
-arrived by now, where a backfill starts four per date. Each date is then checked, published and compared with the speed
+arrived by now, where a backfill starts one per date. Each date is then checked, published and compared with the speed
 layer, and one mail tells of all of them. A date whose gate fails keeps what it had; the others go on.
 
 Use it after a change of rules, or when a source has sent whole days late. Two runs never work on the same date: this

@@ -18,7 +18,7 @@ from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from spark_jobs import archive, runs
+from spark_jobs import archive, runs, settled
 from spark_jobs.runs import Run
 from tandem import business_date, claims, clock
 from tandem.errors import TandemError
@@ -64,28 +64,38 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the command line asked for. ``run_ids``: one for each date, or none."""
+    """What the command line asked for. ``run_ids``: one for each date, or none. ``ahead``: stage the views as well."""
 
     dates: tuple[date, ...]
     run_ids: tuple[str, ...]
     publish: bool
     views: tuple[str, ...] = ()
+    ahead: bool = False
 
 
-def main(name: str, compute: Callable[[Job], None], *, views: tuple[str, ...] = (), writes_facts: bool = False) -> None:
+def main(
+    name: str,
+    compute: Callable[[Job], None],
+    *,
+    views: tuple[str, ...] = (),
+    writes_facts: bool = False,
+    ahead: Callable[[Job], None] | None = None,
+) -> None:
     """Run a target: ``compute`` stages the rows of ``views``. Ends the process where something is wrong.
 
     Without run ids every date gets a run of its own: on the facts that are there, unless the target writes them. Such a
     run shows how its figures differ from the published ones, and publishes ``views`` only where ``--publish`` says so.
+    ``ahead``: what ``--ahead`` does after it, in the same application.
     """
     try:
         config = settings()
-        asked = parse(name, sys.argv[1:], views)
+        asked = parse(name, sys.argv[1:], views, may_go_ahead=ahead is not None)
         if writes_facts:
             archive.require_kept(config, asked.dates)
         with _claimed(config, asked):
             opened = _open_runs(config, name, asked, writes_facts=writes_facts)
-            _run(name, compute, config, opened, asked.views)
+            steps = [compute, ahead] if asked.ahead and ahead else [compute]
+            _run(name, steps, config, _unsettled(config, name, asked, opened), asked.views)
             if asked.publish:
                 _publish(config, name, opened, asked.views or views)
             elif not asked.run_ids:
@@ -94,7 +104,7 @@ def main(name: str, compute: Callable[[Job], None], *, views: tuple[str, ...] = 
         sys.exit(_complaint(name, error))
 
 
-def parse(name: str, arguments: Sequence[str], views: Sequence[str] = ()) -> Asked:
+def parse(name: str, arguments: Sequence[str], views: Sequence[str] = (), *, may_go_ahead: bool = False) -> Asked:
     """The arguments of a target that makes ``views``.
 
     Raises TandemError where a date cannot be read or run ids do not match the dates.
@@ -113,11 +123,17 @@ def parse(name: str, arguments: Sequence[str], views: Sequence[str] = ()) -> Ask
         parser.add_argument(
             "--view", action="append", default=[], choices=views, help="only this view; all if none is given"
         )
+    if may_go_ahead:
+        parser.add_argument(
+            "--ahead", action="store_true", help="also stage the views of these runs, for their own jobs to find"
+        )
     found = parser.parse_args(arguments)
     dates = _several(found.date) if len(found.date) > 1 else meant("".join(found.date), found.first, found.last)
     if found.run_id and len(found.run_id) != len(dates):
         raise TandemError(f"{len(found.run_id)} run ids for {len(dates)} dates", "give --run-id once for each date")
-    return Asked(dates, tuple(found.run_id), found.publish, tuple(getattr(found, "view", ())))
+    return Asked(
+        dates, tuple(found.run_id), found.publish, tuple(getattr(found, "view", ())), getattr(found, "ahead", False)
+    )
 
 
 def meant(day: str, first: str, last: str) -> tuple[date, ...]:
@@ -168,14 +184,31 @@ def _facts_of(config: Settings, day: date) -> Run:
     return source
 
 
+def _unsettled(config: Settings, name: str, asked: Asked, opened: tuple[Run, ...]) -> tuple[Run, ...]:
+    """The runs of which something is left to compute; new ones all are."""
+    if not asked.run_ids:
+        return opened
+    whys = [settled.why(config, run.run_id, name) for run in opened]
+    for why in filter(None, whys):
+        print(f"{name}: {why}", file=sys.stderr, flush=True)
+    return tuple(run for run, why in zip(opened, whys, strict=True) if not why)
+
+
 def _run(
-    name: str, compute: Callable[[Job], None], config: Settings, opened: tuple[Run, ...], views: tuple[str, ...]
+    name: str,
+    steps: Sequence[Callable[[Job], None]],
+    config: Settings,
+    left: tuple[Run, ...],
+    views: tuple[str, ...],
 ) -> None:
+    if not left:
+        return
     from spark_jobs.session import open_session
 
     spark = open_session(f"tandem {name}", config)
     try:
-        compute(Job(name, spark, config, opened, views))
+        for step in steps:
+            step(Job(name, spark, config, left, views))
     finally:
         spark.stop()
 

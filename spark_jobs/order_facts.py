@@ -4,7 +4,7 @@ Usage: spark-submit spark_jobs/order_facts.py --date 2017-12-23
 
 Reads the archive below the offsets at which the run is compared with the stream, or all of it where the run has no such
 cut. Earlier dates that the archive has and order_facts lacks are built too, so that no result depends on the order in
-which dates are run. Running it again replaces the date.
+which dates are run. Running it again replaces the date, unless the run is published.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from spark_jobs import archive, facts, job, runs
+from spark_jobs import ahead, archive, facts, job, runs, staging
 from spark_jobs.decode import business_date, decode
 from spark_jobs.dedupe import KEYS, decide
-from spark_jobs.staging import run_of_date
 from spark_jobs.validate import validate
 from tandem.errors import TandemError
 from tandem.events import Decision
@@ -49,6 +48,7 @@ Cuts = dict[date, dict[int, int]]
 
 def compute(asked: job.Job) -> None:
     """Write the facts of the job's dates, and of earlier ones that are lacking; note the versions with the runs."""
+    staging.forget_views(asked.settings, asked.runs)
     held = archive.look(asked.settings)
     own = {run.business_date: _cut(asked.settings, run, held) for run in asked.runs}
     lacking = sorted(day for day in held.dates - facts.dates_held(asked.settings) if day < asked.dates[-1])
@@ -61,7 +61,7 @@ def compute(asked: job.Job) -> None:
         _context(asked.spark, asked.settings, cuts),
         asked.settings.order_repeat_lookback_days,
     )
-    rows = decided.withColumn("run_id", F.coalesce(run_of_date(asked.runs), F.lit(asked.runs[-1].run_id)))
+    rows = decided.withColumn("run_id", F.coalesce(staging.run_of_date(asked.runs), F.lit(asked.runs[-1].run_id)))
     version = facts.write(rows, asked.settings, cuts, mark=" ".join(run.run_id for run in asked.runs))
     archived = archive.count_below(asked.settings, held.version, own)
     for run in asked.runs:
@@ -118,4 +118,4 @@ def _context(spark: SparkSession, settings: Settings, cuts: Cuts) -> DataFrame:
 
 
 if __name__ == "__main__":
-    job.main("order_facts", compute, writes_facts=True)
+    job.main("order_facts", compute, writes_facts=True, ahead=ahead.stage)

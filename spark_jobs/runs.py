@@ -113,6 +113,12 @@ def published(settings: Settings, view: str, business_date: date) -> Run | None:
     return _one(settings, "published_run", {"view": view, "business_date": business_date})
 
 
+def publications(settings: Settings, run_id: str) -> dict[str, int]:
+    """The version under which each view of a run was published, be it replaced since or not."""
+    with database.connect(settings, database.BATCH) as connection:
+        return dict(connection.execute(database.queries("batch").publications, {"run_id": run_id}).fetchall())
+
+
 def cut_offsets(settings: Settings, run_id: str) -> dict[int, int]:
     """The offsets at which both layers are compared for this run, by partition; empty where no cut was taken."""
     values = {"run_id": run_id, "topic": topics.ORDER_EVENTS}

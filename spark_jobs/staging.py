@@ -58,6 +58,12 @@ def _delete(spark: SparkSession, folder: str) -> None:
     path.getFileSystem(spark._jsc.hadoopConfiguration()).delete(path, True)  # noqa: SLF001
 
 
+def forget_views(settings: Settings, runs: Sequence[Run]) -> None:
+    """Note that nothing staged under the runs is complete any more: the facts that it was made of are written anew."""
+    with database.connect(settings, database.BATCH) as connection:
+        connection.execute(database.queries("batch").forget_views, {"run_ids": [run.run_id for run in runs]})
+
+
 def begin(settings: Settings, table: str, runs: Sequence[Run]) -> None:
     """Delete what the runs have in a table, and the note that it was complete."""
     ids = [run.run_id for run in runs]

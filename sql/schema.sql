@@ -198,6 +198,12 @@ $_$;
 
 COMMENT ON FUNCTION serving.top_regions(since timestamp with time zone, until timestamp with time zone, top integer) IS 'The top keys of every hour of the stream that begins in [since, until), by revenue; equal ones by their key. avg_order_value_cents = revenue_cents / order_count; it, smallest_cents and largest_cents are per order. Corrections: not included.';
 
+CREATE TABLE batch.ahead (
+    run_id text NOT NULL,
+    view text NOT NULL,
+    staged_at timestamp with time zone
+);
+
 CREATE TABLE batch.category_hours (
     run_id text NOT NULL,
     business_date date NOT NULL,
@@ -2304,6 +2310,9 @@ CREATE TABLE speed.sketches (
 );
 ALTER TABLE ONLY speed.sketches ALTER COLUMN sketch SET STORAGE EXTERNAL;
 
+ALTER TABLE ONLY batch.ahead
+    ADD CONSTRAINT ahead_pkey PRIMARY KEY (run_id, view);
+
 ALTER TABLE ONLY batch.category_hours
     ADD CONSTRAINT category_hours_pkey PRIMARY KEY (run_id, cell_start, category);
 
@@ -2536,6 +2545,9 @@ CREATE INDEX sessions_by_end ON speed.sessions USING brin (session_end) WITH (pa
 
 CREATE INDEX sketches_by_cell ON speed.sketches USING btree (rollup, cell_start);
 
+ALTER TABLE ONLY batch.ahead
+    ADD CONSTRAINT ahead_run_id_fkey FOREIGN KEY (run_id) REFERENCES batch.runs(run_id);
+
 ALTER TABLE ONLY batch.staged
     ADD CONSTRAINT staged_run_id_fkey FOREIGN KEY (run_id) REFERENCES batch.runs(run_id);
 
@@ -2613,6 +2625,10 @@ GRANT USAGE ON SCHEMA speed TO tandem_speed;
 GRANT USAGE ON SCHEMA speed TO tandem_review;
 GRANT USAGE ON SCHEMA speed TO tandem_reconciliation;
 GRANT USAGE ON SCHEMA speed TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.ahead TO tandem_batch;
+GRANT SELECT ON TABLE batch.ahead TO tandem_reconciliation;
+GRANT SELECT ON TABLE batch.ahead TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.category_hours TO tandem_batch;
 GRANT SELECT ON TABLE batch.category_hours TO tandem_reconciliation;

@@ -53,6 +53,22 @@ DELETE FROM batch.staged WHERE run_id = ANY(%(run_ids)s) AND table_name = %(tabl
 -- name: record_staged   Written after the rows: what was killed half-way is not staged.
 INSERT INTO batch.staged (run_id, table_name) SELECT unnest(%(run_ids)s::text[]), %(table)s;
 
+-- name: forget_views   What was staged of facts that are about to be written again. What ended on the way stays noted.
+WITH ahead AS (DELETE FROM batch.ahead WHERE run_id = ANY(%(run_ids)s) AND staged_at IS NOT NULL)
+DELETE FROM batch.staged WHERE run_id = ANY(%(run_ids)s);
+
+-- name: begin_ahead   No row where it was begun before and neither finished nor looked for: it may have ended Spark.
+INSERT INTO batch.ahead (run_id, view) SELECT unnest(%(run_ids)s::text[]), %(view)s ON CONFLICT DO NOTHING RETURNING run_id;
+
+-- name: finish_ahead
+UPDATE batch.ahead SET staged_at = now() WHERE run_id = ANY(%(run_ids)s) AND view = %(view)s;
+
+-- name: take_ahead
+DELETE FROM batch.ahead WHERE run_id = %(run_id)s AND view = %(view)s RETURNING staged_at IS NOT NULL;
+
+-- name: publications   Under which versions a run was ever published.
+SELECT view, version FROM batch.versions WHERE run_id = %(run_id)s ORDER BY view;
+
 -- name: lock_date
 SELECT pg_advisory_xact_lock(hashtext('tandem.publish:' || %(business_date)s));
 

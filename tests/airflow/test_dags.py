@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import dag_docs
 import pytest
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 
 from tandem.local.airflow import SPARK_POOL
 from tandem.settings import PROJECT_ROOT
@@ -66,7 +67,7 @@ def test_every_task_that_goes_through_ends_what_was_mailed_of_it(dag: DAG) -> No
 
 def test_spark_applications_wait_for_each_other_in_the_pool(dag: DAG) -> None:
     for task in dag.tasks:
-        wanted = SPARK_POOL if task.task_type == "SparkSubmitOperator" else "default_pool"
+        wanted = SPARK_POOL if isinstance(task, SparkSubmitOperator) else "default_pool"
         assert task.pool == wanted, task.task_id
 
 
@@ -95,6 +96,7 @@ def test_the_run_id_reaches_spark_by_xcom_and_never_by_the_clock(dagbag: DagBag)
             "{{ ti.xcom_pull(task_ids='claim') }}",
             "--run-id",
             "{{ ti.xcom_pull(task_ids='cut') }}",
+            *(["--ahead"] if name == "order_facts" else []),
         ]
 
 
