@@ -75,7 +75,7 @@ def _ratio(ours: list[float], theirs: list[float]) -> float:
 def fill_archive(own: Settings, count: int) -> None:
     """Archive both days, their orders spread evenly over the hours and dealt out to the partitions in turn."""
     dataset = MasterDataset.find_or_create(own.archive, ORDER_EVENTS)
-    dataset.open_partitions(dict.fromkeys(range(PARTITIONS), 0))
+    dataset.open_partitions(1, dict.fromkeys(range(PARTITIONS), 0))
     first = 0
     for day, asked in ((BEFORE, count // 10), (DAY, count)):
         of_day = asked - asked % PARTITIONS

@@ -53,7 +53,7 @@ def fill_archive(own: Settings, first: date | None = None, last: date | None = N
     dates = business_dates(list(values), pl.Series(times, dtype=pl.Datetime("us", "UTC")), own.zone)
     columns = [topic, partitions, offsets, times, keys, values, dates.to_list()]
     dataset = MasterDataset.find_or_create(own.archive, ORDER_EVENTS)
-    dataset.open_partitions(dict.fromkeys(next_offsets, 0))
+    dataset.open_partitions(1, dict.fromkeys(next_offsets, 0))
     dataset.append(
         pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], schema=SCHEMA),
         {partition: Move(0, end) for partition, end in next_offsets.items()},

@@ -2310,6 +2310,11 @@ CREATE TABLE speed.sketches (
 );
 ALTER TABLE ONLY speed.sketches ALTER COLUMN sketch SET STORAGE EXTERNAL;
 
+CREATE TABLE speed.topics (
+    topic text NOT NULL,
+    topic_id bigint NOT NULL
+);
+
 ALTER TABLE ONLY batch.ahead
     ADD CONSTRAINT ahead_pkey PRIMARY KEY (run_id, view);
 
@@ -2504,6 +2509,9 @@ ALTER TABLE ONLY speed.sessions
 
 ALTER TABLE ONLY speed.sketches
     ADD CONSTRAINT sketches_pkey PRIMARY KEY (partition, cell_start, rollup, key, counted, first_offset);
+
+ALTER TABLE ONLY speed.topics
+    ADD CONSTRAINT topics_pkey PRIMARY KEY (topic);
 
 CREATE UNIQUE INDEX one_current_version ON batch.versions USING btree (view, business_date) WHERE (superseded_at IS NULL);
 
@@ -3004,3 +3012,7 @@ GRANT SELECT ON TABLE speed.reviews TO tandem_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.sketches TO tandem_speed;
 GRANT SELECT ON TABLE speed.sketches TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.sketches TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.topics TO tandem_speed;
+GRANT SELECT ON TABLE speed.topics TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.topics TO tandem_reader;

@@ -19,6 +19,7 @@ from confluent_kafka import KafkaError, Message
 from stream.archive_batch import BatchLimit, PendingState
 from stream.archive_source import Ending, Source, has_members
 from stream.archive_table import FencedError, MasterDataset, Offsets, covers, missing
+from stream.topic_ids import another
 from tandem import database
 from tandem.amounts import count
 from tandem.errors import TandemError
@@ -77,8 +78,8 @@ class Archiver:
 
         Transactions that were open then are waited for; Kafka ends those whose producer is gone.
         """
-        bounds = self._source.wait_for_bounds(self._ending)
-        return self.run({partition: high for partition, (_, high) in bounds.items()} if bounds else None)
+        topic = self._source.wait_for_topic(self._ending)
+        return self.run({partition: high for partition, (_, high) in topic.bounds.items()} if topic else None)
 
     def _step(self, target: Offsets | None) -> None:
         room = self._limit.events - len(self._pending.offsets)
@@ -112,17 +113,22 @@ class Archiver:
     def _open_partitions(self) -> Offsets:
         """The archive's next offsets, after opening partitions that it does not know at the first offset there is.
 
-        Empty where the ending came while Kafka was away.
+        Empty where the ending came while Kafka was away and nothing was archived yet. Raises TandemError where the
+        topic is not the one that is archived.
         """
-        bounds = self._source.wait_for_bounds(self._ending)
+        topic = self._source.wait_for_topic(self._ending)
         while True:
             self._dataset.refresh()
             held = self._dataset.next_offsets()
-            new = {partition: low for partition, (low, _) in bounds.items() if partition not in held}
-            if not new:
+            if topic is None:
+                return held
+            if self._dataset.topic_id not in {None, topic.topic_id}:
+                raise another(ORDER_EVENTS)
+            new = {partition: low for partition, (low, _) in topic.bounds.items() if partition not in held}
+            if not new and self._dataset.topic_id is not None:
                 return held
             with suppress(FencedError):  # another archiver has just opened them
-                self._dataset.open_partitions(new)
+                self._dataset.open_partitions(topic.topic_id, new)
                 if begun_late := {partition: low for partition, low in new.items() if low > 0}:
                     _log.warning("archive_begins_after_expired_events", first_offsets=begun_late)
 

@@ -13,6 +13,7 @@ import structlog
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from stream import topic_ids
 from stream.archive_table import Offsets
 from tandem.errors import TandemError
 from tandem.settings import Settings
@@ -76,6 +77,17 @@ def has_members(settings: Settings) -> bool:
         return False
 
 
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What Kafka says of the topic. ``bounds``: of every partition the first offset that it holds, and the one after
+    its last; that may belong to a transaction that is still open, or whose end the partition has not heard of yet: a
+    producer's commit returns before every partition knows of it.
+    """
+
+    topic_id: int
+    bounds: dict[int, tuple[int, int]]
+
+
 class Source:
     """A member of the archiver's consumer group. The group says which partitions it reads, the archive from where."""
 
@@ -129,19 +141,16 @@ class Source:
         """Read exactly these partitions, from these offsets. What was fetched before is dropped."""
         self._consumer.assign([TopicPartition(self._topic, p, offset) for p, offset in positions.items()])
 
-    def wait_for_bounds(self, ending: Ending) -> dict[int, tuple[int, int]]:
-        """Of every partition the first offset that Kafka holds, and the one after its last.
+    def wait_for_topic(self, ending: Ending) -> Topic | None:
+        """The topic as it is now. Waits for Kafka; None where the ending comes first.
 
-        The last may belong to a transaction that is still open, or whose end the partition has not heard of yet: a
-        producer's commit returns before every partition knows of it.
-
-        Waits for Kafka; empty where the ending comes first. Raises TandemError where there is no such topic.
+        Raises TandemError where there is no such topic.
         """
         wait_s, longest_s = _BACK_OFF_S
         missing_since: float | None = None
         while True:
             try:
-                return self._bounds()
+                return Topic(topic_ids.ids(self._settings, self._admin, [ORDER_EVENTS])[ORDER_EVENTS], self._bounds())
             except KafkaException as failure:
                 error: KafkaError = failure.args[0]
                 if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
@@ -151,7 +160,7 @@ class Source:
                         raise TandemError(where, "run 'tandem up'") from failure
                 self._on_error(error)
             if ending.has_come_within(wait_s):
-                return {}
+                return None
             wait_s = min(2 * wait_s, longest_s)
 
     def _bounds(self) -> dict[int, tuple[int, int]]:

@@ -113,12 +113,18 @@ class MasterDataset:
         """The first date that retention has left whole; None where it has never taken anything."""
         return master_dataset.kept_from(self._table)
 
-    def open_partitions(self, starts: Mapping[int, int]) -> None:
-        """Set where the archive of new partitions begins, so that what expires unread later is noticed.
+    @property
+    def topic_id(self) -> int | None:
+        """The id that Kafka gave the topic; None where no partition was opened since ids are noted."""
+        return master_dataset.topic_id(self._table, self._topic)
+
+    def open_partitions(self, topic_id: int, starts: Mapping[int, int]) -> None:
+        """Set where the archive of new partitions begins, so that what expires unread later is noticed, and of which
+        topic they are.
 
         ``starts`` continues the partitions already open without a gap. Raises FencedError.
         """
-        self._commit_offsets(dict(starts))
+        self._commit(self._transactions(dict(starts), Transaction(master_dataset.topic_id_name(self._topic), topic_id)))
 
     def append(self, events: pa.Table, moves: Mapping[int, Move]) -> None:
         """Append ``events`` (of SCHEMA) and move the partitions, in one commit. Raises FencedError."""
@@ -128,7 +134,7 @@ class MasterDataset:
             raise FencedError
         after = {partition: move.next for partition, move in moves.items()}
         if events.num_rows == 0:
-            self._commit_offsets(after)
+            self._commit(self._transactions(after))
             return
         try:
             write_deltalake(
@@ -149,10 +155,11 @@ class MasterDataset:
         """The table at the version that this handle sees, for readers."""
         return self._table
 
-    def _commit_offsets(self, after: Offsets) -> None:
+    def _commit(self, transactions: CommitProperties) -> None:
+        """A commit of no rows."""
         try:
             self._table.create_write_transaction(
-                [], "append", Schema.from_arrow(SCHEMA), _PARTITIONED_BY, commit_properties=self._transactions(after)
+                [], "append", Schema.from_arrow(SCHEMA), _PARTITIONED_BY, commit_properties=transactions
             )
         except CommitFailedError as error:
             raise FencedError from error
@@ -160,9 +167,10 @@ class MasterDataset:
             raise _refused(self._table.table_uri, error) from error
         self.refresh()  # unlike an append, this commit does not move the handle
 
-    def _transactions(self, after: Offsets) -> CommitProperties:
+    def _transactions(self, after: Offsets, *others: Transaction) -> CommitProperties:
         ids = {master_dataset.next_offset_id(self._topic, partition): offset for partition, offset in after.items()}
-        return CommitProperties(app_transactions=[Transaction(name, offset) for name, offset in ids.items()])
+        moved = [Transaction(name, offset) for name, offset in ids.items()]
+        return CommitProperties(app_transactions=[*moved, *others])
 
 
 def covers(held: Mapping[int, int], wanted: Mapping[int, int]) -> bool:

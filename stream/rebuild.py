@@ -17,14 +17,15 @@ from itertools import islice
 from typing import Any
 
 import psycopg
+from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
-from stream import finals, sink
+from stream import finals, sink, topic_ids
 from stream.rebuild_compare import Difference, differences
 from stream.rebuild_log import Log, lows
 from stream.rebuild_tables import REBUILT, UNCUT
 from stream.session import Session
-from stream.source import Position
+from stream.source import SILENT, Position
 from stream.stats import StatsState
 from stream.types import Rules
 from tandem import clock, database
@@ -76,6 +77,8 @@ def rebuild(settings: Settings, since: date, *, swap: bool, say: Say) -> Rebuild
         _database(settings, shadow_settings),
         _connect(shadow_settings, database.OWNER) as shadow,
     ):
+        admin = AdminClient({"bootstrap.servers": settings.brokers}, logger=SILENT)
+        topic_ids.require_same(live, topic_ids.ids(settings, admin, [ORDER_EVENTS, CORRECTIONS]))
         shadow.execute(_queries.make_room)
         say("noting the live state")
         starts, cut = _note(settings, live, shadow, scope)

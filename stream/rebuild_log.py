@@ -71,6 +71,10 @@ class Log:
         """From where to where partitions are read."""
         return {position: (self._starts[position], self._ends[position]) for position in positions}
 
+    def topic_ids(self) -> dict[str, int]:
+        """None: a rebuild has asked before it began."""
+        return {}
+
     def check(self, position: Position, offset: int) -> None:
         """Nothing to check: a rebuild begins at the start."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from stream import sink
+from stream import sink, topic_ids
 from stream.committing import AfterCommits, Committing
 from stream.decode import decode
 from stream.memory import Memory, restore
@@ -222,6 +222,7 @@ class Session:
 
     def _granted(self, positions: list[Position]) -> dict[Position, int]:
         self._committing.wait()
+        topic_ids.require_same(self._reader, self._source.topic_ids())
         for position, bounds in self._source.bounds(positions).items():
             self._held[position] = self._take_over(position, bounds)
         _log.info("partitions_granted", worker=self._worker, partitions=[f"{t}:{p}" for t, p in positions])

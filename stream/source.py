@@ -15,6 +15,7 @@ import structlog
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from stream import topic_ids
 from stream.types import Records
 from tandem.errors import TandemError
 from tandem.settings import Settings
@@ -189,6 +190,10 @@ class Source:
             request_timeout=_ANSWER_S,
         )
         return {self._position(part): future.result().offset for part, future in asked.items()}
+
+    def topic_ids(self) -> dict[str, int]:
+        """The id of each topic."""
+        return topic_ids.ids(self._settings, self._admin, self._names.values())
 
     def check(self, position: Position, offset: int) -> None:
         """Raise TandemError where ``offset`` is not one that Kafka can go on from."""

@@ -22,6 +22,16 @@ def next_offset_id(topic: str, partition: int) -> str:
     return f"tandem:{topic}:{partition}"
 
 
+def topic_id_name(topic: str) -> str:
+    """The transaction that holds the id that Kafka gave the topic."""
+    return f"tandem:{topic}:topic_id"
+
+
+def topic_id(table: Transactions, topic: str) -> int | None:
+    """That id; None where no partition was opened since ids are noted."""
+    return table.transaction_version(topic_id_name(topic))
+
+
 def next_offsets(table: Transactions, topic: str) -> dict[int, int]:
     """The next offset of every partition that was opened: all below it is in the table."""
     offsets: dict[int, int] = {}

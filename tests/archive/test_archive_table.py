@@ -44,7 +44,7 @@ def held_offsets(uri: str, partition: int = 0) -> list[int]:
 @pytest.fixture
 def uri(tmp_path: Path) -> str:
     uri = str(tmp_path / "archive")
-    MasterDataset.find_or_create(uri, TOPIC).open_partitions({0: 0, 1: 0})
+    MasterDataset.find_or_create(uri, TOPIC).open_partitions(1, {0: 0, 1: 0})
     return uri
 
 
@@ -107,9 +107,9 @@ def test_a_commit_of_markers_alone_is_refused_like_any_other(uri: str):
 def test_partitions_are_opened_once(uri: str, tmp_path: Path):
     fresh = str(tmp_path / "fresh")
     one, other = handle_on(fresh), handle_on(fresh)
-    one.open_partitions({0: 5})
+    one.open_partitions(1, {0: 5})
     with pytest.raises(FencedError):
-        other.open_partitions({0: 9})
+        other.open_partitions(1, {0: 9})
     assert handle_on(fresh).next_offsets() == {0: 5}
 
 
@@ -175,7 +175,7 @@ def test_whatever_the_order_of_archivers_offsets_are_taken_once_and_without_a_ga
 ):
     """Each step: which archiver, which partition, how many records, whether it looks first."""
     uri = str(tmp_path_factory.mktemp("interleaved") / "archive")
-    handle_on(uri).open_partitions({0: 0, 1: 0})
+    handle_on(uri).open_partitions(1, {0: 0, 1: 0})
     archivers = [handle_on(uri) for _ in range(3)]
     for number, partition, count, looks in steps:
         first = archivers[number].next_offsets()[partition]

@@ -43,7 +43,7 @@ class Books:
     def __init__(self, uri: str) -> None:
         self.uri = uri
         self.dataset = MasterDataset.find_or_create(uri, ORDER_EVENTS)
-        self.dataset.open_partitions({0: 0, 1: 0})
+        self.dataset.open_partitions(1, {0: 0, 1: 0})
         self.records: set[tuple[str, int, int]] = set()
 
     def add(self, day: str, count: int = 1, partition: int = 0, arrived: datetime = NOW) -> None:

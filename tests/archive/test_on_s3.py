@@ -88,7 +88,7 @@ def test_the_archiver_keeps_every_record_once_on_s3_through_compaction_and_reten
 
 def test_of_two_archivers_on_s3_the_later_is_refused(on_s3: Settings) -> None:
     early = MasterDataset.find_or_create(on_s3.archive, ORDER_EVENTS)
-    early.open_partitions({0: 0})
+    early.open_partitions(1, {0: 0})
     late = MasterDataset.find(on_s3.archive, ORDER_EVENTS)
     assert late is not None
     nothing = SCHEMA.empty_table()

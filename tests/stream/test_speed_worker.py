@@ -15,6 +15,7 @@ import speed_rig as rig
 from stream.corrections import MALFORMED
 from tandem import database, journal
 from tandem.errors import TandemError
+from tandem.local import kafka as local_kafka
 from tandem.settings import Settings
 from tandem.sources.completejourney import completejourney_orders
 from tandem.topics import CORRECTIONS, DATA_QUALITY_ALERTS, ORDER_EVENTS, QUARANTINED_DATA
@@ -245,6 +246,18 @@ def test_what_is_no_correction_goes_to_quarantine_and_the_others_are_applied(top
     assert all(row["reasons"] == [MALFORMED] for row in kept)
     applied = rig.query(topic_prefix, "SELECT correction_id FROM speed.adjustments ORDER BY 1")
     assert [row["correction_id"] for row in applied] == ["corr-1", "corr-8"]
+
+
+def test_a_topic_that_was_made_anew_does_not_pass_for_the_one_that_was_read(topic_prefix: Settings) -> None:
+    """With more records than before, all offsets are there: what stands below them would never be read."""
+    rig.produce(topic_prefix, [order_record(n, START, partition=2) for n in range(10)])
+    rig.run_to_end(topic_prefix)
+    local_kafka.delete_topics(topic_prefix)
+    local_kafka.ensure_topics(topic_prefix)
+    rig.produce(topic_prefix, [order_record(n, START, partition=2) for n in range(100, 130)])
+    with pytest.raises(TandemError, match="order-events is not the one that was read before"):
+        rig.run_to_end(topic_prefix)
+    assert rig.positions(topic_prefix)[2] == 11
 
 
 def test_an_offset_that_has_expired_is_an_error_and_never_a_jump(topic_prefix: Settings) -> None:

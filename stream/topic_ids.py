@@ -1,0 +1,51 @@
+"""Which topic the books are of.
+
+A topic that is deleted and made anew has the old one's name and offsets from 0 on, and an id of its own. A position in
+the old one would be taken for one in the new: what stands before it there would be skipped, by both layers alike, so
+that no comparison could tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import psycopg
+from confluent_kafka import TopicCollection
+from confluent_kafka.admin import AdminClient
+
+from tandem import database
+from tandem.errors import TandemError
+from tandem.settings import Settings
+
+_ANSWER_S = 10.0
+
+
+def ids(settings: Settings, admin: AdminClient, topics: Iterable[str]) -> dict[str, int]:
+    """The first 64 bits of each topic's id. Raises KafkaException where there is no such topic, or no answer.
+
+    ``topics``: by their names without an installation's prefix, as in the result.
+    """
+    names = {settings.topic(topic): topic for topic in topics}
+    asked = admin.describe_topics(TopicCollection(list(names)), request_timeout=_ANSWER_S)
+    return {names[topic]: future.result().topic_id.get_most_significant_bits() for topic, future in asked.items()}
+
+
+def require_same(connection: psycopg.Connection[Any], found: Mapping[str, int]) -> None:
+    """Note the topics that the speed layer reads for the first time. Raises TandemError where one was made anew.
+
+    ``found``: as ``ids`` says.
+    """
+    know = database.queries("speed").know_topic
+    for topic, topic_id in found.items():
+        row = connection.execute(know, {"topic": topic, "topic_id": topic_id}).fetchone()
+        if row is not None and row[0] != topic_id:
+            raise another(topic)
+
+
+def another(topic: str) -> TandemError:
+    """What to say where a topic is not the one that was read before."""
+    return TandemError(
+        f"topic {topic} is not the one that was read before: it was made anew, or the settings name another",
+        "nothing of it was read; see 'Another topic of the same name' in docs/archive.md",
+    )
