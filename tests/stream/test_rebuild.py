@@ -261,6 +261,7 @@ def test_a_worker_goes_on_while_the_state_is_swapped_beneath_it(sold: Settings) 
 
 NOT_RESULTS = {
     "partitions": "where the workers are",
+    "topics": "which topics they read",
     "idle_marks": "what a clock decided, which a rebuild reads",
     "finality": "how far hours are final, which never goes back",
     "quarantine": "reviews take rows away",
