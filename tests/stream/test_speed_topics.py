@@ -8,10 +8,12 @@ from datetime import timedelta
 from random import Random
 from threading import Thread
 
+import odd_values as odd
 import pytest
 import speed_rig as rig
 from topic_books import STATES, assert_states_are_the_tables, last_values, shop
 
+from tandem import database
 from tandem.settings import Settings
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("clean_database")]
@@ -31,6 +33,25 @@ def test_a_state_is_shown_at_the_cadence_and_not_once_per_event(topic_prefix: Se
     rig.run_to_end(topic_prefix.model_copy(update={"micro_batch_max_events": 50}))
     shown = rig.visible(topic_prefix, "daily-order-aggregates")
     assert 2 <= len(shown) < 20
+
+
+def test_an_alert_does_not_wait_for_states_that_are_being_sent(topic_prefix: Settings) -> None:
+    quick = topic_prefix.model_copy(update={"early_results_every": timedelta(seconds=0.05)})
+    worker = rig.start_worker(quick)
+    try:
+        rig.wait_for(lambda: rig.is_owner(quick, worker), "the worker to work")
+        with database.connect(quick, database.OWNER) as other:
+            other.execute("INSERT INTO speed.publisher (worker) VALUES (NULL) ON CONFLICT (only_row) DO NOTHING")
+            other.execute("SELECT FROM speed.publisher FOR UPDATE")
+            rig.produce(quick, shop(1))
+            waiting = "SELECT FROM pg_locks WHERE NOT granted"
+            rig.wait_for(lambda: bool(rig.query(quick, waiting)), "the worker to send states")
+            rig.produce(quick, [rig.Outgoing(odd.MALFORMED[0], b"c1")])
+            rig.wait_for(lambda: bool(rig.visible(quick, "quarantined-data")), "the alert", 30)
+            assert rig.visible(quick, "daily-order-aggregates") == []
+    finally:
+        worker.kill()
+        worker.communicate()
 
 
 def test_what_a_dead_worker_did_not_send_its_successor_finds_in_the_journal(topic_prefix: Settings) -> None:
