@@ -21,7 +21,9 @@ from psycopg import sql
 from stream.changes import KINDS, ChangesState, Frames
 from stream.encode import as_csv
 from stream.recover import changed_since
+from stream.settle import settle
 from stream.source import SILENT, Position
+from stream.totals import PRODUCT_TOTALS
 from tandem import database
 from tandem.kpis import KPIS
 from tandem.settings import Settings
@@ -73,6 +75,10 @@ class Publisher:
         """
         if not (self._changes.reached or self._unknown or connection.execute(_queries.newly_final).fetchone()):
             return 0
+        if self._changes.keys.get("products"):
+            # With a backlog half a million pending rows would be unpacked to read the changed ones among them, and then
+            # again by the next sending; settled, they are found by their key.
+            settle(connection, (PRODUCT_TOTALS,))
         sent = 0
         with connection.transaction():
             self._take_turn(connection)

@@ -8,6 +8,7 @@ once; without one it happens every few seconds. Readers do not notice either way
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -16,6 +17,7 @@ import psycopg
 from stream import sink
 from stream.compact import Compacting
 from stream.segments import Merging
+from stream.tables import Table
 from tandem import database
 from tandem.settings import Settings
 
@@ -60,16 +62,23 @@ class Settler:
 
     def _settle(self, *, wait: bool = False) -> None:
         started = time.monotonic()
-        with self._connection.transaction():
-            if _alone(self._connection, wait=wait):
-                for table in _PACKED:
-                    self._connection.execute(getattr(sink.statements, f"settle_{table.name}"))
+        settle(self._connection, _PACKED, wait=wait)
         with self._connection.transaction():
             if _alone(self._connection, wait=False):
                 self._merging.run(self._connection)
                 self._compacting.run(self._connection)
         ended = time.monotonic()
         self._not_before = ended + max(_EVERY_S, _REST * (ended - started))
+
+
+def settle(connection: psycopg.Connection[Any], tables: Iterable[Table], *, wait: bool = False) -> None:
+    """Settle what is pending for these tables, in a transaction of its own. Where somebody else settles, do so after
+    them, or leave it to them where not ``wait``.
+    """
+    with connection.transaction():
+        if _alone(connection, wait=wait):
+            for table in tables:
+                connection.execute(getattr(sink.statements, f"settle_{table.name}"))
 
 
 def _alone(connection: psycopg.Connection[Any], *, wait: bool) -> bool:

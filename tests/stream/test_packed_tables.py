@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from stream import rollups, sink
 from stream.panes import CUSTOMER_DAYS, PANES
-from stream.settle import Settler
+from stream.settle import Settler, settle
 from tandem import database
 from tandem.kpis import PRODUCTS, measures_of
 from tandem.pending import PACKS
@@ -111,6 +111,31 @@ def test_a_settler_leaves_a_backlog_for_later_and_settles_while_nothing_waits(po
         assert reader.execute("SELECT count(*) FROM speed.customer_days_pending").fetchone() == (0,)
         rows = reader.execute("SELECT partition, order_count, revenue_cents FROM speed.customer_days").fetchall()
     assert rows == [(-1, 1, 100)]
+
+
+def test_only_what_is_asked_for_is_settled_and_nothing_while_somebody_else_settles(postgres: Settings) -> None:
+    day = {"business_date": [date(2017, 12, 21)], "customer_id": ["c"], "partition": [1], "order_count": [1]}
+    frames = {
+        CUSTOMER_DAYS: pl.DataFrame(day | {"revenue_cents": [100]}),
+        PRODUCT_HOURS: frame_of([(0, "p", 1, [1] * 7)]),
+    }
+    names = ("customer_days", "product_hours")
+
+    def pending() -> list[int]:
+        queries = (f"SELECT count(*) FROM speed.{name}_pending" for name in names)
+        return [count for query in queries for (count,) in connection.execute(query)]
+
+    connection = sink.connect(postgres)
+    try:
+        sink.commit(connection, sink.Writes([], frames))
+        with database.connect(postgres, database.SPEED) as other:
+            other.execute(sink.queries.settling)
+            settle(connection, (CUSTOMER_DAYS,))
+            assert pending() == [1, 1]
+        settle(connection, (CUSTOMER_DAYS,))
+        assert pending() == [0, 1]
+    finally:
+        connection.close()
 
 
 def test_of_two_settlers_at_once_one_settles_and_nothing_counts_twice(postgres: Settings) -> None:
