@@ -33,7 +33,9 @@ def digest(
     from reconciliation import digest_pages, mail
 
     configure_logging()
-    day = _last_of(week, last)
+    now, day = dt.datetime.now(dt.UTC), _last_of(week, last)
+    # Of a week that has begun the days to come are shown as such.
+    business_date.require_begun(day - dt.timedelta(days=6) if week else day, now=now, zone=settings().zone)
     with database.connect(settings(), database.READER) as connection:
         found = digests.of_week(connection, settings(), day)
     if out is not None:

@@ -126,6 +126,8 @@ def test_a_week_is_read_from_the_books_and_mailed_to_all_whatever_they_want_of_t
         (["--week", "2017-51"], "write it as 2017-W51"),
         (["--week", "2017-W54"], "write it as 2017-W51"),
         (["--week", "2017-W51", "--to", "2017-12-23"], "give --week or --to, not both"),
+        (["--to", "2062-12-23"], "2062-12-23 has not begun yet"),
+        (["--week", "2062-W51"], "has not begun yet in UTC: give a date up to today"),
         (["--to", "2017-12-23"], "no date from 2017-12-17 to 2017-12-23 was reconciled"),
     ],
 )
