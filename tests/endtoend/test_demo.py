@@ -17,10 +17,12 @@ from datetime import date
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import quote
 
 import pandas as pd
 import psutil
 import pytest
+from airflow_api import ask
 from installations import installations, processes_of, tandem
 from ledger_by_pandas import expected_ledger
 
@@ -197,6 +199,22 @@ def test_a_backfill_sends_one_mail_and_a_run_by_hand_one_of_its_own(demo: Demo) 
     assert len(subjects) == 3, subjects
 
 
+def test_clearing_every_task_of_a_run_that_is_done_but_its_cut_changes_nothing(demo: Demo) -> None:
+    """What the run has published stays as it is, row by row: readers would see it go until it is back."""
+    own = demo.settings
+    before, written = views(own), row_versions(own)
+    run = next(one["dag_run_id"] for day, one in Scheduler(own).runs("nightly", "backfill").items() if day == DAYS[0])
+    path = f"/api/v2/dags/nightly/dagRuns/{quote(run)}"
+    tasks = {each["task_id"] for each in ask(own, f"{path}/taskInstances")["task_instances"]} - {"claim", "cut"}
+    cleared = {"dag_run_id": run, "task_ids": sorted(tasks), "only_failed": False, "dry_run": False}
+    ask(own, "/api/v2/dags/nightly/clearTaskInstances", cleared)
+    assert Scheduler(own).wait_for_run("nightly", run, timeout_s=600) == "success"
+    again = {each["task_id"]: each["try_number"] for each in ask(own, f"{path}/taskInstances")["task_instances"]}
+    assert all(again[task] > 1 for task in tasks), again
+    assert (views(own), row_versions(own)) == (before, written)
+    assert versions(own)[DAYS[0]] == [1]
+
+
 def test_down_leaves_no_process(demo: Demo) -> None:
     assert tandem(demo.settings, "down").returncode == 0
     assert processes_of(demo.settings) == []
@@ -224,6 +242,18 @@ def views(own: Settings) -> dict[str, list[tuple]]:
         return {
             view: connection.execute(f"SELECT {names} FROM serving.{view} ORDER BY {names}").fetchall()
             for view, names in columns.items()
+        }
+
+
+def row_versions(own: Settings) -> dict[str, list[tuple]]:
+    """By table of the batch layer, which transactions wrote the rows of the first date, and how many."""
+    with database.connect(own, database.READER) as connection:
+        return {
+            table: connection.execute(
+                f"SELECT xmin::text, count(*) FROM batch.{table} WHERE business_date = %s GROUP BY 1 ORDER BY 1",
+                [DAYS[0]],
+            ).fetchall()
+            for table in ("daily_metrics", "order_hours", "rfm", "product_rankings")
         }
 
 
