@@ -1,6 +1,6 @@
 """The views of a run, staged by the application that wrote its facts, so that a night starts Spark once.
 
-Each view stays a task and a submit target of its own: it finds what was staged ahead (``spark_jobs.settled``), or
+Each view stays a task and a submit target of its own: it finds what was staged ahead (``spark_jobs.done``), or
 computes it where that failed, ended on the way, or was found before, as when somebody clears the task.
 """
 

@@ -18,7 +18,7 @@ from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from spark_jobs import archive, runs, settled
+from spark_jobs import archive, done, runs
 from spark_jobs.runs import Run
 from tandem import business_date, claims, clock
 from tandem.errors import TandemError
@@ -95,7 +95,7 @@ def main(
         with _claimed(config, asked):
             opened = _open_runs(config, name, asked, writes_facts=writes_facts)
             steps = [compute, ahead] if asked.ahead and ahead else [compute]
-            _run(name, steps, config, _unsettled(config, name, asked, opened), asked.views)
+            _run(name, steps, config, _left(config, name, asked, opened), asked.views)
             if asked.publish:
                 _publish(config, name, opened, asked.views or views)
             elif not asked.run_ids:
@@ -184,11 +184,11 @@ def _facts_of(config: Settings, day: date) -> Run:
     return source
 
 
-def _unsettled(config: Settings, name: str, asked: Asked, opened: tuple[Run, ...]) -> tuple[Run, ...]:
+def _left(config: Settings, name: str, asked: Asked, opened: tuple[Run, ...]) -> tuple[Run, ...]:
     """The runs of which something is left to compute; new ones all are."""
     if not asked.run_ids:
         return opened
-    whys = [settled.why(config, run.run_id, name) for run in opened]
+    whys = [done.why(config, run.run_id, name) for run in opened]
     for why in filter(None, whys):
         print(f"{name}: {why}", file=sys.stderr, flush=True)
     return tuple(run for run, why in zip(opened, whys, strict=True) if not why)

@@ -12,7 +12,7 @@ RUN_ID = "{{ ti.xcom_pull(task_ids='cut') }}"
 
 
 class SparkJob(SparkSubmitOperator):
-    """Submits ``spark_jobs/<task_id>.py``, unless it finds that settled: looking costs a second, starting Spark ten."""
+    """Submits ``spark_jobs/<task_id>.py``, unless that is done: looking costs a second, starting Spark ten."""
 
     def __init__(self, *, task_id: str, options: tuple[str, ...] = (), **kwargs: Any) -> None:
         super().__init__(
@@ -27,10 +27,10 @@ class SparkJob(SparkSubmitOperator):
 
     def execute(self, context: Any) -> None:
         """Submit the job, or say why it need not run."""
-        from spark_jobs import settled
+        from spark_jobs import done
         from tandem.settings import settings
 
-        if why := settled.why(settings(), context["ti"].xcom_pull(task_ids="cut"), self.task_id):
+        if why := done.why(settings(), context["ti"].xcom_pull(task_ids="cut"), self.task_id):
             print(why)
         else:
             super().execute(context)

@@ -9,7 +9,7 @@ import pytest
 from log import Log, archived_in, order
 from pyspark.sql import SparkSession
 
-from spark_jobs import ahead, gate, job, order_facts, publish, runs, settled, staging
+from spark_jobs import ahead, done, gate, job, order_facts, publish, runs, staging
 from tandem import database
 from tandem.errors import TandemError
 from tandem.settings import Settings
@@ -39,8 +39,8 @@ def without_rows(asked: job.Job, view: str) -> None:
 
 
 def found(asked: job.Job) -> list[bool]:
-    """Of each view, whether its own task finds it settled."""
-    return [bool(settled.why(asked.settings, asked.runs[0].run_id, view)) for view in publish.VIEWS]
+    """Of each view, whether its own task finds it done."""
+    return [bool(done.why(asked.settings, asked.runs[0].run_id, view)) for view in publish.VIEWS]
 
 
 def published(asked: job.Job) -> dict[str, int]:
