@@ -11,7 +11,7 @@ and computed again as one range; nothing else of those dates changes. `tandem hi
 what is said now, and why.
 
 Two runs never work on the same date: this one waits in `claim` until every date that it touches is free. A cleared task
-is redone; a date that still is due is done the next night.
+is redone, but for what its run has published; a date that still is due is done the next night.
 """
 
 from __future__ import annotations

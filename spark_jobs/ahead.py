@@ -24,16 +24,19 @@ STAGES = {
 
 
 def stage(asked: Job) -> None:
-    """Stage every view of the job's runs. One that fails is left to its own task, as is one that ended Spark before."""
+    """Stage every view of the job's runs. One that fails is left to its own task; where one ended Spark before, it is
+    left to its own task and so are those after it, so that no retry ends in another.
+    """
     run_ids = [run.run_id for run in asked.runs]
     for view, compute in STAGES.items():
         if not _begin(asked.settings, run_ids, view):
-            asked.say(f"{view} was begun before and not finished: it is left to its own task")
-            continue
+            asked.say(f"Spark was ended before at {view}: it and what comes after it is left to their own tasks")
+            return
         try:
             compute(asked)
         except Exception as problem:  # noqa: BLE001 - whatever it is, the view's own task meets it and says so
-            asked.say(f"{view} is left to its own task: {str(problem).splitlines()[0]}")
+            said = str(problem).strip().partition("\n")[0]
+            asked.say(f"{view} is left to its own task: {said or type(problem).__name__}")
         else:
             with database.connect(asked.settings, database.BATCH) as connection:
                 connection.execute(database.queries("batch").finish_ahead, {"run_ids": run_ids, "view": view})

@@ -129,6 +129,8 @@ def parse(name: str, arguments: Sequence[str], views: Sequence[str] = (), *, may
         )
     found = parser.parse_args(arguments)
     dates = _several(found.date) if len(found.date) > 1 else meant("".join(found.date), found.first, found.last)
+    if getattr(found, "ahead", False) and not found.run_id:
+        raise TandemError("--ahead needs runs whose views are asked for later", "give --run-id as well")
     if found.run_id and len(found.run_id) != len(dates):
         raise TandemError(f"{len(found.run_id)} run ids for {len(dates)} dates", "give --run-id once for each date")
     return Asked(

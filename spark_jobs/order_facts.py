@@ -1,6 +1,6 @@
 """The events of a business date below the run's cut, decoded, checked and deduplicated, into the order_facts table.
 
-Usage: spark-submit spark_jobs/order_facts.py --date 2017-12-23
+Usage: spark-submit spark_jobs/order_facts.py --date 2017-12-23 [--run-id ID [--ahead]]
 
 Reads the archive below the offsets at which the run is compared with the stream, or all of it where the run has no such
 cut. Earlier dates that the archive has and order_facts lacks are built too, so that no result depends on the order in

@@ -8,7 +8,9 @@ import polars as pl
 from psycopg import sql
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
+from spark_jobs.publish import TABLES
 from tandem import database
+from tandem.errors import TandemError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from spark_jobs.runs import Run
     from tandem.settings import Settings
 
+_VIEW_OF = {table: view for view, tables in TABLES.items() for table in tables}
 _CHUNK_ROWS = 100_000
 _INSTANT = "%Y-%m-%d %H:%M:%S%.6f+00"
 """Of a timestamp that Spark wrote, which is UTC."""
@@ -65,11 +68,20 @@ def forget_views(settings: Settings, runs: Sequence[Run]) -> None:
 
 
 def begin(settings: Settings, table: str, runs: Sequence[Run]) -> None:
-    """Delete what the runs have in a table, and the note that it was complete."""
-    ids = [run.run_id for run in runs]
+    """Delete what the runs have in a table, and the note that it was complete.
+
+    Raises TandemError where one of them was published meanwhile: readers have these rows.
+    """
+    queries, ids = database.queries("batch"), [run.run_id for run in runs]
+    values = {"run_ids": ids, "table": table, "view": _VIEW_OF[table], "dates": [run.business_date for run in runs]}
     delete = sql.SQL("DELETE FROM batch.{} WHERE run_id = ANY(%s)").format(sql.Identifier(table))
     with database.connect(settings, database.BATCH) as connection:
-        connection.execute(database.queries("batch").forget_staged, {"run_ids": ids, "table": table})
+        connection.execute(queries.hold_publication, values)
+        if published := connection.execute(queries.any_published, values).fetchone():
+            raise TandemError(
+                f"run {published[0]} was published and stays as it is", "compute the date anew: tandem batch --date D"
+            )
+        connection.execute(queries.forget_staged, values)
         connection.execute(delete, (ids,))
 
 

@@ -198,7 +198,7 @@ class Source:
         low, high = self._bounds()[partition]
         return TandemError(
             f"the archive's next offset of partition {partition} is not in Kafka, which holds [{low}, {high})",
-            "events have expired unread or the topic was made anew; see 'Expired offsets' in docs/archive.md",
+            "events have expired unread, or the topic was made anew; see docs/archive.md, from 'Expired offsets' on",
         )
 
     def close(self) -> None:

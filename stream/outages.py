@@ -1,4 +1,4 @@
-"""What a worker and its thread wait out: Postgres or Kafka is away, or they were paused themselves."""
+"""What a worker and its threads wait out: Postgres or Kafka is away, or they were paused themselves."""
 
 from __future__ import annotations
 

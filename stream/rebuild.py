@@ -74,11 +74,10 @@ def rebuild(settings: Settings, since: date, *, swap: bool, say: Say) -> Rebuild
     with (
         _connect(settings, database.SPEED) as live,
         _alone(live),
+        _same_log(settings, live),
         _database(settings, shadow_settings),
         _connect(shadow_settings, database.OWNER) as shadow,
     ):
-        admin = AdminClient({"bootstrap.servers": settings.brokers}, logger=SILENT)
-        topic_ids.require_same(live, topic_ids.ids(settings, admin, [ORDER_EVENTS, CORRECTIONS]))
         shadow.execute(_queries.make_room)
         say("noting the live state")
         starts, cut = _note(settings, live, shadow, scope)
@@ -100,6 +99,13 @@ def _alone(live: psycopg.Connection[Any]) -> Iterator[None]:
     row = live.execute(_queries.alone).fetchone()
     if row is None or not row[0]:
         raise TandemError("another rebuild is at work", "wait for it to end")
+    yield
+
+
+@contextmanager
+def _same_log(settings: Settings, live: psycopg.Connection[Any]) -> Iterator[None]:
+    admin = AdminClient({"bootstrap.servers": settings.brokers}, logger=SILENT)
+    topic_ids.require_same(live, topic_ids.ids(settings, admin, [ORDER_EVENTS, CORRECTIONS]))
     yield
 
 

@@ -222,7 +222,8 @@ class Session:
 
     def _granted(self, positions: list[Position]) -> dict[Position, int]:
         self._committing.wait()
-        topic_ids.require_same(self._reader, self._source.topic_ids())
+        if positions:
+            topic_ids.require_same(self._reader, self._source.topic_ids())
         for position, bounds in self._source.bounds(positions).items():
             self._held[position] = self._take_over(position, bounds)
         _log.info("partitions_granted", worker=self._worker, partitions=[f"{t}:{p}" for t, p in positions])

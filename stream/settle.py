@@ -35,8 +35,8 @@ class Settler:
     def __init__(self, settings: Settings) -> None:
         self._connection = database.connect(settings, database.SPEED, options=sink.never_idle(settings))
         self._thread = ThreadPoolExecutor(1, "settle")
-        self._running: Future[None] | None = None
-        self._pending = 0
+        self._running: Future[bool] | None = None
+        self._pending = self._taken = 0
         self._merging, self._compacting = Merging(), Compacting(settings.allowed_lateness)
         self._not_before = time.monotonic() + _EVERY_S
 
@@ -44,11 +44,12 @@ class Settler:
         """So many events were committed. ``backlog``: more are waiting in Kafka. Raises what settling raised."""
         self._pending += events
         if self._running and self._running.done():
-            self._running.result()
+            if not self._running.result():
+                self._pending += self._taken
             self._running = None
         due = self._pending >= _EVENTS if backlog else self._pending and time.monotonic() >= self._not_before
         if due and not self._running:
-            self._pending = 0
+            self._pending, self._taken = 0, self._pending
             self._running = self._thread.submit(self._settle)
 
     def close(self, *, settled: bool) -> None:
@@ -60,25 +61,29 @@ class Settler:
         finally:
             self._connection.close()
 
-    def _settle(self, *, wait: bool = False) -> None:
+    def _settle(self, *, wait: bool = False) -> bool:
+        """Whether all was settled: somebody else may have been at it, if only at some of it."""
         started = time.monotonic()
-        settle(self._connection, _PACKED, wait=wait)
+        done = settle(self._connection, _PACKED, wait=wait)
         with self._connection.transaction():
             if _alone(self._connection, wait=False):
                 self._merging.run(self._connection)
                 self._compacting.run(self._connection)
         ended = time.monotonic()
         self._not_before = ended + max(_EVERY_S, _REST * (ended - started))
+        return done
 
 
-def settle(connection: psycopg.Connection[Any], tables: Iterable[Table], *, wait: bool = False) -> None:
-    """Settle what is pending for these tables, in a transaction of its own. Where somebody else settles, do so after
-    them, or leave it to them where not ``wait``.
+def settle(connection: psycopg.Connection[Any], tables: Iterable[Table], *, wait: bool = False) -> bool:
+    """Settle what is pending for these tables, in a transaction of its own; whether it was done. Where somebody else
+    settles, it is done after them, or not at all where not ``wait``.
     """
     with connection.transaction():
-        if _alone(connection, wait=wait):
-            for table in tables:
-                connection.execute(getattr(sink.statements, f"settle_{table.name}"))
+        if not _alone(connection, wait=wait):
+            return False
+        for table in tables:
+            connection.execute(getattr(sink.statements, f"settle_{table.name}"))
+        return True
 
 
 def _alone(connection: psycopg.Connection[Any], *, wait: bool) -> bool:

@@ -39,7 +39,9 @@ def require_same(connection: psycopg.Connection[Any], found: Mapping[str, int]) 
     know = database.queries("speed").know_topic
     for topic, topic_id in found.items():
         row = connection.execute(know, {"topic": topic, "topic_id": topic_id}).fetchone()
-        if row is not None and row[0] != topic_id:
+        if row is None:
+            raise AssertionError("an INSERT … RETURNING returns a row")
+        if row[0] != topic_id:
             raise another(topic)
 
 

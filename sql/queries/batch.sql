@@ -58,7 +58,7 @@ WITH ahead AS (DELETE FROM batch.ahead WHERE run_id = ANY(%(run_ids)s) AND stage
 DELETE FROM batch.staged WHERE run_id = ANY(%(run_ids)s);
 
 -- name: begin_ahead   No row where it was begun before and neither finished nor looked for: it may have ended Spark.
-INSERT INTO batch.ahead (run_id, view) SELECT unnest(%(run_ids)s::text[]), %(view)s ON CONFLICT DO NOTHING RETURNING run_id;
+INSERT INTO batch.ahead (run_id, view) SELECT unnest(%(run_ids)s::text[]), %(view)s ON CONFLICT DO NOTHING;
 
 -- name: finish_ahead
 UPDATE batch.ahead SET staged_at = now() WHERE run_id = ANY(%(run_ids)s) AND view = %(view)s;
@@ -68,6 +68,12 @@ DELETE FROM batch.ahead WHERE run_id = %(run_id)s AND view = %(view)s RETURNING 
 
 -- name: publications   Under which versions a run was ever published.
 SELECT view, version FROM batch.versions WHERE run_id = %(run_id)s ORDER BY view;
+
+-- name: hold_publication   Nobody publishes these dates until the transaction ends.
+SELECT pg_advisory_xact_lock(hashtext('tandem.publish:' || day)) FROM unnest(%(dates)s::date[]) AS day ORDER BY day;
+
+-- name: any_published   A row where one of the runs was ever published in a view.
+SELECT run_id FROM batch.versions WHERE run_id = ANY(%(run_ids)s) AND view = %(view)s LIMIT 1;
 
 -- name: lock_date
 SELECT pg_advisory_xact_lock(hashtext('tandem.publish:' || %(business_date)s));

@@ -73,21 +73,29 @@ def test_a_view_is_found_once_only_since_who_clears_its_task_wants_it_done_again
     assert found(asked) == [False, False, False]
 
 
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [(TandemError("the grid has a hole", "close it"), "the grid has a hole"), (MemoryError(), "MemoryError")],
+)
 def test_a_view_that_fails_is_left_to_its_own_task_and_the_others_are_staged(
-    asked: job.Job, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    asked: job.Job,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    problem: Exception,
+    said: str,
 ) -> None:
     def fails(_: job.Job) -> None:
-        raise TandemError("the grid has a hole", "close it")
+        raise problem
 
     monkeypatch.setitem(ahead.STAGES, "rfm", fails)
     ahead.stage(asked)
-    assert "rfm is left to its own task: the grid has a hole" in capfd.readouterr().err
+    assert f"rfm is left to its own task: {said}" in capfd.readouterr().err
     assert found(asked) == [True, False, True]
     with pytest.raises(TandemError, match="no complete rows in rfm"):
         published(asked)
 
 
-def test_a_view_in_which_spark_was_ended_is_not_begun_again_by_the_retry(
+def test_where_spark_was_ended_the_retry_leaves_that_view_and_those_after_it_to_their_own_tasks(
     asked: job.Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = []
@@ -102,7 +110,7 @@ def test_a_view_in_which_spark_was_ended_is_not_begun_again_by_the_retry(
     staging.forget_views(asked.settings, asked.runs)  # as order_facts does before it writes
     ahead.stage(asked)
     assert begun == ["rfm"]
-    assert found(asked) == [True, False, True]
+    assert found(asked) == [True, False, False]
 
 
 def test_what_was_staged_of_facts_that_are_written_anew_counts_no_more(asked: job.Job) -> None:
@@ -111,6 +119,45 @@ def test_what_was_staged_of_facts_that_are_written_anew_counts_no_more(asked: jo
     assert found(asked) == [False, False, False]
     with pytest.raises(TandemError, match="no complete rows in daily_metrics"):
         published(asked)
+
+
+def test_a_view_whose_rows_were_pruned_meanwhile_is_computed(asked: job.Job) -> None:
+    ahead.stage(asked)
+    with database.connect(asked.settings, database.BATCH) as connection:
+        values = {"run_ids": [asked.runs[0].run_id], "table": "rfm"}
+        connection.execute(database.queries("batch").forget_staged, values)
+    assert found(asked) == [True, False, True]
+
+
+@pytest.mark.spark
+def test_the_flag_has_both_done_in_one_application(
+    asked: job.Job, monkeypatch: pytest.MonkeyPatch, spark: SparkSession
+) -> None:
+    steps: list[str] = []
+    argv = ["order_facts.py", "--date", str(DAY), "--run-id", asked.runs[0].run_id]
+    monkeypatch.setattr(job, "settings", lambda: asked.settings)
+    monkeypatch.setattr(spark, "stop", lambda: steps.append("Spark ends"))
+    for flags in ([], ["--ahead"]):
+        monkeypatch.setattr("sys.argv", [*argv, *flags])
+        job.main(
+            "order_facts",
+            lambda _: steps.append("facts"),
+            writes_facts=True,
+            ahead=lambda _: steps.append("views"),
+        )
+    assert steps == ["facts", "Spark ends", "facts", "views", "Spark ends"]
+
+
+def test_nothing_is_staged_ahead_for_a_run_that_nobody_could_name() -> None:
+    with pytest.raises(TandemError, match="--ahead needs runs"):
+        job.parse("order_facts", ["--date", str(DAY), "--ahead"], may_go_ahead=True)
+
+
+def test_rows_of_a_run_that_was_published_while_a_job_got_under_way_are_not_deleted(asked: job.Job) -> None:
+    ahead.stage(asked)
+    published(asked)
+    with pytest.raises(TandemError, match="was published and stays as it is"):
+        staging.begin(asked.settings, "rfm", asked.runs)
 
 
 @pytest.mark.parametrize("name", ["order_facts", *publish.VIEWS])

@@ -138,6 +138,18 @@ def test_only_what_is_asked_for_is_settled_and_nothing_while_somebody_else_settl
         connection.close()
 
 
+def test_a_turn_that_somebody_else_had_is_due_again(postgres: Settings) -> None:
+    settler = Settler(postgres)
+    with database.connect(postgres, database.SPEED) as other:
+        other.execute(sink.queries.settling)
+        settler._not_before = 0.0
+        settler.note(3, backlog=False)
+        settler._running.result()
+    settler.note(0, backlog=True)
+    assert settler._pending == 3
+    settler.close(settled=True)
+
+
 def test_of_two_settlers_at_once_one_settles_and_nothing_counts_twice(postgres: Settings) -> None:
     connection = sink.connect(postgres)
     cells: list[Cell] = [(0, f"p{number}", number % 12, [1] * 7) for number in range(2000)]
