@@ -58,10 +58,10 @@ def run_held(
     found = store.read(connection, reconciliation_id)
     send_pending(connection, settings, found.business_date)
     if found.verdict is not Verdict.MISMATCH:
-        if found.verdict is Verdict.MATCH:
-            connection.execute(
-                database.queries("reconciliation").delete_waiting, {"business_date": found.business_date}
-            )
+        queries = database.queries("reconciliation")
+        where = {"reconciliation_id": reconciliation_id, "business_date": found.business_date}
+        if found.verdict is Verdict.MATCH and connection.execute(queries.is_latest, where).fetchone():
+            connection.execute(queries.delete_waiting, where)
         return Corrected()
     emitted, waiting = _counts(connection, reconciliation_id)
     reason = _why_not_by_itself(connection, found)

@@ -6,16 +6,16 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import IsolationLevel
 
 from reconciliation import distincts
-from tandem import clock, database, kpis, topics
+from tandem import clock, database, kpis, topic_ids, topics
 from tandem.amounts import count
 from tandem.checks import RULE_VERSION
 from tandem.errors import TandemError
@@ -25,6 +25,7 @@ Offsets = dict[int, int]
 """Next offset per partition: everything strictly below is meant."""
 
 _POLL_S = 0.2
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,13 @@ def new_run_id(business_date: date, now: datetime) -> str:
 
 def end_offsets(settings: Settings, timeout_s: float = 30) -> Offsets:
     """The offsets after the last committed record of every partition of order-events. Raises TandemError."""
+    return _ask_kafka(
+        settings, lambda admin: _ask_end_offsets(admin, settings.topic(topics.ORDER_EVENTS), timeout_s), timeout_s
+    )
+
+
+def _ask_kafka(settings: Settings, ask: Callable[[Any], _Answer], timeout_s: float = 30) -> _Answer:
+    """What ``ask`` says, given an AdminClient, once Kafka answers. Raises TandemError where it does not."""
     import stamina
     from confluent_kafka import KafkaError, KafkaException
     from confluent_kafka.admin import AdminClient
@@ -66,7 +74,7 @@ def end_offsets(settings: Settings, timeout_s: float = 30) -> Offsets:
         # Leaders move, and a topic that was just made is not known everywhere at once.
         for attempt in stamina.retry_context(on=passes, timeout=timeout_s, attempts=None):
             with attempt:
-                return _ask_end_offsets(admin, settings.topic(topics.ORDER_EVENTS), timeout_s)
+                return ask(admin)
     except KafkaException as error:
         raise TandemError(
             f"Kafka at {settings.brokers} does not answer: {error.args[0].str()}", "run 'tandem up'"
@@ -97,6 +105,9 @@ def take(settings: Settings, business_date: date, run_id: str, *, timeout: timed
     with database.connect(settings, database.RECONCILIATION, autocommit=True) as connection:
         if (existing := read(connection, run_id)) is not None:
             return _same_date(existing, business_date)
+        # Offsets of another topic would be held against what was read of the old one, and a day certified without it.
+        found = _ask_kafka(settings, lambda admin: topic_ids.ids(settings, admin, [topics.ORDER_EVENTS]))
+        topic_ids.require_same(connection, found)
         wanted = end_offsets(settings)
         lag = _wait(connection, wanted, time.monotonic() + allowed.total_seconds())
         connection.isolation_level = IsolationLevel.REPEATABLE_READ

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 from typing import Any
 
 import polars as pl
@@ -18,7 +18,7 @@ from reconciliation.explain import Cause, explain
 from reconciliation.ledger import LEDGER, clear_up, ledger
 from reconciliation.sides import PublishedRun, Sides
 from reconciliation.store import Finding
-from tandem import clock
+from tandem import clock, database
 from tandem.amounts import count
 from tandem.errors import TandemError
 from tandem.settings import Settings
@@ -92,6 +92,8 @@ def look(connection: psycopg.Connection[Any], settings: Settings, business_date:
         taken = cut.read(connection, published.run_id)
         both = sides.read(connection, settings, business_date, published.run_id)
         reason, remedy = _why_not(business_date, published, taken, both)
+        if taken is not None and not reason:
+            reason, remedy = _rebuilt_beneath(connection, taken)
         if taken is None or reason:
             return _not_comparable(settings, business_date, published.run_id, reason, remedy, batch=both.batch_day)
         return _explained(connection, settings, published, taken, both)
@@ -109,6 +111,18 @@ def _why_not(business_date: date, published: PublishedRun, taken: Cut | None, bo
     if both.batch_day is None and both.speed_day is None:
         return f"neither layer has an order of {business_date}", "see that orders arrive: tandem status"
     return "", ""
+
+
+def _rebuilt_beneath(connection: psycopg.Connection[Any], taken: Cut) -> tuple[str, str]:
+    where = {"business_date": taken.business_date, "taken_at": taken.taken_at}
+    row = connection.execute(database.queries("reconciliation").rebuilt_beneath, where).fetchone()
+    if row is None or row[0] is None:
+        return "", ""
+    at = f"{row[0].astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return (
+        f"the stream was rebuilt at {at}, beneath corrections that were made before",
+        f"run the date in Airflow, or: tandem batch --date {taken.business_date}; then reconcile it",
+    )
 
 
 def _filled(offsets: Offsets) -> Offsets:

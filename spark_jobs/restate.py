@@ -2,7 +2,8 @@
 
 A date is due where its night went by without a publication, or the archive now has more records of it than lay below
 the cut of what is published. Both are told from the archive's file list and one row per date, and no event is read.
-It is due too where an order that it counts came late for a date before it (spark_jobs.repeats).
+It is due too where an order that it counts came late for a date before it (spark_jobs.repeats), and where a run that
+was not published, such as a trial, has written its facts anew.
 Segments are stale where an earlier date was restated after them: the view serving.rfm_dates says so.
 """
 
@@ -26,6 +27,7 @@ def due(settings: Settings, last: date) -> dict[date, Why]:
     """The dates up to ``last`` that are to be published, and why, by date; none before anything was archived."""
     with database.connect(settings, database.READER) as connection:
         published = dict(connection.execute(database.queries("batch").published_dates).fetchall())
+        rewritten = dict(connection.execute(database.queries("batch").rewritten_dates).fetchall())
         ((installed_at,),) = connection.execute(database.queries("orchestration").installed_at).fetchall()
     try:
         held = archive.look(settings)
@@ -36,7 +38,12 @@ def due(settings: Settings, last: date) -> dict[date, Why]:
     kept = {day: counted for day, counted in published.items() if held.kept_from is None or day >= held.kept_from}
     found = which(kept, held.counts, since=max(since, held.kept_from or since), last=last)
     repeated = {day: why for day, why in repeats.due(settings, last).items() if day in kept}
-    return dict(sorted({**repeated, **found}.items()))
+    tried = {
+        day: Why(Kind.RECOMPUTE, f"run {run_id} wrote its facts anew and was not published")
+        for day, run_id in rewritten.items()
+        if day in kept and day <= last
+    }
+    return dict(sorted({**tried, **repeated, **found}.items()))
 
 
 def which(

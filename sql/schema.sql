@@ -2229,6 +2229,11 @@ CREATE TABLE speed.quarantine (
 );
 ALTER TABLE ONLY speed.quarantine ALTER COLUMN value SET STORAGE EXTERNAL;
 
+CREATE TABLE speed.rebuilds (
+    swapped_at timestamp with time zone DEFAULT now() NOT NULL,
+    since date NOT NULL
+);
+
 CREATE TABLE speed.region_minutes (
     business_date date NOT NULL,
     pane_start timestamp with time zone NOT NULL,
@@ -2991,6 +2996,10 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.quarantine TO tandem_speed;
 GRANT SELECT,DELETE ON TABLE speed.quarantine TO tandem_review;
 GRANT SELECT ON TABLE speed.quarantine TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.quarantine TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.rebuilds TO tandem_speed;
+GRANT SELECT ON TABLE speed.rebuilds TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.rebuilds TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.region_minutes TO tandem_speed;
 GRANT SELECT ON TABLE speed.region_minutes TO tandem_reconciliation;

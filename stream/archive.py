@@ -19,11 +19,11 @@ from confluent_kafka import KafkaError, Message
 from stream.archive_batch import BatchLimit, PendingState
 from stream.archive_source import Ending, Source, has_members
 from stream.archive_table import FencedError, MasterDataset, Offsets, covers, missing
-from stream.topic_ids import another
 from tandem import database
 from tandem.amounts import count
 from tandem.errors import TandemError
 from tandem.settings import Settings
+from tandem.topic_ids import another
 from tandem.topics import ORDER_EVENTS
 
 _READ_AT_ONCE = 5_000

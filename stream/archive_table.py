@@ -108,6 +108,10 @@ class MasterDataset:
         """The next offset of every partition that was opened, as this handle sees them."""
         return master_dataset.next_offsets(self._table, self._topic)
 
+    def start(self, partition: int) -> int:
+        """Where the archive of a partition begins: nothing below it was there to be archived."""
+        return master_dataset.start(self._table, self._topic, partition)
+
     @property
     def kept_from(self) -> date | None:
         """The first date that retention has left whole; None where it has never taken anything."""
@@ -124,7 +128,9 @@ class MasterDataset:
 
         ``starts`` continues the partitions already open without a gap. Raises FencedError.
         """
-        self._commit(self._transactions(dict(starts), Transaction(master_dataset.topic_id_name(self._topic), topic_id)))
+        begun = [Transaction(master_dataset.start_name(self._topic, at), offset) for at, offset in starts.items()]
+        known = Transaction(master_dataset.topic_id_name(self._topic), topic_id)
+        self._commit(self._transactions(dict(starts), known, *begun))
 
     def append(self, events: pa.Table, moves: Mapping[int, Move]) -> None:
         """Append ``events`` (of SCHEMA) and move the partitions, in one commit. Raises FencedError."""

@@ -20,7 +20,7 @@ import psycopg
 from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
-from stream import finals, sink, topic_ids
+from stream import finals, sink
 from stream.rebuild_compare import Difference, differences
 from stream.rebuild_log import Log, lows
 from stream.rebuild_tables import REBUILT, UNCUT
@@ -28,7 +28,7 @@ from stream.session import Session
 from stream.source import SILENT, Position
 from stream.stats import StatsState
 from stream.types import Rules
-from tandem import clock, database
+from tandem import clock, database, topic_ids
 from tandem.amounts import count
 from tandem.errors import TandemError
 from tandem.settings import Settings
@@ -90,8 +90,17 @@ def rebuild(settings: Settings, since: date, *, swap: bool, say: Say) -> Rebuild
             if swap and counts:
                 say(f"swapping {', '.join(counts)}")
                 _swap(live, shadow, reading, list(counts), scope)
+                _tell_of_corrections(live, set(counts), scope, say)
             events = reading.stats.events
     return Rebuild(since, events, counts, list(islice(found, _SHOWN)), swap and bool(counts))
+
+
+def _tell_of_corrections(live: psycopg.Connection[Any], swapped: set[str], scope: dict[str, Any], say: Say) -> None:
+    """A correction was made of the figures before: only a comparison at a new cut tells what is left."""
+    corrected = [str(day) for (day,) in live.execute(_queries.corrected_dates, scope)]
+    if corrected and swapped - set(UNCUT):
+        shown = ", ".join(corrected[:5]) + (f" and {len(corrected) - 5} more" if len(corrected) > 5 else "")
+        say(f"corrections made before still stand on {shown}: run these dates again, and reconcile them")
 
 
 @contextmanager
@@ -105,7 +114,7 @@ def _alone(live: psycopg.Connection[Any]) -> Iterator[None]:
 @contextmanager
 def _same_log(settings: Settings, live: psycopg.Connection[Any]) -> Iterator[None]:
     admin = AdminClient({"bootstrap.servers": settings.brokers}, logger=SILENT)
-    topic_ids.require_same(live, topic_ids.ids(settings, admin, [ORDER_EVENTS, CORRECTIONS]))
+    topic_ids.note(live, topic_ids.ids(settings, admin, [ORDER_EVENTS, CORRECTIONS]))
     yield
 
 
@@ -207,6 +216,10 @@ def _swap(
     with live.transaction():
         live.execute(sink.queries.settling)
         held = live.execute(_queries.hold_live).fetchall()
+        # Hours may have become final by a clock since the reading began; final is final.
+        shadow.execute(_queries.clear_marks)
+        _copy(live, _queries.take_marks, shadow, _queries.put_marks, scope)
+        reading.session.hear_of_marks()
         reading.up_to({(topic, partition): next_offset for topic, partition, next_offset in held}, lambda _: None)
         writer = psycopg.ClientCursor(live)
         packed = {table.name for table in REBUILT if table.is_packed}
@@ -222,5 +235,7 @@ def _swap(
             live.execute(getattr(_queries, f"put_{table}"))
         for topic, partition, watermark in shadow.execute(_queries.take_watermarks).fetchall():
             live.execute(_queries.put_watermark, {"topic": topic, "partition": partition, "watermark": watermark})
+        if set(tables) - set(UNCUT):
+            live.execute(_queries.note_swap, scope)
         live.execute(_queries.send_all_again)
         live.execute(_queries.fence)

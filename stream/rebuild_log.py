@@ -103,9 +103,11 @@ class Log:
                 f" from {kept_from} on",
                 "a rebuild needs the whole log: it is possible only as long as TANDEM_ARCHIVE_RETENTION takes nothing",
             )
-        if first < end and archived < end:
+        start = self._dataset.start(partition) if self._dataset and topic == ORDER_EVENTS else 0
+        if first < end and (archived < end or first < start):
+            lacking = (first, min(start, end)) if first < start else (max(first, archived), end)
             raise TandemError(
-                f"offsets [{max(first, archived)}, {end}) of {topic} partition {partition} are neither in Kafka nor in"
+                f"offsets [{lacking[0]}, {lacking[1]}) of {topic} partition {partition} are neither in Kafka nor in"
                 " the archive",
                 "a rebuild needs the whole log; see 'Rebuild the speed layer' in docs/operations.md",
             )

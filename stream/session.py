@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
-from stream import sink, topic_ids
+from stream import sink
 from stream.committing import AfterCommits, Committing
 from stream.decode import decode
+from stream.marks import marks
 from stream.memory import Memory, restore
 from stream.outgoing import Outgoing
 from stream.process import MicroBatch, process_decoded
@@ -27,7 +28,7 @@ from stream.stats import StatsState
 from stream.types import Decoded, Rules
 from stream.upkeep import Upkeep
 from stream.written import Written, written
-from tandem import database
+from tandem import database, topic_ids
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
 
@@ -197,6 +198,12 @@ class Session:
         self._committed += len(polled.orders) + len(polled.corrections)
         self._settler.note(len(polled.orders), backlog=self._is_behind)
 
+    def hear_of_marks(self) -> None:
+        """Look again how far partitions were held to be while they were idle."""
+        for (topic, partition), held in self._held.items():
+            if topic == ORDER_EVENTS:
+                held.memory = replace(held.memory, marks=marks(self._reader, partition))
+
     def lag(self) -> int:
         """Records still to come in the held partitions."""
         return self._source.lag()
@@ -223,7 +230,7 @@ class Session:
     def _granted(self, positions: list[Position]) -> dict[Position, int]:
         self._committing.wait()
         if positions:
-            topic_ids.require_same(self._reader, self._source.topic_ids())
+            topic_ids.note(self._reader, self._source.topic_ids())
         for position, bounds in self._source.bounds(positions).items():
             self._held[position] = self._take_over(position, bounds)
         _log.info("partitions_granted", worker=self._worker, partitions=[f"{t}:{p}" for t, p in positions])

@@ -15,8 +15,8 @@ import structlog
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from stream import topic_ids
 from stream.types import Records
+from tandem import topic_ids
 from tandem.errors import TandemError
 from tandem.settings import Settings
 from tandem.topics import CORRECTIONS, ORDER_EVENTS

@@ -22,6 +22,16 @@ def next_offset_id(topic: str, partition: int) -> str:
     return f"tandem:{topic}:{partition}"
 
 
+def start_name(topic: str, partition: int) -> str:
+    """The transaction that holds the first offset of a Kafka partition that is in the table, or that would be."""
+    return f"tandem:{topic}:{partition}:start"
+
+
+def start(table: Transactions, topic: str, partition: int) -> int:
+    """That offset: nothing below it is in the table. 0 where the partition was opened before starts were noted."""
+    return table.transaction_version(start_name(topic, partition)) or 0
+
+
 def topic_id_name(topic: str) -> str:
     """The transaction that holds the id that Kafka gave the topic."""
     return f"tandem:{topic}:topic_id"

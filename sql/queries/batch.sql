@@ -22,9 +22,22 @@ SELECT run_id, business_date, kind, archive_version, facts_version, cut, archive
 WHERE business_date = %(business_date)s AND facts_version IS NOT NULL
 ORDER BY facts_version DESC, created_at LIMIT 1;
 
--- name: published_dates   Dates that readers have, and how many records of each were archived below the cut.
-SELECT business_date, archived FROM batch.versions JOIN batch.runs USING (run_id, business_date)
-WHERE view = 'daily_metrics' AND superseded_at IS NULL;
+-- name: published_dates   Dates that readers have, and how many records of each were archived below the cut: the least of
+-- the views that are made of the date alone. NULL where that was not counted.
+SELECT business_date, CASE WHEN bool_and(archived IS NOT NULL) THEN min(archived) END
+FROM batch.versions JOIN batch.runs USING (run_id, business_date)
+WHERE view IN ('daily_metrics', 'product_rankings') AND superseded_at IS NULL
+GROUP BY business_date HAVING bool_or(view = 'daily_metrics');
+
+-- name: rewritten_dates   Dates that readers have, and the run that last wrote facts of them since and was not published:
+-- later dates are computed from these facts. Not while somebody works on the date.
+SELECT DISTINCT ON (v.business_date) v.business_date, later.run_id
+FROM batch.versions AS v JOIN batch.runs AS r USING (run_id, business_date)
+JOIN batch.runs AS later ON later.business_date = v.business_date AND later.facts_version > r.facts_version
+WHERE v.view = 'daily_metrics' AND v.superseded_at IS NULL AND later.kind <> 'dependent'
+  AND NOT EXISTS (SELECT FROM batch.versions AS own WHERE own.run_id = later.run_id)
+  AND NOT EXISTS (SELECT FROM batch.claims AS held WHERE held.business_date = v.business_date)
+ORDER BY v.business_date, later.facts_version DESC;
 
 -- name: published_facts   Dates that readers have, and the version of order_facts that each was made of.
 SELECT business_date, facts_version FROM batch.versions JOIN batch.runs USING (run_id, business_date)

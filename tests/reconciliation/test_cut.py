@@ -9,10 +9,12 @@ from threading import Timer
 import datasketches
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
 
 from reconciliation import cut as cuts
-from tandem import topics
+from tandem import database, topic_ids, topics
 from tandem.errors import TandemError
+from tandem.local import kafka as local_kafka
 from tandem.settings import Settings
 from tests.reconciliation.books import DAY, Order, at, execute, insert, write_speed
 
@@ -53,6 +55,20 @@ def test_end_offsets_count_transaction_markers_and_name_every_partition(shop):
     produce(shop, {0: 3, 3: 1})
     produce(shop, {3: 2}, commit=False)
     assert cuts.end_offsets(shop) == twelve(p0=4, p3=5)
+
+
+def test_a_topic_that_was_made_anew_gives_no_cut_at_the_offsets_of_the_old_one(shop):
+    """With fewer records than before, the speed layer would seem to have read them all."""
+    write_speed(shop, [MILK], twelve(p0=30))
+    admin = AdminClient({"bootstrap.servers": shop.brokers})
+    with database.connect(shop, database.SPEED) as connection:
+        topic_ids.note(connection, topic_ids.ids(shop, admin, [topics.ORDER_EVENTS]))
+    assert cuts.take(shop, DAY, "r1", timeout=NO_WAIT).comparable
+    local_kafka.delete_topics(shop)
+    local_kafka.ensure_topics(shop)
+    produce(shop, {0: 3})
+    with pytest.raises(TandemError, match="order-events is not the one that was read before"):
+        cuts.take(shop, DAY, "r2", timeout=NO_WAIT)
 
 
 def test_the_cut_copies_the_dates_cells_by_hour_at_the_speed_layers_offsets(shop):

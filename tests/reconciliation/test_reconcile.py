@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+from datetime import date, timedelta
 from threading import Event, Thread
 
 import polars as pl
@@ -173,6 +173,35 @@ def test_without_passed_gates_corrections_wait_for_approval(shop, applier, gates
     corrected = run(shop).corrected
     assert (corrected.emitted, corrected.waiting) == (0, len(EXPECTED))
     assert "gates" in corrected.reason
+
+
+def test_correcting_once_more_after_an_older_comparison_that_matched_takes_no_waiting_correction_away(shop):
+    """As when somebody clears the task of an older run."""
+    stage(shop, LOST)
+    waiting = run(shop).corrected.waiting
+    matched = (
+        "INSERT INTO reconciliation.reconciliations OVERRIDING SYSTEM VALUE SELECT (jsonb_populate_record(r,"
+        " jsonb_build_object('reconciliation_id', r.reconciliation_id - 1, 'verdict', 'match'))).*"
+        " FROM reconciliation.reconciliations AS r RETURNING reconciliation_id"
+    )
+    ((number,),) = execute(shop, matched)
+    correct.run(shop, number, apply_timeout=AT_ONCE)
+    assert statuses(shop) == {"waiting_approval": waiting}
+
+
+def test_a_stream_that_was_rebuilt_beneath_a_correction_is_not_compared_at_the_cut_of_before(shop, applier):
+    """The rebuilt figures may hold what the correction made good: then it counts twice, and the cut cannot tell."""
+    stage(shop, OUTSIDE)
+    run(shop)
+    applier.apply()
+    assert run(shop).verdict is Verdict.MATCH
+    insert(shop, "speed.rebuilds", since=date(2017, 12, 24))
+    assert run(shop).verdict is Verdict.MATCH, "another date was rebuilt"
+    insert(shop, "speed.rebuilds", since=DAY)
+    outcome = run(shop)
+    assert outcome.verdict is Verdict.NOT_COMPARABLE
+    assert "beneath corrections that were made before" in outcome.reason
+    assert outcome.remedy.startswith("run the date in Airflow, or: tandem batch --date 2017-12-23")
 
 
 def test_a_later_comparison_replaces_corrections_that_still_wait(shop):

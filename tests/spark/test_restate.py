@@ -18,7 +18,7 @@ from spark_jobs import batch, gate, job, publish, restate, rfm, runs, staging
 from spark_jobs.runs import Kind, Run, Why
 from stream import archive
 from stream.worker import Worker
-from tandem import database
+from tandem import claims, database
 from tandem.errors import TandemError
 from tandem.settings import Settings
 
@@ -90,7 +90,9 @@ def published(clean_database: Settings, tmp_path: Path) -> tuple[Settings, Log]:
     return own, log
 
 
-def publish_without_rows(own: Settings, day: date, facts_version: int, cut: dict[int, int]) -> None:
+def publish_without_rows(
+    own: Settings, day: date, facts_version: int, cut: dict[int, int], views: tuple[str, ...] = publish.VIEWS
+) -> None:
     run = runs.open_run(own, runs.new_run_id(day, datetime.now(UTC)), day, kind="scheduled")
     held = restate.archive.look(own)
     counted = restate.archive.count_below(own, held.version, {day: cut})
@@ -100,7 +102,7 @@ def publish_without_rows(own: Settings, day: date, facts_version: int, cut: dict
     for table in (table for tables in publish.TABLES.values() for table in tables):
         staging.begin(own, table, (run,))
         staging.finish(own, table, (run,))
-    publish.publish(own, run.run_id, day, published_by="test")
+    publish.publish(own, run.run_id, day, published_by="test", views=views)
 
 
 @pytest.mark.integration
@@ -117,6 +119,34 @@ def test_records_above_the_cut_are_not_counted_and_make_the_date_due(published: 
     log.add(order(8, f"{TWELFTH}T13:00:00Z"), dated=False)
     log.archive(own)
     assert restate.due(own, LAST) == {TWELFTH: Why(LATE, "1 record came after its cut")}
+
+
+@pytest.mark.integration
+def test_a_date_whose_rankings_are_older_than_its_metrics_is_due(published: tuple[Settings, Log]) -> None:
+    own, log = published
+    log.add(order(7, f"{TWELFTH}T13:00:00Z"))
+    log.archive(own)
+    publish_without_rows(own, TWELFTH, 0, log.ends, ("daily_metrics",))
+    assert restate.due(own, LAST) == {TWELFTH: Why(LATE, "1 record came after its cut")}
+    publish_without_rows(own, TWELFTH, 0, log.ends)
+    assert restate.due(own, LAST) == {}
+
+
+@pytest.mark.integration
+def test_a_date_whose_facts_a_trial_wrote_anew_is_due_since_later_dates_read_them(
+    published: tuple[Settings, Log],
+) -> None:
+    own, log = published
+    trial = runs.open_run(own, runs.new_run_id(TWELFTH, datetime.now(UTC)), TWELFTH, kind=runs.Kind.TRIAL)
+    runs.record_facts(own, trial.run_id, archive_version=0, facts_version=1, cut=log.ends, archived=1)
+    why = Why(runs.Kind.RECOMPUTE, f"run {trial.run_id} wrote its facts anew and was not published")
+    assert restate.due(own, LAST) == {TWELFTH: why}
+    with database.connect(own, database.BATCH, autocommit=True) as connection:
+        assert not claims.take(connection, [TWELFTH], "somebody at work")
+        assert restate.due(own, LAST) == {}
+        claims.release(connection, "somebody at work")
+    publish_without_rows(own, TWELFTH, 1, log.ends)
+    assert restate.due(own, LAST) == {}
 
 
 @pytest.mark.integration

@@ -17,7 +17,9 @@ import pytest
 import speed_rig as rig
 from installations import tandem
 
+from stream.rebuild import rebuild
 from stream.worker import Worker
+from tandem import database
 from tandem.settings import Settings
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("clean_database")]
@@ -136,6 +138,25 @@ def test_an_idle_partition_holds_no_hour_back_and_loses_nothing_when_it_wakes(to
     # No clock tells the rebuild what was idle: it reads what was written down.
     again = tandem(topic_prefix, "stream", "rebuild", "--from", "2017-12-22", "--json")
     assert json.loads(again.stdout)["equal"] is True
+
+
+def test_what_a_clock_made_final_during_a_rebuild_is_final_after_its_swap(topic_prefix: Settings) -> None:
+    rig.produce(topic_prefix, [sale(n, START + timedelta(minutes=20 * n), 0) for n in range(7)])
+    rig.run_to_end(topic_prefix)
+    with database.connect(topic_prefix, database.SPEED) as connection:
+        # So that finals are among the tables that differ.
+        connection.execute("INSERT INTO speed.orders_finals (cell_start) VALUES ('2017-12-22T08:00:00Z')")
+    impatient = topic_prefix.model_copy(update={"idle_after": timedelta(seconds=1)})
+
+    def meanwhile(line: str) -> None:
+        if line == "comparing":
+            with running(impatient):
+                rig.wait_for(lambda: (START, "") in finals(topic_prefix), "nine o'clock to be final", 60)
+
+    assert rebuild(topic_prefix, START.date(), swap=True, say=meanwhile).swapped
+    assert {hour.hour for hour, _ in finals(topic_prefix)} == {9}
+    row = trend(topic_prefix)[START, ""]
+    assert (row["status"], row["order_count"]) == ("final", 3)
 
 
 def test_a_partition_that_is_behind_is_not_idle(topic_prefix: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Which topic the books are of.
+"""Which topics the books are of.
 
 A topic that is deleted and made anew has the old one's name and offsets from 0 on, and an id of its own. A position in
 the old one would be taken for one in the new: what stands before it there would be skipped, by both layers alike, so
@@ -8,15 +8,15 @@ that no comparison could tell.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
-
-import psycopg
-from confluent_kafka import TopicCollection
-from confluent_kafka.admin import AdminClient
+from typing import TYPE_CHECKING, Any
 
 from tandem import database
 from tandem.errors import TandemError
 from tandem.settings import Settings
+
+if TYPE_CHECKING:
+    import psycopg
+    from confluent_kafka.admin import AdminClient
 
 _ANSWER_S = 10.0
 
@@ -26,13 +26,15 @@ def ids(settings: Settings, admin: AdminClient, topics: Iterable[str]) -> dict[s
 
     ``topics``: by their names without an installation's prefix, as in the result.
     """
+    from confluent_kafka import TopicCollection
+
     names = {settings.topic(topic): topic for topic in topics}
     asked = admin.describe_topics(TopicCollection(list(names)), request_timeout=_ANSWER_S)
     return {names[topic]: future.result().topic_id.get_most_significant_bits() for topic, future in asked.items()}
 
 
-def require_same(connection: psycopg.Connection[Any], found: Mapping[str, int]) -> None:
-    """Note the topics that the speed layer reads for the first time. Raises TandemError where one was made anew.
+def note(connection: psycopg.Connection[Any], found: Mapping[str, int]) -> None:
+    """Note the topics that the speed layer reads for the first time. Raises TandemError where one is another by now.
 
     ``found``: as ``ids`` says.
     """
@@ -42,6 +44,14 @@ def require_same(connection: psycopg.Connection[Any], found: Mapping[str, int]) 
         if row is None:
             raise AssertionError("an INSERT … RETURNING returns a row")
         if row[0] != topic_id:
+            raise another(topic)
+
+
+def require_same(connection: psycopg.Connection[Any], found: Mapping[str, int]) -> None:
+    """Raises TandemError where a topic is another than the speed layer has read. ``found``: as ``ids`` says."""
+    known = dict(connection.execute(database.queries("reconciliation").topic_ids).fetchall())
+    for topic, topic_id in found.items():
+        if known.get(topic, topic_id) != topic_id:
             raise another(topic)
 
 
