@@ -12,7 +12,7 @@ from reconciliation.behind import SEEN
 from reconciliation.books import Books
 from reconciliation.compare import Types
 from reconciliation.sides import PublishedRun
-from tandem.errors import TandemError
+from tandem.errors import TandemError, first_line
 from tandem.settings import Settings
 
 _ITEM = pl.Struct({"product_id": pl.String, "category": pl.String, "quantity": pl.Int64, "amount_cents": pl.Int64})
@@ -87,7 +87,7 @@ def scan_facts(settings: Settings, run: PublishedRun, *dates: date) -> pl.LazyFr
         DeltaTable(settings.order_facts, version=run.facts_version)  # a scan looks only when it is read
     except (DeltaError, TableNotFoundError) as error:
         raise TandemError(
-            f"version {run.facts_version} of order_facts cannot be read ({str(error).strip().splitlines()[0]})",
+            f"version {run.facts_version} of order_facts cannot be read ({first_line(error)})",
             f"compute the date again: tandem batch --date {dates[0]}",
         ) from error
     table = pl.scan_delta(settings.order_facts, version=run.facts_version)

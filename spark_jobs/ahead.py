@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from spark_jobs import daily_metrics, product_rankings, rfm
 from tandem import database
+from tandem.errors import first_line
 
 if TYPE_CHECKING:
     from spark_jobs.job import Job
@@ -35,8 +36,7 @@ def stage(asked: Job) -> None:
         try:
             compute(asked)
         except Exception as problem:  # noqa: BLE001 - whatever it is, the view's own task meets it and says so
-            said = str(problem).strip().partition("\n")[0]
-            asked.say(f"{view} is left to its own task: {said or type(problem).__name__}")
+            asked.say(f"{view} is left to its own task: {first_line(problem)}")
         else:
             with database.connect(asked.settings, database.BATCH) as connection:
                 connection.execute(database.queries("batch").finish_ahead, {"run_ids": run_ids, "view": view})

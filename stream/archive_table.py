@@ -16,7 +16,7 @@ from deltalake import CommitProperties, DeltaTable, Schema, Transaction, WriterP
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from tandem import master_dataset
-from tandem.errors import TandemError
+from tandem.errors import TandemError, first_line
 
 Offsets = dict[int, int]
 """Next offset by partition: all below it is in the archive, the offset itself is not."""
@@ -190,5 +190,6 @@ def missing(held: Mapping[int, int], wanted: Mapping[int, int]) -> int:
 
 
 def _refused(uri: str, error: Exception) -> TandemError:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return TandemError(f"the archive at {uri} cannot be used ({reason})", "check the storage and TANDEM_ARCHIVE_URI")
+    return TandemError(
+        f"the archive at {uri} cannot be used ({first_line(error)})", "check the storage and TANDEM_ARCHIVE_URI"
+    )

@@ -26,7 +26,7 @@ from stream.publish import Publisher
 from stream.sink import Move
 from stream.source import Position
 from stream.tables import ADJUSTMENTS, OUTBOX, Table
-from tandem.errors import TandemError
+from tandem.errors import TandemError, first_line
 from tandem.settings import Settings
 
 _RELAY_EVERY_S = 5.0
@@ -113,7 +113,7 @@ class _Duty:
                 self._connection.close()
             self._connection = None
             self._due_s = max(self._due_s, time.monotonic() + 1)
-            _log.warning("outgoing_waits", sending=self._thread.name, reason=str(error).strip().split("\n")[0])
+            _log.warning("outgoing_waits", sending=self._thread.name, reason=first_line(error))
 
 
 class Outgoing:

@@ -15,7 +15,7 @@ from stream.session import Session
 from stream.sink import Fenced
 from stream.stats import StatsState
 from tandem import documents
-from tandem.errors import TandemError
+from tandem.errors import TandemError, first_line
 from tandem.settings import Settings
 
 _REPORT_EVERY_S = 5.0
@@ -48,7 +48,7 @@ class Worker:
             except (*PASSES, TandemError) as error:
                 _raise_if_final(error)
                 wait_s = _PATIENCE_S[0] if self.stats.micro_batches > before else min(2 * wait_s, _PATIENCE_S[1])
-                _log.warning("waiting", worker=self._name, reason=_first_line(error), retry_in_s=wait_s)
+                _log.warning("waiting", worker=self._name, reason=first_line(error), retry_in_s=wait_s)
                 self._stop.wait(wait_s)
         return self.stats
 
@@ -90,7 +90,3 @@ def _raise_if_final(error: Exception) -> None:
         raise TandemError(f"Kafka's client refuses the settings ({error.args[0].str()})", "correct TANDEM_*") from error
     if not passes(error):
         raise error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -10,3 +10,9 @@ class TandemError(Exception):
         self.problem = problem
         self.remedy = remedy
         super().__init__(f"{problem}: {remedy}" if remedy else problem)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, or its name where it says nothing."""
+    said = str(error).strip()
+    return said.splitlines()[0] if said else type(error).__name__
