@@ -127,15 +127,14 @@ def parse(name: str, arguments: Sequence[str], views: Sequence[str] = (), *, may
         parser.add_argument(
             "--ahead", action="store_true", help="also stage the views of these runs, for their own jobs to find"
         )
+    parser.set_defaults(view=[], ahead=False)  # of the options that this target does not have
     found = parser.parse_args(arguments)
     dates = _several(found.date) if len(found.date) > 1 else meant("".join(found.date), found.first, found.last)
-    if getattr(found, "ahead", False) and not found.run_id:
+    if found.ahead and not found.run_id:
         raise TandemError("--ahead needs runs whose views are asked for later", "give --run-id as well")
     if found.run_id and len(found.run_id) != len(dates):
         raise TandemError(f"{len(found.run_id)} run ids for {len(dates)} dates", "give --run-id once for each date")
-    return Asked(
-        dates, tuple(found.run_id), found.publish, tuple(getattr(found, "view", ())), getattr(found, "ahead", False)
-    )
+    return Asked(dates, tuple(found.run_id), found.publish, tuple(found.view), found.ahead)
 
 
 def meant(day: str, first: str, last: str) -> tuple[date, ...]:
