@@ -123,7 +123,8 @@ def days(
 ) -> pl.DataFrame:
     """Every KPI of a date compared, in declared order. None: the side has nothing of the date.
 
-    ``counted`` is the speed side before corrections. Where neither side has anything, nothing was compared.
+    ``counted`` is the speed side before corrections. Where neither side has anything, nothing was compared; a side
+    whose values are all 0, as after corrections, agrees with one that has nothing.
     """
     values = [
         (
@@ -148,6 +149,8 @@ def days(
     )
     if batch is None and speed is None:
         judged = judged.with_columns(status=pl.lit(Status.NOT_COMPARABLE), decides=pl.lit(value=False))
+    elif (batch is None or speed is None) and not any((batch or speed or {}).values()):
+        judged = judged.with_columns(status=pl.lit(Status.MATCH))
     return judged.with_columns(
         level=pl.lit(DAY),
         cube=pl.lit(DAY),

@@ -56,6 +56,7 @@ def run_held(
 ) -> Corrected:
     """As ``run``, by who holds the date already."""
     found = store.read(connection, reconciliation_id)
+    corrections.adopt(connection, found.business_date)
     send_pending(connection, settings, found.business_date)
     if found.verdict is not Verdict.MISMATCH:
         queries = database.queries("reconciliation")
@@ -163,13 +164,15 @@ def wait_until_applied(connection: psycopg.Connection[Any], business_date: date,
 def approve(settings: Settings, business_date: date, ids: list[str] | None, by: str) -> int:
     """Let waiting corrections of a date go, all where no ids are given. Returns how many. Raises TandemError."""
     with store.held(settings, business_date) as connection:
+        corrections.adopt(connection, business_date)
         chosen = corrections.find(connection, business_date=business_date, statuses=[WAITING], ids=ids)
         if not chosen or (ids is not None and len(chosen) < len(set(ids))):
             raise TandemError(
                 f"no such correction of {business_date} waits for approval", "see 'tandem corrections list'"
             )
         overtaken = database.queries("reconciliation").overtaken
-        for number in {correction.reconciliation_id for correction in chosen}:
+        numbers = {correction.reconciliation_id for correction in chosen if correction.reconciliation_id is not None}
+        for number in numbers:
             row = connection.execute(overtaken, {"reconciliation_id": number}).fetchone()
             if row is None or row[0]:
                 again = f"run 'tandem reconcile --date {business_date}'"
@@ -177,7 +180,7 @@ def approve(settings: Settings, business_date: date, ids: list[str] | None, by: 
         chosen_ids = [correction.correction_id for correction in chosen]
         connection.execute(database.queries("reconciliation").approve, {"ids": chosen_ids, "decided_by": by})
         sent = send_pending(connection, settings, business_date)
-        for number in {correction.reconciliation_id for correction in chosen}:
+        for number in numbers:
             certificate.renew(connection, settings, number)
         return sent
 

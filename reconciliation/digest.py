@@ -49,8 +49,8 @@ class Total:
 
     @property
     def percent(self) -> float | None:
-        """The difference in percent of batch."""
-        return None if self.difference is None or not self.batch else 100 * self.difference / self.batch
+        """The difference in percent of batch, with its own sign."""
+        return None if self.difference is None or not self.batch else 100 * self.difference / abs(self.batch)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,12 +50,13 @@ def report(connection: psycopg.Connection[Any], settings: Settings, business_dat
     run = connection.execute(queries.run, where).fetchone()
     serving = connection.execute(queries.serving_status, where).fetchone()
     causes = _causes(connection, where)
+    reason, remedy = _published_since(connection, found) or (found.reason, found.remedy)
     return Report(
         business_date=business_date,
         reconciliation_id=found.reconciliation_id,
         verdict=found.verdict,
-        reason=found.reason,
-        remedy=found.remedy,
+        reason=reason,
+        remedy=remedy,
         compared_at=found.compared_at,
         currency=settings.currency,
         timezone=settings.business_timezone,
@@ -97,6 +98,19 @@ def differing_events(
     where = {"reconciliation_id": reconciliation_id, "limit": limit}
     rows = connection.execute(database.queries("reconciliation").differing_events, where).fetchall()
     return tuple(replace(event, cause=Cause(event.cause)) for event in (DifferingEvent(*row) for row in rows))
+
+
+def _published_since(connection: psycopg.Connection[Any], found: Reconciliation) -> tuple[str, str] | None:
+    """That readers have another version than the one compared, and what to do; None where they have not."""
+    published = sides.published_run(connection, found.business_date)
+    if published is None or published.run_id == found.run_id:
+        return None
+    if not found.run_id and published.published_at <= found.compared_at:  # it was there, but something else in the way
+        return None
+    return (
+        f"version {published.version} of the batch figures was published since and is not compared yet",
+        f"compare it: tandem reconcile --date {found.business_date}",
+    )
 
 
 def _figures(connection: psycopg.Connection[Any], settings: Settings, found: Reconciliation) -> tuple[Figure, ...]:

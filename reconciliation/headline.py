@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciliation.compare import Status, Verdict
 from reconciliation.explain import Cause
 from reconciliation.report import CauseTotal, Figure, Report, State
 from tandem.amounts import count, show, show_change
@@ -65,9 +66,14 @@ def _done(report: Report) -> str:
 
 
 def _lead(report: Report) -> Figure | None:
-    """The figure that the sentence is about: revenue where it differs, else the one that is furthest off."""
+    """The figure that the sentence is about: revenue where it differs, else the one that is furthest off.
+
+    Of a date out of tolerance the sentence says so, and revenue alone may be within.
+    """
     revenue = next((figure for figure in report.figures if figure.name == "revenue_cents"), None)
-    return revenue if revenue is not None and revenue.difference else report.worst
+    if revenue is None or not revenue.difference:
+        return report.worst
+    return report.worst if report.verdict is Verdict.MISMATCH and revenue.status is Status.MATCH else revenue
 
 
 def _difference(report: Report) -> str:

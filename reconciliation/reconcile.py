@@ -9,7 +9,20 @@ from typing import Any
 import polars as pl
 import psycopg
 
-from reconciliation import agreement, behind, books, certificate, compare, correct, cut, holes, sides, sift, store
+from reconciliation import (
+    agreement,
+    behind,
+    books,
+    certificate,
+    compare,
+    correct,
+    corrections,
+    cut,
+    holes,
+    sides,
+    sift,
+    store,
+)
 from reconciliation.compare import Verdict
 from reconciliation.correct import Corrected
 from reconciliation.cut import Cut, Offsets
@@ -58,6 +71,7 @@ def run(
 ) -> Outcome:
     """Compare, explain, correct unless ``dry_run``, and certify a date. A difference is an outcome, not an error."""
     with store.held(settings, business_date) as connection:
+        corrections.adopt(connection, business_date)
         if not dry_run:
             correct.send_pending(connection, settings, business_date)
         found = look(connection, settings, business_date)
@@ -114,13 +128,12 @@ def _why_not(business_date: date, published: PublishedRun, taken: Cut | None, bo
 
 
 def _rebuilt_beneath(connection: psycopg.Connection[Any], taken: Cut) -> tuple[str, str]:
-    where = {"business_date": taken.business_date, "taken_at": taken.taken_at}
-    row = connection.execute(database.queries("reconciliation").rebuilt_beneath, where).fetchone()
+    row = connection.execute(database.queries("reconciliation").rebuilt_beneath, {"run_id": taken.run_id}).fetchone()
     if row is None or row[0] is None:
         return "", ""
     at = f"{row[0].astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     return (
-        f"the stream was rebuilt at {at}, beneath corrections that were made before",
+        f"the stream was rebuilt at {at}, beneath the figures at the cut",
         f"run the date in Airflow, or: tandem batch --date {taken.business_date}; then reconcile it",
     )
 

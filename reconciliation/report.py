@@ -26,6 +26,9 @@ class State(StrEnum):
     """A check on the night's data failed, so there is no batch figure to compare with."""
 
 
+_MISSING = (Status.MISSING_IN_SPEED, Status.MISSING_IN_BATCH)
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """One KPI on both sides. Money is cents. None: the side has no value.
@@ -61,8 +64,13 @@ class Figure:
 
     @property
     def percent(self) -> float | None:
-        """The difference in percent of batch; None where there is none or batch is 0."""
-        return None if self.difference is None or not self.batch else 100 * self.difference / self.batch
+        """The difference in percent of batch, with its own sign; None where there is none or batch is 0."""
+        return None if self.difference is None or not self.batch else 100 * self.difference / abs(self.batch)
+
+    @property
+    def rank(self) -> tuple[bool, bool, float]:
+        """How far off it is, to be compared: a side that has none before a difference from 0 before any percentage."""
+        return self.status in _MISSING, bool(self.difference) and self.percent is None, abs(self.percent or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +280,8 @@ class Report:
         if self.corrections.waiting:
             return State.WAITS
         all_applied = self.corrections.sent and self.corrections.applied == self.corrections.sent
-        return State.CORRECTED if all_applied and not any(f.difference_now for f in self.figures) else State.DIFFERS
+        equal = all((figure.batch or 0) == (figure.speed_now or 0) for figure in self.figures)
+        return State.CORRECTED if all_applied and equal else State.DIFFERS
 
     @property
     def failed_gates(self) -> tuple[Gate, ...]:
@@ -287,11 +296,10 @@ class Report:
     @property
     def worst(self) -> Figure | None:
         """The KPI that is furthest off, a missing one before any other; None where every one is equal."""
-        missing = (Status.MISSING_IN_SPEED, Status.MISSING_IN_BATCH)
-        off = [f for f in self.figures if f.status in missing or f.difference]
+        off = [f for f in self.figures if f.status in _MISSING or f.difference]
         if self.verdict is Verdict.MISMATCH:
             off = [f for f in off if f.decides and f.status is not Status.MATCH] or off
-        return max(off, key=lambda f: (f.status in missing, abs(f.percent or 0)), default=None)
+        return max(off, key=lambda figure: figure.rank, default=None)
 
     def figure(self, name: str) -> Figure:
         """The KPI of that name."""

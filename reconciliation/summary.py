@@ -73,7 +73,7 @@ class Summary:
             for report in self.reports
             if report.worst is not None and report.verdict is not Verdict.NOT_COMPARABLE
         ]
-        return max(off, key=lambda report: abs(report.worst.percent or 0) if report.worst else 0, default=None)
+        return max(off, key=lambda report: report.worst.rank if report.worst else (), default=None)
 
     @property
     def state(self) -> str:

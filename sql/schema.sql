@@ -427,12 +427,13 @@ CREATE TABLE reconciliation.corrections (
     batch_value bigint NOT NULL,
     delta bigint NOT NULL,
     run_id text NOT NULL,
-    reconciliation_id bigint NOT NULL,
+    reconciliation_id bigint,
     status text NOT NULL,
     reverses text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     decided_by text DEFAULT ''::text NOT NULL,
     emitted_at timestamp with time zone,
+    decided_at timestamp with time zone,
     CONSTRAINT corrections_status_check CHECK ((status = ANY (ARRAY['waiting_approval'::text, 'pending'::text, 'emitted'::text])))
 );
 
@@ -502,7 +503,8 @@ CREATE TABLE reconciliation.cuts (
     reason text DEFAULT ''::text NOT NULL,
     lag bigint DEFAULT 0 NOT NULL,
     rule_version text NOT NULL,
-    taken_at timestamp with time zone DEFAULT now() NOT NULL
+    taken_at timestamp with time zone DEFAULT now() NOT NULL,
+    rebuilds bigint DEFAULT 0 NOT NULL
 );
 
 CREATE TABLE reconciliation.discrepancies (

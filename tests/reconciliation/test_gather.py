@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from reconciliation import gather, reconcile
+from reconciliation import gather, reconcile, render
 from reconciliation.agreement import Agreement, Subject
 from reconciliation.compare import Status
 from reconciliation.report import Certified, Report, State
@@ -14,7 +14,7 @@ from tandem import database
 from tandem.settings import Settings
 from tests.reconciliation.books import DAY, at, execute, insert
 from tests.reconciliation.decisions import Record
-from tests.reconciliation.scene import RUN, stage
+from tests.reconciliation.scene import RUN, stage, write_run
 
 pytestmark = pytest.mark.integration
 ORDERS = [Record(n, order_id=f"o{n}") for n in range(3)]
@@ -66,6 +66,23 @@ def test_a_date_without_a_run_was_not_compared_rather_than_stopped_by_a_check(
     stage(topic_prefix, ORDERS, gates=False, publish=False)
     found = reported(topic_prefix)
     assert (found.state, found.gates, found.gates_link) == (State.NOT_COMPARED, (), "")
+
+
+def test_a_report_of_figures_that_were_published_anew_since_says_so(
+    topic_prefix: Settings, clean_database: Settings
+) -> None:
+    """Beside figures that nobody has any more stands which version readers have: the two must not be taken for one."""
+    shop = topic_prefix
+    stage(shop, ORDERS)
+    assert reported(shop).reason == ""
+    write_run(shop, [*ORDERS, Record(3, order_id="more", cents=70_000)], "later")
+    with database.connect(shop, database.READER) as connection:
+        found = gather.report(connection, shop, DAY)
+    assert found.figure("revenue_cents").batch == 3_000
+    assert found.serving.version == 2
+    assert "version 2" in found.reason
+    assert f"tandem reconcile --date {DAY}" in render.text(found)
+    assert "Nothing has to be done" not in render.text(found)
 
 
 def test_the_report_prints_the_newest_certificate(topic_prefix: Settings, clean_database: Settings) -> None:

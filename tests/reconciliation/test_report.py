@@ -14,9 +14,11 @@ import msgspec
 import pytest
 
 from reconciliation import chart, digest_pages, notice, render, summary, tables, wording
+from reconciliation.compare import Status
 from reconciliation.headline import headline
 from reconciliation.report import Corrections, Report, Serving, State
 from reconciliation.summary import Failure, Summary
+from tandem.kpis import Unit
 from tests.reconciliation.books import DAY
 from tests.reconciliation.reports import (
     CORRECTED,
@@ -357,3 +359,33 @@ def test_the_end_of_a_long_error_is_told_without_control_characters():
     assert told.error.endswith("the cause")
     assert len(told.error) <= 4_000
     assert "\x1b" not in told.error
+
+
+def test_the_first_sentence_of_a_mismatch_is_about_a_figure_that_is_out_of_tolerance():
+    """Revenue that differs within its tolerance is not more than the tolerance allows."""
+    units = figure("units", 5_911, 5_640, unit=Unit.COUNT)
+    revenue = figure("revenue_cents", 2_499_447, 2_491_197)
+    found = replace(CORRECTED, figures=(revenue, units), corrections=Corrections(0, 0, 0, 0))
+    assert (found.state, revenue.status) == (State.DIFFERS, Status.MATCH)
+    assert headline(found).startswith("The stream was 271 in units (4.58 %) short")
+    assert headline(replace(found, figures=CORRECTED.figures)).startswith("The stream was $1,041.20 of revenue")
+
+
+def test_a_percentage_of_a_figure_below_zero_has_the_sign_of_its_difference():
+    """More was taken back than sold: the subject must not say over where the sentence says short."""
+    net = figure("net_revenue_cents", -10_000, -15_000)
+    found = replace(CORRECTED, figures=(net,), corrections=Corrections(0, 0, 0, 0))
+    assert net.percent == 50
+    assert found.worst_in_words() == "net revenue +50.00 %"
+    assert "$50.00 of net revenue (50.00 %) short" in headline(found)
+
+
+def test_what_a_layer_lacks_is_the_worst_of_a_range_whatever_else_is_off_by_a_percentage():
+    lost = on(DAY - timedelta(days=1), replace(CORRECTED, figures=(figure("revenue_cents", 10_000, None),)))
+    whole = Summary((lost, on(DAY, WITHIN)), (), LINK)
+    assert whole.subject.endswith(f"(worst: {lost.business_date} the stream has no revenue)")
+
+
+def test_a_difference_against_nothing_is_worse_than_any_percentage():
+    cancelled, revenue = figure("cancelled_revenue_cents", 0, 500_000), figure("revenue_cents", 10_000, 9_000)
+    assert replace(CORRECTED, figures=(revenue, cancelled)).worst is cancelled
