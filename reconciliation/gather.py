@@ -26,6 +26,7 @@ from reconciliation.report import (
 )
 from reconciliation.store import Reconciliation
 from tandem import database, kpis, pages
+from tandem.amounts import count
 from tandem.errors import TandemError
 from tandem.settings import Settings
 
@@ -50,7 +51,7 @@ def report(connection: psycopg.Connection[Any], settings: Settings, business_dat
     run = connection.execute(queries.run, where).fetchone()
     serving = connection.execute(queries.serving_status, where).fetchone()
     causes = _causes(connection, where)
-    reason, remedy = _published_since(connection, found) or (found.reason, found.remedy)
+    reason, remedy = _overtaken(connection, found) or (found.reason, found.remedy)
     return Report(
         business_date=business_date,
         reconciliation_id=found.reconciliation_id,
@@ -100,17 +101,23 @@ def differing_events(
     return tuple(replace(event, cause=Cause(event.cause)) for event in (DifferingEvent(*row) for row in rows))
 
 
-def _published_since(connection: psycopg.Connection[Any], found: Reconciliation) -> tuple[str, str] | None:
-    """That readers have another version than the one compared, and what to do; None where they have not."""
+def _overtaken(connection: psycopg.Connection[Any], found: Reconciliation) -> tuple[str, str] | None:
+    """Why the figures are no longer those compared, and what to do; None where they are.
+
+    Corrections since count where both agreed: of a mismatch they are what was done about it.
+    """
+    again = f"compare again: tandem reconcile --date {found.business_date}"
     published = sides.published_run(connection, found.business_date)
-    if published is None or published.run_id == found.run_id:
-        return None
-    if not found.run_id and published.published_at <= found.compared_at:  # it was there, but something else in the way
-        return None
-    return (
-        f"version {published.version} of the batch figures was published since and is not compared yet",
-        f"compare it: tandem reconcile --date {found.business_date}",
-    )
+    # A comparison without a run was stopped by something else, unless nothing was published then.
+    if published and published.run_id != found.run_id and (found.run_id or published.published_at > found.compared_at):
+        return f"version {published.version} of the batch figures was published since and is not compared yet", again
+    if found.verdict is Verdict.MATCH:
+        where = {"business_date": found.business_date, "compared_at": found.compared_at}
+        row = connection.execute(database.queries("reconciliation").decided_since, where).fetchone()
+        if row and row[0]:
+            since = count(row[0], "correction came since and is", "corrections came since and are")
+            return f"{since} not compared yet", again
+    return None
 
 
 def _figures(connection: psycopg.Connection[Any], settings: Settings, found: Reconciliation) -> tuple[Figure, ...]:
@@ -156,8 +163,8 @@ def _certified(connection: psycopg.Connection[Any], reconciliation_id: int) -> C
     if document is None:
         return None
     after, corrections = document["after"], document["corrections"]
-    count = len(corrections["before"]) + len(corrections["since"])
-    return Certified(document["sha256"], after["speed_sha256"], after["batch_sha256"], count)
+    entries = len(corrections["before"]) + len(corrections["since"])
+    return Certified(document["sha256"], after["speed_sha256"], after["batch_sha256"], entries)
 
 
 def _gates(connection: psycopg.Connection[Any], where: dict[str, Any]) -> tuple[Gate, ...]:

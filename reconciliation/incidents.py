@@ -7,7 +7,7 @@ They are kept in the transaction that queues the mail, so that neither is withou
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import psycopg
@@ -29,6 +29,8 @@ SETTLED = (State.AGREES, State.CORRECTED)
 """States of a date in which nothing is left to do."""
 OF_DATE = "date:"
 """Begins the names of what was found of a date."""
+UNFINISHED = "unfinished:"
+"""Begins the names of dates that a run was to compute and did not."""
 
 
 def severity_of(report: Report) -> Severity:
@@ -40,6 +42,11 @@ def severity_of(report: Report) -> Severity:
 def of_date(business_date: date) -> str:
     """The name under which what was found of a date is kept."""
     return f"{OF_DATE}{business_date}"
+
+
+def unfinished(business_date: date) -> str:
+    """The name of a date that a run was to compute and did not."""
+    return f"{UNFINISHED}{business_date}"
 
 
 def overdue(business_date: date) -> str:
@@ -58,9 +65,10 @@ def open_(connection: psycopg.Connection[Any], name: str, severity: Severity, sa
     return connection.execute(database.queries("incidents").open, values).fetchone() is not None
 
 
-def resolve(connection: psycopg.Connection[Any], *names: str) -> tuple[Incident, ...]:
-    """End the incidents of these names; returns those that were open."""
-    rows = connection.execute(database.queries("incidents").resolve, {"names": list(names)}).fetchall()
+def resolve(connection: psycopg.Connection[Any], *names: str, before: datetime | None = None) -> tuple[Incident, ...]:
+    """End the incidents of these names, only those opened ``before`` an instant if one is given; returns which."""
+    where = {"names": list(names), "before": before}
+    rows = connection.execute(database.queries("incidents").resolve, where).fetchall()
     return tuple(_incident(*row) for row in rows)
 
 
@@ -81,15 +89,27 @@ def _incident(name: str, severity: str, said: str, since: Any) -> Incident:
     return Incident(name, Severity(severity), said, since)
 
 
+def date_of(incident: Incident) -> date | None:
+    """The date that was found out of order, or not computed; None of what is no such incident."""
+    kind, _, named = incident.name.partition(":")
+    return date.fromisoformat(named) if f"{kind}:" in {OF_DATE, UNFINISHED} else None
+
+
+def is_answered(incident: Incident, report: Report) -> bool:
+    """Whether a report can end an incident: what was compared before a run failed does not say that it went through."""
+    return not incident.name.startswith(UNFINISHED) or report.compared_at > incident.since
+
+
 def note(connection: psycopg.Connection[Any], report: Report) -> tuple[Report, bool]:
     """Keep what a report says of its date; returns it with the incidents that it ends, and whether it is news.
 
     A date that agrees or was corrected is always news: the report of a run, not an incident.
     """
     day = report.business_date
+    ended = resolve(connection, unfinished(day), before=report.compared_at)
     if report.state in SETTLED:
-        return replace(report, resolved=resolve(connection, of_date(day), overdue(day))), True
-    ended = resolve(connection, overdue(day)) if report.run else ()
+        return replace(report, resolved=ended + resolve(connection, of_date(day), overdue(day))), True
+    ended += resolve(connection, overdue(day)) if report.run else ()
     said = report.subject.removeprefix("[Tandem] ")
     news = open_(connection, of_date(day), _SEVERITIES[report.state], said, _finding(report))
     return replace(report, resolved=ended), news

@@ -60,17 +60,18 @@ def send_report(settings: Settings, business_date: date, *, again: bool = False)
 def send_recoveries(settings: Settings, dates: Iterable[date] | None = None) -> Delivery:
     """Mail of every date with an open incident (of these ``dates`` only) that it is over, where it is."""
     asked = None if dates is None else set(dates)
-    over = []
+    over: dict[date, None] = {}
     with database.connect(settings, database.RECONCILIATION) as connection:
-        for incident in incidents.open_ones(connection, incidents.OF_DATE):
-            day = date.fromisoformat(incident.name.removeprefix(incidents.OF_DATE))
-            if asked is not None and day not in asked:
+        for incident in incidents.open_ones(connection):
+            day = incidents.date_of(incident)
+            if day is None or (asked is not None and day not in asked):
                 continue
             try:
-                state = gather.report(connection, settings, day).state
+                report = gather.report(connection, settings, day)
             except TandemError:  # of a date that failed before it was ever compared there is nothing to tell yet
                 continue
-            over += [day] if state in incidents.SETTLED else []
+            if report.state in incidents.SETTLED and incidents.is_answered(incident, report):
+                over[day] = None
     told = [send_report(settings, day) for day in over]
     return replace(told[-1], sent=sum(one.sent for one in told)) if told else Delivery(0, 0)
 
@@ -122,7 +123,9 @@ def _of_range(connection: psycopg.Connection[Any], settings: Settings, day: date
             return incidents.note(connection, gather.report(connection, settings, day))[0]
         except TandemError as error:
             failure = error.problem
-    incidents.open_(connection, incidents.of_date(day), Severity.CRITICAL, f"{day} has no result: {failure}", failure)
+    incidents.open_(
+        connection, incidents.unfinished(day), Severity.CRITICAL, f"{day} has no result: {failure}", failure
+    )
     return Failure(day, failure)
 
 

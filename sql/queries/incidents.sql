@@ -8,8 +8,9 @@ SET severity = greatest(known.severity, excluded.severity), finding = excluded.f
 WHERE known.finding <> excluded.finding
 RETURNING incident_id;
 
--- name: resolve
+-- name: resolve  (with an instant only what was opened before it)
 UPDATE reconciliation.incidents SET resolved_at = now() WHERE resolved_at IS NULL AND name = ANY(%(names)s::text[])
+    AND opened_at < coalesce(%(before)s::timestamptz, 'infinity')
 RETURNING name, severity::text, said, opened_at;
 
 -- name: resolve_others  (of a kind, all that are not named)

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from reconciliation import cli as commands
 from reconciliation import correct, mail, reconcile, render
 from reconciliation import post as post_office
+from reconciliation.ends import End
 from reconciliation.post import Delivery, Letter
 from tandem import cli, pages
 from tandem.errors import TandemError
@@ -274,6 +275,22 @@ def test_a_date_that_failed_in_a_range_is_told_to_be_over_by_its_report(post):
     reconcile_date(post.settings, AGREED)
     mail.send_report(post.settings, DAY)
     assert post.subjects[1:] == ["[Tandem] 2017-12-23 is resolved: it agrees (no difference)"]
+
+
+def test_a_run_that_failed_is_not_told_to_be_over_by_what_was_compared_before_it(post):
+    """The date agrees as before; what was to be computed anew was not."""
+    post.server.start()
+    reconcile_date(post.settings, AGREED)
+    mail.send_summary(post.settings, [End("restate", DAY, None, "gate")])
+    assert mail.send_recoveries(post.settings) == Delivery(sent=0, kept=0)
+    mail.send_report(post.settings, DAY, again=True)
+    reconcile_again(post.settings)
+    assert mail.send_recoveries(post.settings).sent == 1
+    assert [subject.removeprefix("[Tandem] 2017-12-23") for subject in post.subjects] == [
+        ": 1 without a result",
+        " agrees (no difference)",
+        " is resolved: it agrees (no difference)",
+    ]
 
 
 def test_an_overdue_date_is_told_once_and_is_over_with_its_report(post):

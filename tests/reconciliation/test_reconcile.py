@@ -9,9 +9,10 @@ from threading import Event, Thread
 import polars as pl
 import pytest
 
-from reconciliation import books, correct, corrections, gather, reconcile, sides
+from reconciliation import books, correct, corrections, gather, reconcile, sides, wording
 from reconciliation import cut as cuts
 from reconciliation.compare import Verdict
+from reconciliation.headline import headline
 from reconciliation.reconcile import Outcome
 from reconciliation.report import State
 from tandem import database, serving
@@ -459,6 +460,21 @@ def test_a_date_that_the_batch_layer_no_longer_has_is_not_called_corrected_becau
     assert run(shop, dry_run=True).verdict is Verdict.MISMATCH
     with database.connect(shop, database.READER) as connection:
         assert gather.report(connection, shop, DAY).state is State.DIFFERS
+
+
+def test_a_date_of_which_a_correction_was_taken_back_is_not_said_to_agree_to_the_cent(shop, applier):
+    stage(shop, OUTSIDE)
+    run(shop)
+    applier.apply()
+    assert run(shop).verdict is Verdict.MATCH
+    chosen = next(c for c in _all(shop) if c.measure == "revenue_cents" and c.cube == "orders" and c.delta == 900)
+    correct.reverse(shop, chosen.correction_id, "ann")
+    applier.apply()
+    with database.connect(shop, database.READER) as connection:
+        found = gather.report(connection, shop, DAY)
+    assert found.figure("revenue_cents").difference_now == 900
+    assert headline(found).endswith("But 1 correction came since and is not compared yet.")
+    assert wording.steps(found)[0].command == f"tandem reconcile --date {DAY}"
 
 
 def test_a_date_that_only_the_stream_had_agrees_once_it_was_corrected_to_nothing(shop, applier):
