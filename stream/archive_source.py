@@ -20,6 +20,9 @@ from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
 
 _ANSWER_S = 10.0
+_READ_AT_ONCE = 5_000
+_HEARD_S = 0.1
+"""How long nothing comes where all has been heard of."""
 _BACK_OFF_S = (0.5, 10.0)
 """First and longest wait for a broker that does not answer."""
 _NO_TOPIC_S = 10.0
@@ -202,8 +205,19 @@ class Source:
         )
 
     def close(self) -> None:
-        """Leave the group."""
-        self._consumer.close()
+        """Leave the group. What was read and not taken is dropped; what the group has said is heard first.
+
+        In ``Consumer.close`` the group may be gone before that is heard, as where an archiver was fenced, read on from
+        where the archive ends, and has lost its partitions meanwhile. The answer then asks the group that is gone, for
+        ever and with the interpreter's lock (librdkafka's issues 4041 and 4884), so that only SIGKILL ends the process.
+        """
+        try:
+            self._consumer.unsubscribe()
+            deadline = time.monotonic() + _ANSWER_S
+            while self._consumer.consume(_READ_AT_ONCE, _HEARD_S) and time.monotonic() < deadline:
+                pass
+        finally:
+            self._consumer.close()
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._granted = sorted(p.partition for p in partitions)
