@@ -6,8 +6,9 @@ came after it was published. They are told from one row per date and the archive
 nothing is due costs a moment, however long the history.
 
 The dates that are due are computed in one Spark application, checked, published as new versions with their reason,
-compared with the speed layer again, and told in one mail. Segments of later dates that were made of them are then stale
-and computed again as one range; nothing else of those dates changes. `tandem history --date D` shows what was said,
+compared with the speed layer again, and told in one mail. Segments of later dates, and rankings of the next, which say
+how products moved, were made of them: they are then stale and computed again as one range; nothing else of those dates
+changes. `tandem history --date D` shows what was said,
 what is said now, and why.
 
 Two runs never work on the same date: this one waits in `claim` until every date that it touches is free. A cleared task
@@ -30,8 +31,8 @@ from tandem_dags import EVERY_DAG, ROOT
 
 @task.sensor(mode="reschedule", poke_interval=10, timeout=timedelta(hours=6))
 def claim(**context: Any) -> PokeReturnValue:
-    """Find the dates that are due and those whose segments follow, and wait until no other run works on any of them.
-    The run ends here where there are none.
+    """Find the dates that are due and those whose segments or rankings follow, and wait until no other run works on any
+    of them. The run ends here where there are none.
     """
     import tandem_dags
 
@@ -63,23 +64,25 @@ def prepare(dates: list[str], **context: Any) -> list[str]:
 
 @task(trigger_rule="none_failed")
 def follow(**context: Any) -> list[str]:
-    """Open a run for each date whose segments are stale. Returns the arguments of the Spark application."""
+    """Open a run for each date whose segments or rankings are stale. Returns the arguments of the Spark application."""
     import tandem_dags
 
     from spark_jobs import cli, restate
     from tandem.settings import settings
 
     claimed = context["ti"].xcom_pull(task_ids="claim") or []
-    stale = [day for day in restate.stale(settings()) if day.isoformat() in claimed]
+    stale = {day: views for day, views in restate.stale(settings()).items() if day.isoformat() in claimed}
     if not stale:
-        raise tandem_dags.skipped("no segments are stale")
+        raise tandem_dags.skipped("nothing is stale")
     by = context["dag_run"].triggering_user_name
     return cli.arguments(restate.open_dependents(settings(), stale, requested_by=by))
 
 
 @task(inlets=[ORDER_FACTS], outlets=[BATCH_VIEWS])
-def publish_segments(arguments: list[str], **context: Any) -> dict[str, int]:
-    """Publish the segments that were computed again, and nothing else of their dates. Returns the versions by date."""
+def publish_segments(arguments: list[str], **context: Any) -> dict[str, dict[str, int]]:
+    """Publish the segments and rankings that were computed again, and nothing else of their dates. Returns the
+    versions by date and view.
+    """
     from datetime import date
 
     from date_tasks import runs_of
@@ -90,8 +93,8 @@ def publish_segments(arguments: list[str], **context: Any) -> dict[str, int]:
     opened = {date.fromisoformat(day): run_id for day, run_id in runs_of(arguments).items()}
     by = f"airflow {context['dag_run'].run_id}"
     published = restate.publish_dependents(settings(), opened, published_by=by)
-    versions = {str(day): version for day, version in published.items()}
-    note(context, BATCH_VIEWS, rfm_versions=versions)
+    versions = {str(day): by_view for day, by_view in published.items()}
+    note(context, BATCH_VIEWS, followed=versions)
     return versions
 
 
@@ -132,9 +135,9 @@ def restate() -> None:
     stale = follow()
     segments = spark(
         "segments",
-        "rfm",
         "follow",
-        "The segments of every date that follows, in one Spark application.",
+        "follow",
+        "The segments and rankings of every date that follows, in one Spark application.",
         inlets=[ORDER_FACTS],
     )
     arguments >> views >> published >> stale

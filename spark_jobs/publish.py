@@ -44,6 +44,16 @@ def publish(
         return {view: _flip(connection, {**where, "view": view, "published_by": published_by}) for view in wanted}
 
 
+def staged(settings: Settings, run_id: str) -> tuple[str, ...]:
+    """The views of which a run has all rows. Raises TandemError where there is none."""
+    with database.connect(settings, database.BATCH) as connection:
+        values = {"run_id": run_id, "tables": [table for tables in TABLES.values() for table in tables]}
+        lacking = {table for (table,) in connection.execute(database.queries("batch").not_staged, values)}
+    if found := tuple(view for view, tables in TABLES.items() if not lacking.intersection(tables)):
+        return found
+    raise TandemError(f"run {run_id} has no complete rows of any view", "run its job first")
+
+
 def _require_run(connection: psycopg.Connection[Any], where: dict[str, Any]) -> None:
     row = connection.execute(database.queries("batch").run, where).fetchone()
     if row is None or row[1] != where["business_date"]:

@@ -1,24 +1,25 @@
-"""Which dates are to be done, and done again (capability B6), and the segments that follow from dates before them.
+"""Which dates are to be done, and done again (capability B6), and what of other dates follows from them.
 
 A date is due where its night went by without a publication, or the archive now has more records of it than lay below
 the cut of what is published. Both are told from the archive's file list and one row per date, and no event is read.
 It is due too where an order that it counts came late for a date before it (spark_jobs.repeats), and where a run that
 was not published, such as a trial, has written its facts anew.
-Segments are stale where an earlier date was restated after them: the view serving.rfm_dates says so.
+Segments are stale where an earlier date was restated after them, and rankings, which say how products moved from the
+day before, where that was: the views serving.rfm_dates and serving.product_rankings_dates say so.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from spark_jobs import archive, repeats, runs
-from spark_jobs.publish import publish
+from spark_jobs.publish import publish, staged
 from spark_jobs.runs import Kind, Run, Why
 from tandem import clock, database
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from tandem.settings import Settings
 
@@ -65,27 +66,35 @@ def which(
     return dict(sorted(found.items()))
 
 
-def stale(settings: Settings, *, after: date | None = None) -> tuple[date, ...]:
-    """The dates whose published segments are stale; and those that will be once ``after`` is restated."""
+def stale(settings: Settings, *, after: Collection[date] = ()) -> dict[date, tuple[str, ...]]:
+    """The published views that are stale, by date; and those that will be once the dates ``after`` are restated."""
     with database.connect(settings, database.READER) as connection:
-        rows = connection.execute(database.queries("batch").rfm_dates).fetchall()
-    return tuple(day for day, is_stale in rows if is_stale or (after is not None and day > after))
+        rows = connection.execute(database.queries("batch").following).fetchall()
+    found: dict[date, tuple[str, ...]] = {}
+    for day, view, is_stale in rows:
+        follows = day > min(after, default=day) if view == "rfm" else day - timedelta(days=1) in after
+        if is_stale or follows:
+            found[day] = (*found.get(day, ()), view)
+    return found
 
 
 def touched(settings: Settings, dates: Collection[date]) -> list[date]:
     """All dates that a restatement of ``dates`` publishes something for."""
-    return sorted({*dates, *stale(settings, after=min(dates, default=None))})
+    return sorted({*dates, *stale(settings, after=dates)})
 
 
-def open_dependents(settings: Settings, dates: Collection[date], *, requested_by: str | None) -> tuple[Run, ...]:
-    """A run for each date's segments, on the newest facts of every date."""
+def open_dependents(
+    settings: Settings, dates: Mapping[date, Sequence[str]], *, requested_by: str | None
+) -> tuple[Run, ...]:
+    """A run for each date's stale views, on the newest facts of every date. ``dates``: as ``stale`` says."""
     with database.connect(settings, database.READER) as connection:
         ((version,),) = connection.execute(database.queries("batch").newest_facts).fetchall()
     opened = []
-    for day in sorted(dates):
-        source = runs.published(settings, "rfm", day)
+    for day, views in sorted(dates.items()):
+        # Of the rankings, where they are among them: how many records they were made of decides whether a date is due.
+        source = runs.published(settings, min(views), day)
         if source is None:
-            raise AssertionError(f"the segments of {day} are stale, so they are published")
+            raise AssertionError(f"{min(views)} of {day} is stale, so it is published")
         why = f"a date up to {day} was restated: order_facts version {version} for {source.facts_version}"
         run_id = runs.new_run_id(day, datetime.now(UTC))
         run = runs.open_run(settings, run_id, day, kind=Kind.DEPENDENT, reason=why, requested_by=requested_by)
@@ -94,9 +103,11 @@ def open_dependents(settings: Settings, dates: Collection[date], *, requested_by
     return tuple(opened)
 
 
-def publish_dependents(settings: Settings, opened: Mapping[date, str], *, published_by: str) -> dict[date, int]:
-    """Publish the segments of these runs, by date; returns their versions. Nothing else of the dates changes."""
+def publish_dependents(
+    settings: Settings, opened: Mapping[date, str], *, published_by: str
+) -> dict[date, dict[str, int]]:
+    """Publish what these runs staged, by date; returns the versions by view. Nothing else of the dates changes."""
     return {
-        day: publish(settings, run_id, day, published_by=published_by, views=("rfm",))["rfm"]
+        day: publish(settings, run_id, day, published_by=published_by, views=staged(settings, run_id))
         for day, run_id in opened.items()
     }

@@ -27,7 +27,7 @@ def restate(
 
     A date is due where its night went by without a publication, or events of it came after it was published. It is
     computed, checked, published as a new version with its reason, and compared with the stream again. Segments of later
-    dates are computed again as one range; nothing else of those dates changes.
+    dates, and rankings of the next, are computed again as one range; nothing else of those dates changes.
 
     Example: `tandem restate --dry-run`, then `tandem restate`
     """
@@ -59,15 +59,15 @@ def _do(config: Settings, due: dict[date, Why]) -> list[dict[str, Any]]:
 
 
 def _follow(config: Settings) -> tuple[date, ...]:
-    """Compute stale segments again; returns of which dates."""
+    """Compute stale segments and rankings again; returns of which dates."""
     stale = restating.stale(config)
     if stale:
         opened = restating.open_dependents(config, stale, requested_by=getpass.getuser())
-        submit(config, "rfm", cli.arguments(opened))
+        submit(config, "follow", cli.arguments(opened))
         by = f"tandem restate by {getpass.getuser()}"
         restating.publish_dependents(config, {run.business_date: run.run_id for run in opened}, published_by=by)
-        typer.echo(f"restate: segments of {len(stale)} dates published again", err=True)
-    return stale
+        typer.echo(f"restate: segments or rankings of {len(stale)} dates published again", err=True)
+    return tuple(stale)
 
 
 def _tell(due: dict[date, Why], follow: list[date], *, as_json: bool) -> None:
@@ -77,4 +77,4 @@ def _tell(due: dict[date, Why], follow: list[date], *, as_json: bool) -> None:
         return
     typer.echo("\n".join(f"{day}  {why.kind}  {why.reason}" for day, why in due.items()) or "no date is due")
     if follow:
-        typer.echo(f"then the segments from {follow[0]} to {follow[-1]}")
+        typer.echo(f"then the segments, or rankings, from {follow[0]} to {follow[-1]}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -34,13 +35,19 @@ def write(frame: DataFrame, table: str, settings: Settings, runs: Sequence[Run])
     """
     begin(settings, table, runs)
     rows = frame.withColumn("run_id", run_of_date(runs)).filter(F.col("run_id").isNotNull())
-    folder = f"{settings.order_facts}.staged/{table}.{runs[0].business_date}.{runs[-1].business_date}"
+    folder = f"{settings.order_facts}.staged/{table}.{_name(runs)}"
     rows.write.mode("overwrite").parquet(folder)
     try:
         _copy(folder, table, settings)
     finally:
         _delete(frame.sparkSession, folder)
     finish(settings, table, runs)
+
+
+def _name(runs: Sequence[Run]) -> str:
+    """Of the runs, not of their dates: another run of a date must not put its rows in the place of these."""
+    ids = hashlib.sha256(" ".join(run.run_id for run in runs).encode()).hexdigest()
+    return f"{runs[0].business_date}.{runs[-1].business_date}.{ids[:16]}"
 
 
 def _copy(folder: str, table: str, settings: Settings) -> None:

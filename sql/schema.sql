@@ -1442,7 +1442,14 @@ COMMENT ON VIEW serving.order_days IS 'Orders per business date: provisional, th
 
 CREATE VIEW serving.monthly_order_aggregates AS
  SELECT measured.month,
-    measured.status,
+        CASE
+            WHEN (measured.all_final AND (published.days = (measured.month_end -
+            CASE
+                WHEN ((installed.day <= measured.month) OR published.before) THEN measured.month
+                ELSE LEAST(published.first_day, installed.day)
+            END))) THEN 'final'::text
+            ELSE 'provisional'::text
+        END AS status,
     measured.as_of,
     measured.order_count,
     measured.revenue_cents,
@@ -1452,13 +1459,10 @@ CREATE VIEW serving.monthly_order_aggregates AS
     (((2 * measured.revenue_cents) + measured.order_count) / (2 * NULLIF(measured.order_count, 0))) AS avg_order_value_cents,
     counted.unique_customers,
     measured.units
-   FROM (( SELECT (date_trunc('month'::text, (order_days.business_date)::timestamp with time zone))::date AS month,
+   FROM (((( SELECT (date_trunc('month'::text, (order_days.business_date)::timestamp with time zone))::date AS month,
             max(order_days.as_of) AS as_of,
-                CASE
-                    WHEN (bool_and((order_days.status = 'final'::text)) AND (( SELECT batch_horizon.batch_horizon
-                       FROM serving.batch_horizon) >= ((date_trunc('month'::text, (order_days.business_date)::timestamp with time zone) + '1 mon -1 days'::interval))::date)) THEN 'final'::text
-                    ELSE 'provisional'::text
-                END AS status,
+            ((date_trunc('month'::text, (order_days.business_date)::timestamp with time zone) + '1 mon'::interval))::date AS month_end,
+            bool_and((order_days.status = 'final'::text)) AS all_final,
             (sum(order_days.revenue_cents))::bigint AS revenue_cents,
             (sum(order_days.order_count))::bigint AS order_count,
             (sum(order_days.units))::bigint AS units,
@@ -1466,11 +1470,18 @@ CREATE VIEW serving.monthly_order_aggregates AS
             (sum(order_days.amended_revenue_cents))::bigint AS amended_revenue_cents
            FROM serving.order_days
           GROUP BY (date_trunc('month'::text, (order_days.business_date)::timestamp with time zone))) measured
+     CROSS JOIN ( SELECT ((installation.installed_at AT TIME ZONE 'UTC'::text))::date AS day
+           FROM public.installation) installed)
+     CROSS JOIN LATERAL ( SELECT count(*) FILTER (WHERE (versions.business_date >= measured.month)) AS days,
+            min(versions.business_date) FILTER (WHERE (versions.business_date >= measured.month)) AS first_day,
+            COALESCE(bool_or((versions.business_date < measured.month)), false) AS before
+           FROM batch.versions
+          WHERE ((versions.view = 'daily_metrics'::text) AND (versions.superseded_at IS NULL) AND (versions.business_date >= (measured.month - '1 mon'::interval)) AND (versions.business_date < measured.month_end))) published)
      LEFT JOIN LATERAL ( SELECT count(DISTINCT c.customer_id) AS unique_customers
            FROM speed.customer_days_all c
           WHERE ((c.business_date >= measured.month) AND (c.business_date < (measured.month + '1 mon'::interval)))) counted ON (true));
 
-COMMENT ON VIEW serving.monthly_order_aggregates IS 'Every KPI per month of business dates, named by its first: the days of order_days added up. final when the month is over and each of its days that anything is known of is. unique_customers are those that the stream has seen, because those of days cannot be added up. Corrections: included in days that are not final, but not in unique_customers.';
+COMMENT ON VIEW serving.monthly_order_aggregates IS 'Every KPI per month of business dates, named by its first: the days of order_days added up. final when the month is over and each of its days is published: from its first on where Tandem was installed by then or a day of the month before is published, else from the first that is. unique_customers are those that the stream has seen, because those of days cannot be added up. Corrections: included in days that are not final, but not in unique_customers.';
 
 CREATE TABLE speed.product_totals (
     partition integer NOT NULL,
@@ -1599,9 +1610,23 @@ CREATE VIEW serving.product_metrics AS
 
 COMMENT ON VIEW serving.product_metrics IS 'Per product, of all time, of the stream. order_count, units and revenue_cents are orders created; cancellations and amendments stand beside them, net_revenue_cents = revenue + amended - cancelled. Order times are event times of orders created. Corrections: included.';
 
-CREATE VIEW serving.product_rankings AS
- SELECT v.version,
+CREATE VIEW serving.product_rankings_dates AS
+ SELECT v.business_date,
+    v.version,
     v.published_at AS as_of,
+    v.run_id,
+    COALESCE((r.facts_version < made.facts_version), false) AS stale
+   FROM (((batch.versions v
+     JOIN batch.runs r USING (run_id))
+     LEFT JOIN batch.versions before ON (((before.view = 'daily_metrics'::text) AND (before.superseded_at IS NULL) AND (before.business_date = (v.business_date - 1)))))
+     LEFT JOIN batch.runs made ON ((made.run_id = before.run_id)))
+  WHERE ((v.view = 'product_rankings'::text) AND (v.superseded_at IS NULL));
+
+COMMENT ON VIEW serving.product_rankings_dates IS 'The dates with rankings of products. stale: the day before was restated since, and ranks before, changes of rank and movements do not yet know; the next restatement recomputes them.';
+
+CREATE VIEW serving.product_rankings AS
+ SELECT d.version,
+    d.as_of,
     r.run_id,
     r.business_date,
     r.scope,
@@ -1622,12 +1647,12 @@ CREATE VIEW serving.product_rankings AS
             WHEN ((r.cumulative_share - r.share) < ((0.8 - 0.000000000001))::double precision) THEN 'A'::text
             WHEN ((r.cumulative_share - r.share) < ((0.95 - 0.000000000001))::double precision) THEN 'B'::text
             ELSE 'C'::text
-        END AS abc_class
-   FROM (batch.versions v
-     JOIN batch.product_rankings r USING (run_id, business_date))
-  WHERE ((v.view = 'product_rankings'::text) AND (v.superseded_at IS NULL));
+        END AS abc_class,
+    d.stale
+   FROM (serving.product_rankings_dates d
+     JOIN batch.product_rankings r USING (run_id, business_date));
 
-COMMENT ON VIEW serving.product_rankings IS 'The published rankings of products. abc_class: A is what it takes, from the top, to make 80 percent of the positive total, B what it takes to make 95, C the rest; NULL for a product that dropped out. Corrections: none, since they are the batch layer''s.';
+COMMENT ON VIEW serving.product_rankings IS 'The published rankings of products. abc_class: A is what it takes, from the top, to make 80 percent of the positive total, B what it takes to make 95, C the rest; NULL for a product that dropped out. stale: the day before was restated since, and what says how a product moved from there does not yet know. Corrections: none, since they are the batch layer''s.';
 
 CREATE TABLE speed.quality (
     pane_start timestamp with time zone NOT NULL,
@@ -2890,6 +2915,9 @@ GRANT SELECT ON TABLE speed.product_totals_all TO tandem_reader;
 GRANT SELECT ON TABLE serving.product_metrics TO tandem_speed;
 GRANT SELECT ON TABLE serving.product_metrics TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.product_metrics TO tandem_reader;
+
+GRANT SELECT ON TABLE serving.product_rankings_dates TO tandem_reconciliation;
+GRANT SELECT ON TABLE serving.product_rankings_dates TO tandem_reader;
 
 GRANT SELECT ON TABLE serving.product_rankings TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.product_rankings TO tandem_reader;

@@ -48,8 +48,12 @@ SELECT DISTINCT r.facts_version FROM batch.versions v JOIN batch.runs r USING (r
 WHERE v.view = 'daily_metrics' AND v.superseded_at IS NULL AND EXISTS (
     SELECT FROM batch.runs later WHERE later.business_date = r.business_date AND later.facts_version > r.facts_version);
 
--- name: rfm_dates   Dates whose segments readers have, and whether facts that they were made of have changed.
-SELECT business_date, stale FROM serving.rfm_dates ORDER BY business_date;
+-- name: following   Dates whose segments or rankings readers have, and whether facts of dates before, of which they were
+-- made, have changed.
+SELECT business_date, 'rfm' AS view, stale FROM serving.rfm_dates
+UNION ALL
+SELECT business_date, 'product_rankings', stale FROM serving.product_rankings_dates
+ORDER BY business_date, view DESC;
 
 -- name: published_run   Whose figures of a date readers have.
 SELECT run_id, business_date, kind, archive_version, facts_version, cut, archived FROM batch.versions

@@ -48,10 +48,39 @@ def test_a_month_adds_its_days_up_and_is_provisional_while_one_of_them_is(clean_
     assert december["unique_customers"] == 2, "alice bought on two days"
 
 
+def days(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+
 def test_a_month_that_is_over_and_published_whole_is_final(clean_database: Settings) -> None:
     last = later(BREAD, 8)
     write_speed(clean_database, [MILK, last])
     write_batch(clean_database, [MILK], "r1")
+    for day in days(DAY + timedelta(days=1), date(2017, 12, 30)):
+        write_batch(clean_database, [], f"closed {day}", day=day)
     write_batch(clean_database, [last], "r2", day=date(2017, 12, 31))
     [december] = ask(clean_database, "monthly_order_aggregates")
     assert (december["status"], december["revenue_cents"]) == ("final", 1_501)
+
+
+def test_a_month_is_not_final_while_a_day_of_it_is_missing_that_the_stream_has_not_either(
+    clean_database: Settings,
+) -> None:
+    """A day whose orders all came too late for the stream, and whose gate failed, is in no sum."""
+    lacking = DAY + timedelta(days=2)
+    for day in days(DAY, date(2017, 12, 31)):
+        if day != lacking:
+            write_batch(clean_database, [later(MILK, (day - DAY).days)], f"run of {day}", day=day)
+    [december] = ask(clean_database, "monthly_order_aggregates")
+    assert (december["status"], december["order_count"]) == ("provisional", 8)
+    write_batch(clean_database, [later(MILK, 2)], "made up for", day=lacking)
+    [december] = ask(clean_database, "monthly_order_aggregates")
+    assert (december["status"], december["order_count"]) == ("final", 9)
+
+
+def test_a_month_after_a_published_one_begins_with_its_first_day(clean_database: Settings) -> None:
+    january = days(date(2018, 1, 1), date(2018, 1, 31))
+    for day in [date(2017, 12, 31), *january[2:]]:
+        write_batch(clean_database, [later(MILK, (day - DAY).days)], f"run of {day}", day=day)
+    statuses = {row["month"]: row["status"] for row in ask(clean_database, "monthly_order_aggregates")}
+    assert statuses == {date(2017, 12, 1): "final", date(2018, 1, 1): "provisional"}

@@ -14,7 +14,7 @@ from log import Log, archived_in, order
 from pyspark.sql import SparkSession
 
 from reconciliation import cut, reconcile
-from spark_jobs import batch, gate, job, publish, restate, rfm, runs, staging
+from spark_jobs import batch, follow, gate, job, publish, restate, runs, staging
 from spark_jobs.runs import Kind, Run, Why
 from stream import archive
 from stream.worker import Worker
@@ -158,11 +158,22 @@ def test_before_anything_was_archived_nothing_is_due(clean_database: Settings, t
 @pytest.mark.integration
 def test_segments_are_stale_once_an_earlier_date_has_newer_facts(published: tuple[Settings, Log]) -> None:
     own, log = published
-    assert restate.stale(own) == ()
+    assert restate.stale(own) == {}
     publish_without_rows(own, DAYS[13], 2, log.ends)
-    assert restate.stale(own) == (), "a date does not depend on one after it"
+    assert restate.stale(own) == {}, "a date does not depend on one after it"
     publish_without_rows(own, TWELFTH, 3, log.ends)
-    assert restate.stale(own) == (DAYS[13],)
+    assert restate.stale(own) == {DAYS[13]: ("rfm",)}
+
+
+@pytest.mark.integration
+def test_rankings_are_stale_once_the_day_before_has_newer_facts(published: tuple[Settings, Log]) -> None:
+    own, log = published
+    publish_without_rows(own, DAYS[12], 1, log.ends)
+    publish_without_rows(own, DAYS[13], 1, log.ends)
+    assert restate.stale(own, after=[DAYS[11]]) == {DAYS[12]: ("rfm", "product_rankings"), DAYS[13]: ("rfm",)}
+    publish_without_rows(own, TWELFTH, 2, log.ends, ("daily_metrics",))
+    assert restate.stale(own)[DAYS[12]] == ("rfm", "product_rankings")
+    assert restate.stale(own)[DAYS[13]] == ("rfm",)
 
 
 @pytest.mark.integration
@@ -180,7 +191,13 @@ def test_the_command_says_what_is_due_and_why(published: tuple[Settings, Log]) -
         "segments": ["2017-06-14"],
     }
     told = tandem(own, "restate", "--dry-run").stdout
-    assert told.splitlines()[-1] == "then the segments from 2017-06-14 to 2017-06-14"
+    assert told.splitlines()[-1] == "then the segments, or rankings, from 2017-06-14 to 2017-06-14"
+
+
+DROPPED = """
+    SELECT array_agg(DISTINCT product_id) FROM serving.product_rankings
+    WHERE business_date = %s AND movement = 'DROPPED'"""
+"""The products that were sold on the day before and not on this one."""
 
 
 class Books:
@@ -191,13 +208,14 @@ class Books:
         self._shop = shop.Shop(settings)
         self._sold = 0
 
-    def sell(self, days: list[date], each: int = 3) -> None:
+    def sell(self, days: list[date], each: int = 3, product: str = "milk") -> None:
         """Orders of 1.00, each of another customer, at noon of every day; counted by the stream and archived."""
         moments = [datetime.combine(day, time(12), UTC) for day in days for _ in range(each)]
         numbers = range(self._sold, self._sold + len(moments))
         self._sold += len(moments)
         # One partition, so that an order of an earlier day is late.
-        self._shop.send([shop.order(n, at) for n, at in zip(numbers, moments, strict=True)], partition=0)
+        orders = [shop.order(n, at) for n, at in zip(numbers, moments, strict=True)]
+        self._shop.send([event.replace(b"milk", product.encode()) for event in orders], partition=0)
         Worker(self.settings, Event()).run(until_caught_up=True)
         archive.archive(self.settings, stop=Event(), until_caught_up=True)
 
@@ -219,7 +237,7 @@ class Books:
 
     def follow(self) -> None:
         opened = restate.open_dependents(self.settings, restate.stale(self.settings), requested_by="")
-        rfm.compute(job.Job("rfm", self._spark, self.settings, opened))
+        follow.compute(job.Job("follow", self._spark, self.settings, opened))
         restate.publish_dependents(
             self.settings, {run.business_date: run.run_id for run in opened}, published_by="test"
         )
@@ -251,9 +269,9 @@ def test_one_late_order_restates_its_day_and_the_segments_that_follow_and_nothin
     books.sell(DAYS)
     books.do(dict.fromkeys(DAYS, Why(Kind.BACKFILL, "June")))
     assert restate.due(topic_prefix, LAST) == {}
-    assert restate.stale(topic_prefix) == ()
+    assert restate.stale(topic_prefix) == {}
 
-    books.sell([TWELFTH], each=1)
+    books.sell([TWELFTH], each=1, product="ale")
     due = restate.due(topic_prefix, LAST)
     assert due == {TWELFTH: Why(LATE, "1 record came after its cut")}
     assert restate.touched(topic_prefix, due) == DAYS[11:]
@@ -267,17 +285,22 @@ def test_one_late_order_restates_its_day_and_the_segments_that_follow_and_nothin
     )
     assert batch_side == (4,)
 
-    assert restate.stale(topic_prefix) == tuple(DAYS[12:])
+    assert list(restate.stale(topic_prefix)) == DAYS[12:]
     assert books.one("SELECT count(DISTINCT business_date) FROM serving.rfm WHERE stale") == (18,)
+    assert books.one("SELECT array_agg(DISTINCT business_date) FROM serving.product_rankings WHERE stale") == (
+        [DAYS[12]],
+    )
+    assert books.one(DROPPED, DAYS[12]) == (None,), "what the stale rankings do not know"
     books.follow()
-    assert restate.stale(topic_prefix) == ()
+    assert restate.stale(topic_prefix) == {}
+    assert books.one(DROPPED, DAYS[12]) == (["ale"],)
     assert restate.due(topic_prefix, LAST) == {}
 
     once = {day: [(1, "backfill")] for day in DAYS}
     restated = {TWELFTH: [(1, "backfill"), (2, "late_data")]}
     assert books.versions("daily_metrics") == once | restated
-    assert books.versions("product_rankings") == once | restated
     followed = {day: [(1, "backfill"), (2, "dependent")] for day in DAYS[12:]}
+    assert books.versions("product_rankings") == once | restated | {DAYS[12]: followed[DAYS[12]]}
     assert books.versions("rfm") == once | restated | followed
     customers = books.one("SELECT count(*) FROM serving.rfm WHERE business_date = %s AND grid = 'five'", LAST)
     assert customers == (91,)
