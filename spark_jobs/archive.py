@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from tandem import master_dataset
+from tandem import clock, master_dataset
 from tandem.errors import TandemError
 from tandem.master_dataset import UNKNOWN
 from tandem.topics import ORDER_EVENTS
@@ -18,28 +19,39 @@ from tandem.topics import ORDER_EVENTS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from deltalake import DeltaTable
     from pyspark.sql import DataFrame, SparkSession
 
     from tandem.settings import Settings
 
+_FURTHEST_AHEAD = timedelta(hours=1)
+_LOOKED = 10_000
+"""So many offsets from the start are looked through: the first ones may be markers, or of a date that is gone."""
 _LIMITS = pa.schema({"business_date": pa.string(), "partition": pa.int32(), "next": pa.int64()})
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
     """The archive at one Delta version. ``counts``: records by date, those without one left out; ``next_offsets``: by
-    partition, everything below is in it; ``kept_from``: the first date that retention has left, None where all are.
+    partition, everything below is in it; ``kept_from``: the first date that retention has left, None where all are;
+    ``whole_from``: the first date of which nothing came before the archive began, None where it has the whole log.
     """
 
     version: int
     counts: dict[date, int]
     next_offsets: dict[int, int]
     kept_from: date | None = None
+    whole_from: date | None = None
 
     @property
     def dates(self) -> frozenset[date]:
         """The dates of which it holds records."""
         return frozenset(self.counts)
+
+    @property
+    def computable_from(self) -> date | None:
+        """The first date of which nothing may be lacking; None where that is so of all."""
+        return max(filter(None, (self.kept_from, self.whole_from)), default=None)
 
 
 class NoArchiveError(TandemError):
@@ -63,20 +75,53 @@ def look(settings: Settings) -> Archive:
     first = master_dataset.kept_from(table)
     dated = {date.fromisoformat(name): count for name, count in counts.items() if name != UNKNOWN}
     kept = {day: count for day, count in dated.items() if first is None or day >= first}
-    return Archive(table.version(), kept, master_dataset.next_offsets(table, ORDER_EVENTS), first)
+    next_offsets = master_dataset.next_offsets(table, ORDER_EVENTS)
+    return Archive(table.version(), kept, next_offsets, first, _whole_from(settings, table, next_offsets))
 
 
-def require_kept(settings: Settings, dates: Iterable[date]) -> None:
-    """Raises TandemError where retention has taken records of one of ``dates``: its figures would be too small."""
+def _whole_from(settings: Settings, table: DeltaTable, next_offsets: Iterable[int]) -> date | None:
+    """The date after the one in which an archive began that lacks the beginning of the log; None where it has all."""
+    starts = {partition: master_dataset.start(table, ORDER_EVENTS, partition) for partition in next_offsets}
+    began = [_began(table, partition, start) for partition, start in starts.items() if start > 0]
+    if not began:
+        return None
+    # What is counted is at most so far ahead of Kafka's clock.
+    after = clock.business_date(max(began) + _FURTHEST_AHEAD, settings.zone) + timedelta(days=1)
+    return date.fromisoformat(settings.archive_whole_from) if settings.archive_whole_from else after
+
+
+def _began(table: DeltaTable, partition: int, start: int) -> datetime:
+    """When Kafka had taken everything below ``start``: when it took the first record from there on, or before."""
+    created = table.metadata().created_time
+    opened = datetime.now(UTC) if created is None else datetime.fromtimestamp(created / 1000, UTC)
+    offset = ds.field("offset")
+    place = (ds.field("partition") == partition) & (offset >= start) & (offset < start + _LOOKED)
+    times = table.to_pyarrow_dataset().to_table(filter=place, columns=["kafka_time"])["kafka_time"]
+    first: datetime | None = pc.min(times).as_py()
+    return min(first or opened, opened)
+
+
+def require_whole(settings: Settings, dates: Iterable[date]) -> None:
+    """Raises TandemError where records of one of ``dates`` may not be in the archive: its figures would be too small.
+
+    Because retention has taken them, or they came before the archive began.
+    """
     try:
-        first = look(settings).kept_from
+        held = look(settings)
     except NoArchiveError:
         return
-    if first is not None and (past := [day for day in dates if day < first]):
+    first = held.computable_from
+    if first is None or not (past := [day for day in dates if day < first]):
+        return
+    if first == held.kept_from:
         raise TandemError(
             f"the archive keeps the records from {first} on, and those of {min(past)} are gone",
             f"what is published of it stays; compute dates from {first} on",
         )
+    raise TandemError(
+        f"the archive began late, and records of {min(past)} may have come before",
+        f"compute dates from {first} on; where all was sent again, set TANDEM_ARCHIVE_WHOLE_FROM",
+    )
 
 
 def count_below(settings: Settings, version: int, cuts: Mapping[date, Mapping[int, int]]) -> dict[date, int]:

@@ -65,9 +65,9 @@ def batch(  # noqa: PLR0917 - Typer's options, which are given by name
 def prepare(config: Settings, dates: Mapping[date, Why], *, requested_by: str | None) -> tuple[Run, ...]:
     """A run with a cut for each date, and an archive that holds everything below all cuts.
 
-    Raises TandemError where the archive no longer keeps one of the dates.
+    Raises TandemError where the archive may lack records of one of the dates.
     """
-    archive.require_kept(config, dates)
+    archive.require_whole(config, dates)
     named = [(day, runs.new_run_id(day, datetime.now(UTC))) for day in sorted(dates)]
     shown = f"{named[0][0]}" if len(named) == 1 else f"{named[0][0]} to {named[-1][0]}, {len(named)} dates"
     _say(f"{shown}: fixing the offsets to compute up to")

@@ -91,7 +91,7 @@ def main(
         config = settings()
         asked = parse(name, sys.argv[1:], views, may_go_ahead=ahead is not None)
         if writes_facts:
-            archive.require_kept(config, asked.dates)
+            archive.require_whole(config, asked.dates)
         with _claimed(config, asked):
             opened = _open_runs(config, name, asked, writes_facts=writes_facts)
             steps = [compute, ahead] if asked.ahead and ahead else [compute]

@@ -35,9 +35,10 @@ def due(settings: Settings, last: date) -> dict[date, Why]:
     except archive.NoArchiveError:
         return {}
     since = clock.business_date(installed_at, settings.zone)
-    # What is published of a date whose records are no longer kept, stays; what is not, can no longer be computed.
-    kept = {day: counted for day, counted in published.items() if held.kept_from is None or day >= held.kept_from}
-    found = which(kept, held.counts, since=max(since, held.kept_from or since), last=last)
+    # What is published of a date whose records are not all there, stays; what is not, cannot be computed.
+    first = held.computable_from
+    kept = {day: counted for day, counted in published.items() if first is None or day >= first}
+    found = which(kept, held.counts, since=max(since, first or since), last=last)
     repeated = {day: why for day, why in repeats.due(settings, last).items() if day in kept}
     tried = {
         day: Why(Kind.RECOMPUTE, f"run {run_id} wrote its facts anew and was not published")

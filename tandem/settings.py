@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Self
@@ -80,6 +80,8 @@ class Settings(BaseSettings):
     """How long a record that Kafka has may be missing from the archive while an archiver keeps up."""
     archive_retention: timedelta = timedelta(0)
     """How long the archive keeps a business date, counted from its end; 0 keeps all for good."""
+    archive_whole_from: str = ""
+    """First business date to compute from an archive that lacks the log's beginning; empty: the one after it began."""
     archive_file_retention: timedelta = Field(default=timedelta(days=7), ge=timedelta(hours=1))
     """How long files stay that compaction or retention took out of the archive: longer than any reader reads."""
     order_facts_uri: str = ""
@@ -154,6 +156,13 @@ class Settings(BaseSettings):
             ZoneInfo(value)
         except (KeyError, OSError, ValueError):
             raise ValueError(f"'{value}' is no time zone such as Europe/Berlin") from None
+        return value
+
+    @field_validator("archive_whole_from")
+    @classmethod
+    def _date_or_empty(cls, value: str) -> str:
+        if value:
+            date.fromisoformat(value)
         return value
 
     @field_validator("mail_to")

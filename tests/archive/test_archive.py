@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient
 from deltalake import DeltaTable
 from shop import NOON, Shop, archived, ends, order, visible
 
+from spark_jobs.archive import look
 from stream.archive import Archiver, Totals, archive, next_offsets, wait_until
 from stream.archive_source import Ending
 from stream.archive_table import SCHEMA, MasterDataset, Move
@@ -211,6 +212,9 @@ def test_an_archive_that_begins_late_begins_at_the_first_record_there_is(topic_p
     shop.sell(300)
     assert catch_up(topic_prefix).events == 300
     assert archived(topic_prefix) == visible(topic_prefix)
+    whole_from = look(topic_prefix).whole_from
+    assert whole_from is not None
+    assert whole_from > datetime.now(UTC).date()
 
 
 def test_an_archiver_that_loses_a_commit_goes_on_where_the_winner_ended(

@@ -38,12 +38,12 @@ def own(tmp_path: Path) -> Settings:
 
 
 class Books:
-    """An archiver that appends records at will, and what it must have left."""
+    """An archiver that appends records at will, and what it must have left. ``begins``: its first offset."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, begins: int = 0) -> None:
         self.uri = uri
         self.dataset = MasterDataset.find_or_create(uri, ORDER_EVENTS)
-        self.dataset.open_partitions(1, {0: 0, 1: 0})
+        self.dataset.open_partitions(1, {0: begins, 1: 0})
         self.records: set[tuple[str, int, int]] = set()
 
     def add(self, day: str, count: int = 1, partition: int = 0, arrived: datetime = NOW) -> None:
@@ -204,6 +204,37 @@ def test_what_a_killed_retention_left_open_is_closed_by_the_next(own: Settings, 
         DeltaTable(own.archive).delete("offset = 0")
 
 
+def test_of_an_archive_that_began_late_no_date_is_computed_that_may_have_begun_before(own: Settings) -> None:
+    """Half of a date would be published as if it were whole, and agree with a stream that began as late."""
+    books = Books(own.archive, begins=500)
+    # The first record is a late event; what lies below it was of any date up to the one on which Kafka took it.
+    books.add("2017-12-20", arrived=datetime(2018, 1, 8, 15, tzinfo=UTC))
+    books.add("2018-01-08", arrived=datetime(2018, 1, 8, 16, tzinfo=UTC))
+    books.add("2018-01-09", arrived=NOW)
+    books.add("2018-01-10", partition=1, arrived=NOW)
+    began_on, whole = date(2018, 1, 8), date(2018, 1, 9)
+    assert spark_archive.look(own).whole_from == whole
+    assert spark_archive.look(own).dates == {date(2017, 12, 20), began_on, whole, date(2018, 1, 10)}
+    spark_archive.require_whole(own, [whole])
+    with pytest.raises(TandemError, match=r"began late, and records of 2018-01-08 .* compute dates from 2018-01-09 on"):
+        spark_archive.require_whole(own, [began_on, whole])
+    known = own.model_copy(update={"archive_whole_from": "2017-12-20"})
+    spark_archive.require_whole(known, [date(2017, 12, 20)])
+
+
+def test_a_partition_that_began_late_and_is_silent_since_was_read_from_when_the_archive_was_made(
+    own: Settings,
+) -> None:
+    Books(own.archive, begins=500)
+    now = datetime.now(UTC) + timedelta(hours=1)
+    assert spark_archive.look(own).whole_from == now.date() + timedelta(days=1)
+
+
+def test_an_archive_of_the_whole_log_is_whole(own: Settings, books: Books) -> None:
+    books.add("2017-12-20")
+    assert spark_archive.look(own).computable_from is None
+
+
 def test_a_record_without_a_date_is_kept_from_when_it_came(own: Settings, books: Books) -> None:
     first = datetime(2017, 12, 10, tzinfo=UTC)
     for before in (timedelta(days=3), timedelta(days=1, seconds=1), timedelta(hours=23), timedelta(0)):
@@ -223,8 +254,8 @@ def test_a_date_that_is_gone_does_not_come_back_as_a_smaller_one(own: Settings, 
     held = spark_archive.look(own)
     assert held.counts == {date(2017, 12, 11): 2}
     with pytest.raises(TandemError, match="keeps the records from 2017-12-10 on, and those of 2017-12-09 are gone"):
-        spark_archive.require_kept(own, [date(2017, 12, 9), date(2017, 12, 11)])
-    spark_archive.require_kept(own, [date(2017, 12, 10)])
+        spark_archive.require_whole(own, [date(2017, 12, 9), date(2017, 12, 11)])
+    spark_archive.require_whole(own, [date(2017, 12, 10)])
     assert upkeep.retain(own, NOW).records == 1
 
 
