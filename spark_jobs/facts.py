@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 if TYPE_CHECKING:
@@ -43,18 +44,17 @@ def read(
     return table
 
 
-def dates_held(settings: Settings) -> set[date]:
-    """The dates of which the table has events; none where there is no table yet."""
+def counts(settings: Settings) -> dict[date, int]:
+    """How many events the table has, by date; none where there is no table yet. Reads no event."""
     from deltalake import DeltaTable
     from deltalake.exceptions import TableNotFoundError
 
     try:
-        return {
-            date.fromisoformat(partition["business_date"])
-            for partition in DeltaTable(settings.order_facts).partitions()
-        }
+        files = pa.table(DeltaTable(settings.order_facts).get_add_actions(flatten=True))
     except TableNotFoundError:
-        return set()
+        return {}
+    totals = files.group_by("partition.business_date").aggregate([("num_records", "sum")]).to_pylist()
+    return {row["partition.business_date"]: row["num_records_sum"] for row in totals}
 
 
 def write(rows: DataFrame, settings: Settings, dates: Collection[date], mark: str) -> int:

@@ -14,7 +14,7 @@ import polars as pl
 
 from spark_jobs import gate_page, runs
 from spark_jobs.gate_suites import ARCHIVE, FACTS, Expectation, Level, Suite
-from tandem import database, pages
+from tandem import database, pages, payloads
 from tandem.errors import TandemError
 from tandem.events import Decision
 from tandem.master_dataset import UNKNOWN
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tandem.settings import Settings
 
 _POSITION = ["partition", "offset"]
+_LOOKED_INTO = 10_000
+"""So many records without a row are looked into; more are no accident."""
 _ROWS_KEPT = 100
 """Failing rows that are stored and shown per expectation; the count is of all."""
 
@@ -85,7 +87,7 @@ def frames(settings: Settings, run: Run, business_date: date) -> tuple[pl.DataFr
     )
     have_rows = rows.select(*_POSITION, in_facts=pl.lit(value=True))
     held = archived.join(have_rows, on=_POSITION, how="left").with_columns(pl.col("in_facts").fill_null(value=False))
-    return checked, held
+    return checked, held.join(_unreadable(settings, business_date, held), on=_POSITION, how="anti")
 
 
 def judge(of: Mapping[str, pl.DataFrame], suites: Sequence[Suite]) -> list[Result]:
@@ -153,12 +155,32 @@ def _archived(settings: Settings, run: Run, partitions: list[str]) -> pl.DataFra
     )
 
 
-def _read(address: str, version: int | None, dates: Any, columns: list[str] | None = None) -> Any:
-    """The rows of whole dates; no file of another is looked at."""
+def _unreadable(settings: Settings, business_date: date, held: pl.DataFrame) -> pl.DataFrame:
+    """Of the records without a row, the positions of those that are no JSON in UTF-8: they have no date, and no row.
+
+    Archivers of before filed some under one: where only a field that they had no need of cannot be read.
+    """
+    import pyarrow.dataset as ds
+
+    lacking = held.filter(~pl.col("in_facts")).select(_POSITION).head(_LOOKED_INTO)
+    if lacking.is_empty():
+        return lacking
+    wanted = [("business_date", "=", str(business_date))]
+    near = ds.field("offset").isin(lacking["offset"].unique().to_list())
+    values = pl.DataFrame(_read(settings.archive, None, wanted, columns=["topic", *_POSITION, "value"], where=near))
+    rows = values.filter(topic=ORDER_EVENTS).with_columns(pl.col("partition").cast(pl.Int32))
+    found = rows.join(lacking, on=_POSITION, how="semi")
+    return found.filter(pl.Series([not payloads.readable(value) for value in found["value"]], dtype=pl.Boolean)).select(
+        _POSITION
+    )
+
+
+def _read(address: str, version: int | None, dates: Any, columns: list[str] | None = None, where: Any = None) -> Any:
+    """The rows of whole dates, of these those for which ``where`` holds; no file of another is looked at."""
     from deltalake import DeltaTable
 
     table = DeltaTable(address, version=version)
-    return table.to_pyarrow_dataset(file_pruning_predicate=dates).to_table(columns=columns)
+    return table.to_pyarrow_dataset(file_pruning_predicate=dates).to_table(columns=columns, filter=where)
 
 
 def _first_rows(result: Result) -> str:

@@ -3,8 +3,9 @@
 Usage: spark-submit spark_jobs/order_facts.py --date 2017-12-23 [--run-id ID [--ahead]]
 
 Reads the archive below the offsets at which the run is compared with the stream, or all of it where the run has no such
-cut. Earlier dates that the archive has and order_facts lacks are built too, so that no result depends on the order in
-which dates are run. Running it again replaces the date, unless the run is published.
+cut. Earlier dates that the archive has and order_facts lacks are built too, and those that were built so and received
+records since, so that no result depends on the order in which dates are run. Running it again replaces the date, unless
+the run is published.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from spark_jobs import ahead, archive, facts, job, runs, staging
 from spark_jobs.decode import business_date, decode
 from spark_jobs.dedupe import KEYS, decide
 from spark_jobs.validate import validate
+from tandem import database
 from tandem.errors import TandemError
 from tandem.events import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pyspark.sql import DataFrame, SparkSession
 
@@ -51,14 +53,16 @@ def compute(asked: job.Job) -> None:
     staging.forget_views(asked.settings, asked.runs)
     held = archive.look(asked.settings)
     own = {run.business_date: _cut(asked.settings, run, held) for run in asked.runs}
-    lacking = sorted(day for day in held.dates - facts.dates_held(asked.settings) if day < asked.dates[-1])
-    # A date that is built on the way has no cut of its own: it belongs to the last run of the job.
-    cuts = {**dict.fromkeys(lacking, own[asked.dates[-1]]), **own}
+    built = facts.counts(asked.settings)
+    lacking, grown = _on_the_way(asked.settings, held, built, asked.dates[-1])
+    # A date that is built on the way has no cut of its own: it belongs to the last run of the job. What has come to one
+    # since is taken as a whole, or an older run that is done again would take some of it back.
+    cuts = {**dict.fromkeys(lacking, own[asked.dates[-1]]), **dict.fromkeys(grown, held.next_offsets), **own}
     asked.say(f"building {len(cuts)} dates from version {held.version} of the archive")
     events = decoded(asked.spark, asked.settings, held.version, cuts)
     decided = decide(
         validate(_of_dates(events, cuts)),
-        _context(asked.spark, asked.settings, cuts),
+        _context(asked.spark, asked.settings, cuts, built),
         asked.settings.order_repeat_lookback_days,
     )
     rows = decided.withColumn("run_id", F.coalesce(staging.run_of_date(asked.runs), F.lit(asked.runs[-1].run_id)))
@@ -80,6 +84,20 @@ def decoded(spark: SparkSession, settings: Settings, archive_version: int, dates
     """EVENT_COLUMNS and ``business_date`` of all records archived under ``dates``, or under none."""
     events = decode(archive.records(spark, settings, archive_version, dates), settings.currency)
     return events.withColumn("business_date", business_date(F.col("event_time"), settings.business_timezone))
+
+
+def _on_the_way(
+    settings: Settings, held: archive.Archive, built: Mapping[date, int], last: date
+) -> tuple[list[date], list[date]]:
+    """The dates before ``last`` without facts; and those with facts of fewer records than the archive has by now.
+
+    Of the latter those that nobody published: what is published is restated, and with it whatever follows from it.
+    """
+    with database.connect(settings, database.BATCH) as connection:
+        published = {day for day, _ in connection.execute(database.queries("batch").published_dates)}
+    before = {day: count for day, count in sorted(held.counts.items()) if day < last}
+    grown = [day for day, count in before.items() if day not in published and count > built.get(day, count)]
+    return [day for day in before if day not in built], grown
 
 
 def _cut(settings: Settings, run: Run, held: archive.Archive) -> dict[int, int]:
@@ -107,10 +125,10 @@ def _of_dates(events: DataFrame, cuts: Cuts) -> DataFrame:
     return own.filter(F.col("offset") < F.col("next_offset")).drop("next_offset")
 
 
-def _context(spark: SparkSession, settings: Settings, cuts: Cuts) -> DataFrame:
+def _context(spark: SparkSession, settings: Settings, cuts: Cuts, built: Mapping[date, int]) -> DataFrame:
     """KEYS of the valid events of the dates that the lookback reaches and that are not built now."""
     reached = {day - timedelta(days=back) for day in cuts for back in range(1, settings.order_repeat_lookback_days + 1)}
-    wanted = sorted(reached.intersection(facts.dates_held(settings)) - cuts.keys())
+    wanted = sorted(reached.intersection(built) - cuts.keys())
     if not wanted:
         return spark.createDataFrame(_NO_CONTEXT)
     valid = F.col("decision").isin([str(Decision.COUNTED), str(Decision.DUPLICATE)])

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import polars as pl
 
+from tandem import payloads
 from tandem.events import EARLIEST_EVENT_TIME, EVENT_TIME_PATTERN
 from tandem.master_dataset import UNKNOWN
 
@@ -46,12 +47,22 @@ def event_time_text(value: bytes | None) -> str | None:
     """The one top-level ``event_time`` of a JSON object where it is text; None where there is any doubt."""
     if value is None:
         return None
+    if not value.isascii() and not _is_utf8(value):
+        return None  # no decoder takes any of it, so that under a date nobody would find it
     if b"\\u" in value or value.count(b"event_time") != 1:
-        return _the_only_one(value)
+        return _the_only_one(value) if payloads.readable(value) else None
     try:
         return _decode(value).event_time
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _the_only_one(value: bytes) -> str | None:

@@ -33,5 +33,7 @@ def test_no_event_is_archived_under_another_date_than_the_speed_layer_decodes(zo
     decoded = event_time.dt.convert_time_zone(zone).dt.date().cast(pl.String)
     elsewhere = decoded.is_not_null() & (archived != decoded) & (archived != UNKNOWN)
     assert [values[at] for at in elsewhere.arg_true()] == []
+    nowhere = decoded.is_null() & (archived != UNKNOWN)
+    assert [values[at] for at in nowhere.arg_true()] == [], "its date would never have a row for it"
     # And the dates are worth having: most that can be decoded are found under their own.
     assert (archived == decoded).sum() > 0.9 * decoded.is_not_null().sum()

@@ -59,6 +59,21 @@ def archived(clean_database: Settings, tmp_path: Path) -> Settings:
 
 
 @pytest.mark.integration
+def test_a_job_under_another_currency_is_refused(
+    archived: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a terminal where the setting was forgotten: every order was quarantined, and zeros were published."""
+    monkeypatch.setattr(job, "settings", lambda: archived.model_copy(update={"currency": "EUR"}))
+    monkeypatch.setattr("sys.argv", ["order_facts.py", "--date", str(DAY)])
+    with pytest.raises(SystemExit) as ended:
+        job.main("order_facts", lambda asked: None, writes_facts=True)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        "order_facts: the books are kept in USD, and the settings say EUR: set TANDEM_CURRENCY=USD\n"
+    )
+
+
+@pytest.mark.integration
 def test_without_order_facts_a_job_says_what_to_run_first(
     archived: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -128,3 +129,20 @@ def test_the_gate_reads_the_date_s_own_facts_and_records_from_both_tables(tmp_pa
     checked, held = frames(own, run, DAY)
     assert checked.select("offset", "archived", "below_cut").rows() == [(1, True, True)]
     assert sorted(held.select("offset", "in_facts").rows()) == [(1, True), (2, False)]
+
+
+def test_a_record_that_no_decoder_reads_needs_no_row_wherever_the_archiver_has_filed_it(tmp_path: Path) -> None:
+    """One byte of Latin-1 in a customer's name kept a whole date from being published."""
+    own = Settings(archive_uri=str(tmp_path / "archive"), order_facts_uri=str(tmp_path / "order_facts"))
+    log = Log()
+    log.add(order(0, f"{DAY}T12:00:00Z"))
+    good = json.dumps(order(1, f"{DAY}T12:00:00Z")).encode()
+    for value in (good.replace(b'"c1"', b'"Z\xfcrich"'), good.replace(b'"c1"', b'"\\ud800"'), good):
+        log.add(value)["business_date"] = str(DAY)
+    log.archive(own)
+    rows = pl.DataFrame([sound(0)], schema_overrides=KINDS).with_columns(pl.col("partition").cast(pl.Int32))
+    rows.drop("archived", "below_cut", "quarantined").write_delta(
+        own.order_facts, delta_write_options={"partition_by": ["business_date"]}
+    )
+    _, held = frames(own, Run("r", DAY, "scheduled", 0, 0, {0: 4}), DAY)
+    assert sorted(held.select("offset", "in_facts").rows()) == [(0, True), (3, False)]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 from log import KAFKA_TIME, Log, archived_in, order
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
@@ -152,6 +154,30 @@ def test_a_record_at_the_cut_is_not_below_it(built: Built) -> None:
     places = set(built.facts(version=0).select("partition", "offset").rows())
     assert built.after_cut not in places
     assert (built.after_cut[0], built.after_cut[1] - 1) in places
+
+
+def test_what_came_to_a_date_that_was_built_on_the_way_is_read_by_the_next_run(
+    built: Built, spark: SparkSession, tmp_path: Path
+) -> None:
+    """It is never published, so never due: segments lacked its orders for good."""
+    own, log = archived_in(built.settings, tmp_path), Log()
+    log.add(order(1, at(D15)))
+    log.add(order(2, at(D23)))
+    log.archive(own)
+    compute(spark, own, D23, new_id(D23))
+    log.add(order(3, at(D15)))
+    log.add(order(4, at(D24)))
+    log.archive(own)
+    compute(spark, own, D24, new_id(D24))
+    held = pl.scan_delta(own.order_facts).select("business_date", "order_id").collect()
+    assert set(held.rows()) == {(D15, "o1"), (D15, "o3"), (D23, "o2"), (D24, "o4")}
+    before = held_files(own, D15)
+    compute(spark, own, D24, new_id(D24))
+    assert held_files(own, D15) == before, "where nothing came, nothing is built again"
+
+
+def held_files(own: Settings, day: date) -> list[str]:
+    return [uri for uri in DeltaTable(own.order_facts).file_uris() if str(day) in uri]
 
 
 def test_a_cut_that_the_archive_has_not_reached_is_refused(built: Built, spark: SparkSession) -> None:
