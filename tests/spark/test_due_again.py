@@ -127,6 +127,16 @@ def test_an_order_that_came_late_makes_the_dates_due_that_count_it_once_more(boo
     assert restate.due(books.own, LAST) == {}
 
 
+def test_the_gate_of_a_published_run_stays_passed_when_the_archive_has_let_go_of_its_records(books: Books) -> None:
+    books.sell(DAYS[0], "fine")
+    run = books.compute(DAYS[0])
+    found = gate.check(books.own, run.run_id, DAYS[0])
+    publish.publish(books.own, run.run_id, DAYS[0], published_by="test")
+    DeltaTable(books.own.archive).delete("business_date = '2017-06-01'")
+    again = gate.check(books.own, run.run_id, DAYS[0])  # as when its task is cleared
+    assert {r.expectation: r for r in again} == {r.expectation: r for r in found}
+
+
 class Mailbox:
     def __init__(self) -> None:
         self.mails: list[str] = []
