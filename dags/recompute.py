@@ -13,12 +13,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import Param, PokeReturnValue, dag, task
 from assets import MASTER_DATASET, ORDER_FACTS
 from date_tasks import finish, judge, publish, reconcile, report
 from run_links import GatesLink, ReportLink, linked
-from tandem_dags import EVERY_DAG, ROOT
+from spark_task import SparkTask, from_task
+from tandem_dags import EVERY_DAG
 
 
 @task.sensor(mode="reschedule", poke_interval=10, timeout=timedelta(hours=6))
@@ -62,13 +62,10 @@ def recompute() -> None:
     """The wiring: when, never how."""
     dates = claim()
     arguments = prepare(dates)
-    views = SparkSubmitOperator(
+    views = SparkTask(
         task_id="views",
-        application=str(ROOT / "spark_jobs" / "batch.py"),
-        application_args="{{ ti.xcom_pull(task_ids='prepare') }}",
-        conn_id="spark_default",
-        pool="spark",
-        name="tandem-recompute",
+        job="batch",
+        arguments=from_task("prepare"),
         doc_md="Order facts and all views of all dates, in one Spark application.",
         inlets=[MASTER_DATASET],
         outlets=[ORDER_FACTS],

@@ -21,12 +21,12 @@ import os
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
-from airflow.sdk import Asset, CronTriggerTimetable, PokeReturnValue, dag, task
+from airflow.sdk import CronTriggerTimetable, PokeReturnValue, dag, task
 from assets import BATCH_VIEWS, MASTER_DATASET, ORDER_FACTS, note
 from date_tasks import finish, judge, publish, reconcile, report
 from run_links import GatesLink, ReportLink, linked
-from tandem_dags import EVERY_DAG, ROOT
+from spark_task import SparkTask, from_task
+from tandem_dags import EVERY_DAG
 
 
 @task.sensor(mode="reschedule", poke_interval=10, timeout=timedelta(hours=6))
@@ -98,20 +98,6 @@ def publish_segments(arguments: list[str], **context: Any) -> dict[str, dict[str
     return versions
 
 
-def spark(task_id: str, job: str, arguments_of: str, doc: str, **assets: list[Asset]) -> SparkSubmitOperator:
-    """A task that submits ``spark_jobs/<job>.py`` with the arguments that another task returned."""
-    return SparkSubmitOperator(
-        task_id=task_id,
-        application=str(ROOT / "spark_jobs" / f"{job}.py"),
-        application_args="{{ ti.xcom_pull(task_ids='" + arguments_of + "') }}",
-        conn_id="spark_default",
-        pool="spark",
-        name=f"tandem-restate-{task_id}",
-        doc_md=doc,
-        **assets,
-    )
-
-
 @dag(
     **EVERY_DAG,
     schedule=CronTriggerTimetable("0 3 * * *", timezone=os.environ.get("TANDEM_BUSINESS_TIMEZONE", "UTC")),
@@ -123,21 +109,21 @@ def restate() -> None:
     """The wiring: when, never how."""
     dates = claim()
     arguments = prepare(dates)
-    views = spark(
-        "views",
-        "batch",
-        "prepare",
-        "Order facts and all views of all dates that are due, in one application.",
+    views = SparkTask(
+        task_id="views",
+        job="batch",
+        arguments=from_task("prepare"),
+        doc_md="Order facts and all views of all dates that are due, in one application.",
         inlets=[MASTER_DATASET],
         outlets=[ORDER_FACTS],
     )
     published = linked(publish(arguments), GatesLink)
     stale = follow()
-    segments = spark(
-        "segments",
-        "follow",
-        "follow",
-        "The segments and rankings of every date that follows, in one Spark application.",
+    segments = SparkTask(
+        task_id="segments",
+        job="follow",
+        arguments=from_task("follow"),
+        doc_md="The segments and rankings of every date that follows, in one Spark application.",
         inlets=[ORDER_FACTS],
     )
     arguments >> views >> published >> stale

@@ -25,6 +25,8 @@ Offsets = dict[int, int]
 """Next offset per partition: everything strictly below is meant."""
 
 _POLL_S = 0.2
+_ANSWER_S = 30.0
+"""How long Kafka may take to answer."""
 _Answer = TypeVar("_Answer")
 
 
@@ -47,14 +49,14 @@ def new_run_id(business_date: date, now: datetime) -> str:
     return f"{business_date}.{now:%Y%m%dT%H%M%SZ}.{secrets.token_hex(3)}"
 
 
-def end_offsets(settings: Settings, timeout_s: float = 30) -> Offsets:
+def end_offsets(settings: Settings, timeout_s: float = _ANSWER_S) -> Offsets:
     """The offsets after the last committed record of every partition of order-events. Raises TandemError."""
     return _ask_kafka(
         settings, lambda admin: _ask_end_offsets(admin, settings.topic(topics.ORDER_EVENTS), timeout_s), timeout_s
     )
 
 
-def _ask_kafka(settings: Settings, ask: Callable[[Any], _Answer], timeout_s: float = 30) -> _Answer:
+def _ask_kafka(settings: Settings, ask: Callable[[Any], _Answer], timeout_s: float = _ANSWER_S) -> _Answer:
     """What ``ask`` says, given an AdminClient, once Kafka answers. Raises TandemError where it does not."""
     import stamina
     from confluent_kafka import KafkaError, KafkaException
@@ -82,6 +84,11 @@ def _ask_kafka(settings: Settings, ask: Callable[[Any], _Answer], timeout_s: flo
     raise AssertionError("a retry ends by a result or an error")
 
 
+def _ask_ids_and_ends(settings: Settings, admin: Any) -> tuple[dict[str, int], Offsets]:
+    found = topic_ids.ids(settings, admin, [topics.ORDER_EVENTS])
+    return found, _ask_end_offsets(admin, settings.topic(topics.ORDER_EVENTS), _ANSWER_S)
+
+
 def _ask_end_offsets(admin: Any, topic: str, timeout_s: float) -> Offsets:
     from confluent_kafka import IsolationLevel as KafkaIsolation
     from confluent_kafka import KafkaException, TopicPartition
@@ -106,9 +113,8 @@ def take(settings: Settings, business_date: date, run_id: str, *, timeout: timed
         if (existing := read(connection, run_id)) is not None:
             return _same_date(existing, business_date)
         # Offsets of another topic would be held against what was read of the old one, and a day certified without it.
-        found = _ask_kafka(settings, lambda admin: topic_ids.ids(settings, admin, [topics.ORDER_EVENTS]))
+        found, wanted = _ask_kafka(settings, lambda admin: _ask_ids_and_ends(settings, admin))
         topic_ids.require_same(connection, found)
-        wanted = end_offsets(settings)
         lag = _wait(connection, wanted, time.monotonic() + allowed.total_seconds())
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
         try:

@@ -1,4 +1,4 @@
-"""A task that submits one of ``spark_jobs/`` for the run's date, unless nothing is left of it to compute."""
+"""Tasks that submit one of ``spark_jobs/``: how each is submitted stands here alone."""
 
 from __future__ import annotations
 
@@ -11,19 +11,29 @@ DATE = "{{ ti.xcom_pull(task_ids='claim') }}"
 RUN_ID = "{{ ti.xcom_pull(task_ids='cut') }}"
 
 
-class SparkJob(SparkSubmitOperator):
-    """Submits ``spark_jobs/<task_id>.py``, unless that is done: looking costs a second, starting Spark ten."""
+class SparkTask(SparkSubmitOperator):
+    """Submits ``spark_jobs/<job>.py``. ``arguments``: its own, or the one template that gives them as a list."""
 
-    def __init__(self, *, task_id: str, options: tuple[str, ...] = (), **kwargs: Any) -> None:
+    def __init__(self, *, task_id: str, job: str, arguments: list[str] | str, **kwargs: Any) -> None:
         super().__init__(
             task_id=task_id,
-            application=str(ROOT / "spark_jobs" / f"{task_id}.py"),
-            application_args=["--date", DATE, "--run-id", RUN_ID, *options],
+            application=str(ROOT / "spark_jobs" / f"{job}.py"),
+            application_args=arguments,
             conn_id="spark_default",
             pool="spark",
             name=f"tandem-{task_id}",
             **kwargs,
         )
+
+
+class SparkJob(SparkTask):
+    """Submits the job of its own name for the run's date, unless nothing is left of it to compute: looking costs a
+    second, starting Spark ten.
+    """
+
+    def __init__(self, *, task_id: str, options: tuple[str, ...] = (), **kwargs: Any) -> None:
+        arguments = ["--date", DATE, "--run-id", RUN_ID, *options]
+        super().__init__(task_id=task_id, job=task_id, arguments=arguments, **kwargs)
 
     def execute(self, context: Any) -> None:
         """Submit the job, or say why it need not run."""
@@ -34,3 +44,8 @@ class SparkJob(SparkSubmitOperator):
             print(why)
         else:
             super().execute(context)
+
+
+def from_task(task_id: str) -> str:
+    """The arguments that another task returned."""
+    return "{{ ti.xcom_pull(task_ids='" + task_id + "') }}"
