@@ -198,6 +198,63 @@ $_$;
 
 COMMENT ON FUNCTION serving.top_regions(since timestamp with time zone, until timestamp with time zone, top integer) IS 'The top keys of every hour of the stream that begins in [since, until), by revenue; equal ones by their key. avg_order_value_cents = revenue_cents / order_count; it, smallest_cents and largest_cents are per order. Corrections: not included.';
 
+CREATE FUNCTION speed.count_customers_that_came() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO speed.date_customers AS held
+    SELECT business_date, count(*) FROM came GROUP BY 1
+    ON CONFLICT (business_date) DO UPDATE SET customers = held.customers + excluded.customers;
+
+    WITH new AS (
+        INSERT INTO speed.customer_months
+        SELECT date_trunc('month', business_date::timestamp)::date, customer_id FROM came
+        ON CONFLICT DO NOTHING RETURNING month
+    )
+    INSERT INTO speed.month_customers AS held
+    SELECT month, count(*) FROM new GROUP BY 1
+    ON CONFLICT (month) DO UPDATE SET customers = held.customers + excluded.customers;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION speed.count_customers_that_went() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $_$
+BEGIN
+    UPDATE speed.date_customers AS held SET customers = held.customers - went.customers
+    FROM (SELECT business_date, count(*) AS customers FROM went GROUP BY 1) AS went
+    WHERE held.business_date = went.business_date;
+
+    -- Planned for each deletion: of a date's customers, and of one, other plans are good.
+    EXECUTE $of_months$
+        WITH gone AS (
+            DELETE FROM speed.customer_months AS held
+            USING (SELECT DISTINCT date_trunc('month', business_date::timestamp)::date AS month, customer_id FROM went) AS went
+            WHERE held.month = went.month AND held.customer_id = went.customer_id AND NOT EXISTS (
+                SELECT FROM speed.customer_days AS kept
+                WHERE date_trunc('month', kept.business_date::timestamp)::date = went.month
+                      AND kept.customer_id = went.customer_id
+                      AND kept.business_date >= (SELECT date_trunc('month', min(business_date)::timestamp) FROM went)
+                      AND kept.business_date < (SELECT date_trunc('month', max(business_date)::timestamp) + interval '1 month' FROM went))
+            RETURNING held.month
+        )
+        UPDATE speed.month_customers AS held SET customers = held.customers - gone.customers
+        FROM (SELECT month, count(*) AS customers FROM gone GROUP BY 1) AS gone
+        WHERE held.month = gone.month
+    $of_months$;
+    RETURN NULL;
+END $_$;
+
+CREATE FUNCTION speed.count_no_customers() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    DELETE FROM speed.date_customers;
+    DELETE FROM speed.customer_months;
+    DELETE FROM speed.month_customers;
+    RETURN NULL;
+END $$;
+
 CREATE TABLE batch.ahead (
     run_id text NOT NULL,
     view text NOT NULL,
@@ -897,7 +954,8 @@ CREATE TABLE speed.customer_days (
     customer_id text NOT NULL,
     partition integer NOT NULL,
     order_count bigint NOT NULL,
-    revenue_cents bigint NOT NULL
+    revenue_cents bigint NOT NULL,
+    CONSTRAINT customer_days_partition_check CHECK ((partition = '-1'::integer))
 );
 
 CREATE TABLE speed.customer_days_pending (
@@ -910,21 +968,29 @@ ALTER TABLE ONLY speed.customer_days_pending ALTER COLUMN customer_id SET STORAG
 ALTER TABLE ONLY speed.customer_days_pending ALTER COLUMN order_count SET STORAGE EXTERNAL;
 ALTER TABLE ONLY speed.customer_days_pending ALTER COLUMN revenue_cents SET STORAGE EXTERNAL;
 
-CREATE VIEW speed.customer_days_all AS
- SELECT customer_days.business_date,
-    customer_days.customer_id,
-    customer_days.partition,
-    customer_days.order_count,
-    customer_days.revenue_cents
-   FROM speed.customer_days
-UNION ALL
- SELECT held.business_date,
-    one.customer_id,
-    '-1'::integer AS partition,
-    COALESCE(one.order_count, (0)::bigint) AS order_count,
-    COALESCE(one.revenue_cents, (0)::bigint) AS revenue_cents
-   FROM speed.customer_days_pending held,
-    LATERAL UNNEST(held.customer_id, held.order_count, held.revenue_cents) one(customer_id, order_count, revenue_cents);
+CREATE TABLE speed.date_customers (
+    business_date date NOT NULL,
+    customers bigint NOT NULL
+);
+
+CREATE VIEW speed.date_customers_all AS
+ SELECT business_date,
+    (sum(customers))::bigint AS customers
+   FROM ( SELECT date_customers.business_date,
+            date_customers.customers
+           FROM speed.date_customers
+        UNION ALL
+         SELECT waiting.business_date,
+            count(*) AS count
+           FROM ( SELECT DISTINCT customer_days_pending.business_date,
+                    one.customer_id
+                   FROM speed.customer_days_pending,
+                    LATERAL unnest(customer_days_pending.customer_id) one(customer_id)) waiting
+          WHERE (( SELECT true
+                   FROM speed.customer_days held
+                  WHERE ((held.business_date = waiting.business_date) AND (held.customer_id = waiting.customer_id))) IS NULL)
+          GROUP BY waiting.business_date) parts
+  GROUP BY business_date;
 
 CREATE VIEW serving.speed_daily AS
  SELECT measured.business_date,
@@ -938,11 +1004,11 @@ CREATE VIEW serving.speed_daily AS
     counted.unique_customers,
     measured.units
    FROM ((serving.speed_daily_measures measured
-     LEFT JOIN LATERAL ( SELECT (count(DISTINCT c.customer_id) + (COALESCE(( SELECT sum(a.delta) AS sum
+     LEFT JOIN LATERAL ( SELECT (COALESCE(( SELECT c.customers
+                   FROM speed.date_customers_all c
+                  WHERE (c.business_date = measured.business_date)), (0)::bigint) + (COALESCE(( SELECT sum(a.delta) AS sum
                    FROM speed.adjustments a
-                  WHERE ((a.business_date = measured.business_date) AND (a.cube = 'distinct'::text) AND (a.measure = 'unique_customers'::text))), (0)::numeric))::bigint) AS unique_customers
-           FROM speed.customer_days_all c
-          WHERE (c.business_date = measured.business_date)) counted ON (true))
+                  WHERE ((a.business_date = measured.business_date) AND (a.cube = 'distinct'::text) AND (a.measure = 'unique_customers'::text))), (0)::numeric))::bigint) AS unique_customers) counted ON (true))
      CROSS JOIN ( SELECT max(partitions.updated_at) AS as_of
            FROM speed.partitions) progress);
 
@@ -1440,6 +1506,35 @@ UNION ALL
 
 COMMENT ON VIEW serving.order_days IS 'Orders per business date: provisional, the stream''s, until the batch layer has published the date; then final, the batch layer''s. Corrections: included in the stream''s figures; final ones need none.';
 
+CREATE TABLE speed.customer_months (
+    month date NOT NULL,
+    customer_id text NOT NULL
+);
+
+CREATE TABLE speed.month_customers (
+    month date NOT NULL,
+    customers bigint NOT NULL
+);
+
+CREATE VIEW speed.month_customers_all AS
+ SELECT month,
+    (sum(customers))::bigint AS customers
+   FROM ( SELECT month_customers.month,
+            month_customers.customers
+           FROM speed.month_customers
+        UNION ALL
+         SELECT waiting.month,
+            count(*) AS count
+           FROM ( SELECT DISTINCT (date_trunc('month'::text, (customer_days_pending.business_date)::timestamp without time zone))::date AS month,
+                    one.customer_id
+                   FROM speed.customer_days_pending,
+                    LATERAL unnest(customer_days_pending.customer_id) one(customer_id)) waiting
+          WHERE (( SELECT true
+                   FROM speed.customer_months held
+                  WHERE ((held.month = waiting.month) AND (held.customer_id = waiting.customer_id))) IS NULL)
+          GROUP BY waiting.month) parts
+  GROUP BY month;
+
 CREATE VIEW serving.monthly_order_aggregates AS
  SELECT measured.month,
         CASE
@@ -1477,9 +1572,9 @@ CREATE VIEW serving.monthly_order_aggregates AS
             COALESCE(bool_or((versions.business_date < measured.month)), false) AS before
            FROM batch.versions
           WHERE ((versions.view = 'daily_metrics'::text) AND (versions.superseded_at IS NULL) AND (versions.business_date >= (measured.month - '1 mon'::interval)) AND (versions.business_date < measured.month_end))) published)
-     LEFT JOIN LATERAL ( SELECT count(DISTINCT c.customer_id) AS unique_customers
-           FROM speed.customer_days_all c
-          WHERE ((c.business_date >= measured.month) AND (c.business_date < (measured.month + '1 mon'::interval)))) counted ON (true));
+     LEFT JOIN LATERAL ( SELECT COALESCE(( SELECT c.customers
+                   FROM speed.month_customers_all c
+                  WHERE (c.month = measured.month)), (0)::bigint) AS unique_customers) counted ON (true));
 
 COMMENT ON VIEW serving.monthly_order_aggregates IS 'Every KPI per month of business dates, named by its first: the days of order_days added up. final when the month is over and each of its days is published: from its first on where Tandem was installed by then or a day of the month before is published, else from the first that is. unique_customers are those that the stream has seen, because those of days cannot be added up. Corrections: included in days that are not final, but not in unique_customers.';
 
@@ -1877,9 +1972,9 @@ CREATE VIEW serving.speed_monthly AS
             (sum(speed_daily_measures.amended_revenue_cents))::bigint AS amended_revenue_cents
            FROM serving.speed_daily_measures
           WHERE ((speed_daily_measures.business_date >= months.month) AND (speed_daily_measures.business_date < ((months.month + '1 mon'::interval))::date))) measured)
-     CROSS JOIN LATERAL ( SELECT count(DISTINCT customer_days_all.customer_id) AS unique_customers
-           FROM speed.customer_days_all
-          WHERE ((customer_days_all.business_date >= months.month) AND (customer_days_all.business_date < ((months.month + '1 mon'::interval))::date))) counted)
+     CROSS JOIN LATERAL ( SELECT COALESCE(( SELECT c.customers
+                   FROM speed.month_customers_all c
+                  WHERE (c.month = months.month)), (0)::bigint) AS unique_customers) counted)
   WHERE (measured.days > 0);
 
 COMMENT ON VIEW serving.speed_monthly IS 'The speed layer''s KPIs per month of business dates, named by its first. unique_customers counts a customer once a month. Corrections: included, but not in unique_customers: what was corrected of a date''s count says nothing of a month''s.';
@@ -2129,6 +2224,22 @@ UNION ALL
     one.largest_cents
    FROM speed.category_minutes_pending held,
     LATERAL UNNEST(held.category, held.order_count, held.revenue_cents, held.smallest_cents, held.largest_cents) one(category, order_count, revenue_cents, smallest_cents, largest_cents);
+
+CREATE VIEW speed.customer_days_all AS
+ SELECT customer_days.business_date,
+    customer_days.customer_id,
+    customer_days.partition,
+    customer_days.order_count,
+    customer_days.revenue_cents
+   FROM speed.customer_days
+UNION ALL
+ SELECT held.business_date,
+    one.customer_id,
+    '-1'::integer AS partition,
+    COALESCE(one.order_count, (0)::bigint) AS order_count,
+    COALESCE(one.revenue_cents, (0)::bigint) AS revenue_cents
+   FROM speed.customer_days_pending held,
+    LATERAL UNNEST(held.customer_id, held.order_count, held.revenue_cents) one(customer_id, order_count, revenue_cents);
 
 CREATE TABLE speed.idle_marks (
     partition integer NOT NULL,
@@ -2476,8 +2587,14 @@ ALTER TABLE ONLY speed.customer_days
 ALTER TABLE ONLY speed.customer_minutes
     ADD CONSTRAINT customer_minutes_pkey PRIMARY KEY (partition, pane_start, first_offset);
 
+ALTER TABLE ONLY speed.customer_months
+    ADD CONSTRAINT customer_months_pkey PRIMARY KEY (month, customer_id);
+
 ALTER TABLE ONLY speed.customer_totals
     ADD CONSTRAINT customer_totals_pkey PRIMARY KEY (customer_id, partition);
+
+ALTER TABLE ONLY speed.date_customers
+    ADD CONSTRAINT date_customers_pkey PRIMARY KEY (business_date);
 
 ALTER TABLE ONLY speed.finality
     ADD CONSTRAINT finality_pkey PRIMARY KEY (only_row);
@@ -2487,6 +2604,9 @@ ALTER TABLE ONLY speed.idle_marks
 
 ALTER TABLE ONLY speed.journal
     ADD CONSTRAINT journal_pkey PRIMARY KEY (topic, partition, first_offset);
+
+ALTER TABLE ONLY speed.month_customers
+    ADD CONSTRAINT month_customers_pkey PRIMARY KEY (month);
 
 ALTER TABLE ONLY speed.order_minutes
     ADD CONSTRAINT order_minutes_pkey PRIMARY KEY (pane_start, partition);
@@ -2584,6 +2704,12 @@ CREATE INDEX reviews_by_date ON speed.reviews USING btree (business_date);
 CREATE INDEX sessions_by_end ON speed.sessions USING brin (session_end) WITH (pages_per_range='32', autosummarize='on');
 
 CREATE INDEX sketches_by_cell ON speed.sketches USING btree (rollup, cell_start);
+
+CREATE TRIGGER came AFTER INSERT ON speed.customer_days REFERENCING NEW TABLE AS came FOR EACH STATEMENT EXECUTE FUNCTION speed.count_customers_that_came();
+
+CREATE TRIGGER emptied AFTER TRUNCATE ON speed.customer_days FOR EACH STATEMENT EXECUTE FUNCTION speed.count_no_customers();
+
+CREATE TRIGGER went AFTER DELETE ON speed.customer_days REFERENCING OLD TABLE AS went FOR EACH STATEMENT EXECUTE FUNCTION speed.count_customers_that_went();
 
 ALTER TABLE ONLY batch.ahead
     ADD CONSTRAINT ahead_run_id_fkey FOREIGN KEY (run_id) REFERENCES batch.runs(run_id);
@@ -2847,9 +2973,13 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.customer_days_pending TO tandem
 GRANT SELECT ON TABLE speed.customer_days_pending TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.customer_days_pending TO tandem_reader;
 
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.customer_days_all TO tandem_speed;
-GRANT SELECT ON TABLE speed.customer_days_all TO tandem_reconciliation;
-GRANT SELECT ON TABLE speed.customer_days_all TO tandem_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.date_customers TO tandem_speed;
+GRANT SELECT ON TABLE speed.date_customers TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.date_customers TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.date_customers_all TO tandem_speed;
+GRANT SELECT ON TABLE speed.date_customers_all TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.date_customers_all TO tandem_reader;
 
 GRANT SELECT ON TABLE serving.speed_daily TO tandem_speed;
 GRANT SELECT ON TABLE serving.speed_daily TO tandem_reconciliation;
@@ -2896,6 +3026,18 @@ GRANT SELECT ON TABLE serving.hourly_trend TO tandem_reader;
 
 GRANT SELECT ON TABLE serving.order_days TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.order_days TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.customer_months TO tandem_speed;
+GRANT SELECT ON TABLE speed.customer_months TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.customer_months TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.month_customers TO tandem_speed;
+GRANT SELECT ON TABLE speed.month_customers TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.month_customers TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.month_customers_all TO tandem_speed;
+GRANT SELECT ON TABLE speed.month_customers_all TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.month_customers_all TO tandem_reader;
 
 GRANT SELECT ON TABLE serving.monthly_order_aggregates TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.monthly_order_aggregates TO tandem_reader;
@@ -2986,6 +3128,10 @@ GRANT SELECT ON TABLE speed.category_minutes_pending TO tandem_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.category_minutes_all TO tandem_speed;
 GRANT SELECT ON TABLE speed.category_minutes_all TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.category_minutes_all TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.customer_days_all TO tandem_speed;
+GRANT SELECT ON TABLE speed.customer_days_all TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.customer_days_all TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.idle_marks TO tandem_speed;
 GRANT SELECT ON TABLE speed.idle_marks TO tandem_reconciliation;

@@ -20,6 +20,7 @@ from psycopg import sql
 
 from stream.changes import KINDS, ChangesState, Frames
 from stream.encode import as_csv
+from stream.panes import CUSTOMER_DAYS
 from stream.recover import changed_since
 from stream.settle import settle
 from stream.source import SILENT, Position
@@ -35,9 +36,10 @@ _AT_ONCE, _REST_S = 200, 0.001
 """So many messages are sent, then others may run: a thread that calls C without a pause lets go of the interpreter only
 when its time is over, and a micro-batch asks for it hundreds of times. Without a rest it takes 15 times as long."""
 
-_VALUES = ("revenue_windows", "trends", "products", "customers", "days", "months", "quality")
-"""The queries that read values."""
-
+_VALUES = ("days", "months", "revenue_windows", "trends", "products", "customers", "quality")
+"""The queries that read values, in their order: what is counted from pending rows before many have come again."""
+_SETTLED = {"products": PRODUCT_TOTALS, "dates": CUSTOMER_DAYS}
+"""By kind of entity, what is settled before its values are read."""
 
 _KPIS = {kpi.name: kpi for kpi in KPIS}
 _queries = database.queries(
@@ -75,10 +77,9 @@ class Publisher:
         """
         if not (self._changes.reached or self._unknown or connection.execute(_queries.newly_final).fetchone()):
             return 0
-        if self._changes.keys.get("products"):
-            # With a backlog half a million pending rows would be unpacked to read the changed ones among them, and then
-            # again by the next sending; settled, they are found by their key.
-            settle(connection, (PRODUCT_TOTALS,))
+        # With a backlog half a million pending rows would be unpacked to read the changed ones among them, and then
+        # again by the next sending; settled, products are found by their key and customers are counted.
+        settle(connection, [table for kind, table in _SETTLED.items() if self._changes.keys.get(kind)])
         sent = 0
         with connection.transaction():
             self._take_turn(connection)

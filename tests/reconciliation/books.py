@@ -12,6 +12,7 @@ from psycopg import sql
 
 from tandem import database, kpis, topics
 from tandem.local import postgres as local_postgres
+from tandem.pending import ALL_PARTITIONS
 from tandem.settings import Settings
 
 DAY = date(2017, 12, 23)
@@ -96,9 +97,9 @@ def write_speed(settings: Settings, orders: list[Order], offsets: dict[int, int]
             insert(settings, f"speed.{cube.pane_table}", **row)
     seen: dict[tuple[Any, ...], list[Order]] = {}
     for order in orders:
-        seen.setdefault((order.when.date(), order.customer, order.partition), []).append(order)
-    for (day, customer, partition), theirs in seen.items():
-        row = {"business_date": day, "customer_id": customer, "partition": partition}
+        seen.setdefault((order.when.date(), order.customer), []).append(order)
+    for (day, customer), theirs in seen.items():
+        row = {"business_date": day, "customer_id": customer, "partition": ALL_PARTITIONS}
         revenue = sum(order.cents for order in theirs)
         insert(settings, "speed.customer_days", **row, order_count=len(theirs), revenue_cents=revenue)
     for partition, next_offset in (offsets or {}).items():

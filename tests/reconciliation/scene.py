@@ -14,6 +14,7 @@ from shop import ends
 
 from reconciliation import cut as cuts
 from tandem import journal, kpis, topics
+from tandem.pending import ALL_PARTITIONS
 from tandem.settings import Settings
 from tests.reconciliation.books import DAY, execute, insert
 from tests.reconciliation.decisions import Record, cells, evidence
@@ -43,7 +44,9 @@ def write_stream(settings: Settings, records: Sequence[Record], day: date = DAY)
     counted = [r for r in records if r.speed == "counted" and r.event_type == "order_created" and r.when.date() == day]
     for customer in {r.customer for r in counted}:
         theirs = {"order_count": 1, "revenue_cents": 1}  # only that there is a row counts
-        insert(settings, "speed.customer_days", business_date=day, customer_id=customer, partition=0, **theirs)
+        insert(
+            settings, "speed.customer_days", business_date=day, customer_id=customer, partition=ALL_PARTITIONS, **theirs
+        )
     ends = {p: max(r.offset for r in records if r.partition == p) + 1 for p in {r.partition for r in records}}
     for partition in range(12):
         place = {"topic": topics.ORDER_EVENTS, "partition": partition}

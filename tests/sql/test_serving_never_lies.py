@@ -92,7 +92,7 @@ class World:
             )
             speed.execute(
                 "INSERT INTO speed.customer_days (business_date, customer_id, partition, order_count, revenue_cents)"
-                " VALUES (%s, %s, 0, 1, %s)",
+                " VALUES (%s, %s, -1, 1, %s)",
                 (day, f"c{number}", cents),
             )
 

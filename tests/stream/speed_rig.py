@@ -9,7 +9,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from threading import Event
 from typing import Any
 
@@ -261,6 +261,7 @@ def assert_books_are_those_of(settings: Settings, log: Sequence[Visible]) -> Exp
             order_count=row["order_count"], revenue_cents=row["revenue_cents"]
         )
     assert customers == wanted.book.customers
+    assert_counts_are_those_of(settings, customers)
     outcomes = query(
         settings, "SELECT decision, reason, sum(events)::bigint AS events FROM speed.outcomes GROUP BY 1, 2"
     )
@@ -275,6 +276,17 @@ def assert_books_are_those_of(settings: Settings, log: Sequence[Visible]) -> Exp
     as_it_came = {(record.partition, record.offset): (record.key, record.value) for record in log}
     assert all((row["key"], row["value"]) == as_it_came[row["partition"], row["offset"]] for row in kept)
     return wanted
+
+
+def assert_counts_are_those_of(settings: Settings, days: Iterable[tuple[date, str]]) -> None:
+    """What readers see of how many customers dates and months have, against each date's customers."""
+    wanted = {
+        "date_customers": Counter(day for day, _ in set(days)),
+        "month_customers": Counter(month for month, _ in {(day.replace(day=1), customer) for day, customer in days}),
+    }
+    for name, counts in wanted.items():
+        found = query(settings, f"SELECT * FROM speed.{name}_all WHERE customers <> 0")
+        assert dict(tuple(row.values()) for row in found) == counts
 
 
 def assert_segments_abut(settings: Settings) -> None:

@@ -275,6 +275,9 @@ NOT_RESULTS = {
     "published": "what was sent",
     "publisher": "who sends",
     "rebuilds": "when figures were swapped",
+    "customer_months": "kept by whatever changes customer_days",
+    "date_customers": "as customer_months",
+    "month_customers": "as customer_months",
 }
 
 
