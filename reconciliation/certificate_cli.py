@@ -82,4 +82,4 @@ def _read(file: Path) -> Any:
     except OSError as error:
         raise TandemError(f"cannot read {file}: {error.strerror}", "give another file") from error
     except ValueError as error:
-        raise TandemError(f"{file} is not JSON", "write one: tandem certificate --date D --out FILE") from error
+        raise TandemError(f"{file} is not JSON", f"write one: tandem certificate --date D --out {file}") from error

@@ -211,5 +211,5 @@ def offsets(settings: Settings, run_id: str) -> Offsets:
     with database.connect(settings, database.RECONCILIATION) as connection:
         taken = read(connection, run_id)
     if taken is None:
-        raise TandemError(f"run {run_id} has no cut", "take one: tandem cut --date D --run-id " + run_id)
+        raise TandemError(f"run {run_id} has no cut", f"take one: tandem cut --date D --run-id {run_id}")
     return taken.offsets

@@ -85,8 +85,10 @@ def begin(settings: Settings, table: str, runs: Sequence[Run]) -> None:
     with database.connect(settings, database.BATCH) as connection:
         connection.execute(queries.hold_publication, values)
         if published := connection.execute(queries.any_published, values).fetchone():
+            day = next(run.business_date for run in runs if run.run_id == published[0])
             raise TandemError(
-                f"run {published[0]} was published and stays as it is", "compute the date anew: tandem batch --date D"
+                f"run {published[0]} was published and stays as it is",
+                f"compute the date anew: tandem batch --date {day}",
             )
         connection.execute(queries.forget_staged, values)
         connection.execute(delete, (ids,))

@@ -177,7 +177,7 @@ def cut_offsets(settings: Settings, run_id: str) -> Offsets:
     with database.connect(settings, database.READER) as connection:
         rows = connection.execute(database.queries("archive").cut_offsets, parameters).fetchall()
     if not rows:
-        raise TandemError(f"run '{run_id}' has no cut", "take it with 'tandem cut --date D --run-id ID'")
+        raise TandemError(f"run '{run_id}' has no cut", f"take it with 'tandem cut --date D --run-id {run_id}'")
     return dict(rows)
 
 
