@@ -1,15 +1,14 @@
 """### What the night before left, and what came after it
 
 Runs at 03:00 in the business time zone, behind the nightly run, and takes every date before the nightly run's own that
-is due: because its night went by without a publication (the machine was off, a gate failed), or because events of it
+is due: because its night went by without a publication (the machine was off, a gate failed), or because records of it
 came after it was published. They are told from one row per date and the archive's list of files, so a night on which
 nothing is due costs a moment, however long the history.
 
 The dates that are due are computed in one Spark application, checked, published as new versions with their reason,
 compared with the speed layer again, and told in one mail. Segments of later dates, and rankings of the next, which say
 how products moved, were made of them: they are then stale and computed again as one range; nothing else of those dates
-changes. `tandem history --date D` shows what was said,
-what is said now, and why.
+changes. `tandem history --date D` shows what was said, what is said now, and why.
 
 Two runs never work on the same date: this one waits in `claim` until every date that it touches is free. A cleared task
 is redone, but for what its run has published; a date that still is due is done the next night.

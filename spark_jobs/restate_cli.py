@@ -25,7 +25,7 @@ def restate(
 ) -> None:
     """Publish every date that is due, and what follows from it.
 
-    A date is due where its night went by without a publication, or events of it came after it was published. It is
+    A date is due where its night went by without a publication, or records of it came after it was published. It is
     computed, checked, published as a new version with its reason, and compared with the stream again. Segments of later
     dates, and rankings of the next, are computed again as one range; nothing else of those dates changes.
 

@@ -1576,7 +1576,7 @@ CREATE VIEW serving.monthly_order_aggregates AS
                    FROM speed.month_customers_all c
                   WHERE (c.month = measured.month)), (0)::bigint) AS unique_customers) counted ON (true));
 
-COMMENT ON VIEW serving.monthly_order_aggregates IS 'Every KPI per month of business dates, named by its first: the days of order_days added up. final when the month is over and each of its days is published: from its first on where Tandem was installed by then or a day of the month before is published, else from the first that is. unique_customers are those that the stream has seen, because those of days cannot be added up. Corrections: included in days that are not final, but not in unique_customers.';
+COMMENT ON VIEW serving.monthly_order_aggregates IS 'Every KPI per month of business dates, named by its first: the days of order_days added up. final when the month is over and each of its days is published: from its first on where Tandem was installed by then or a day of the month before is published, else from the installation on, or from the first that is where that is earlier. unique_customers are those that the stream has seen, because those of days cannot be added up. Corrections: included in days that are not final, but not in unique_customers.';
 
 CREATE TABLE speed.product_totals (
     partition integer NOT NULL,

@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     business_timezone: str = "UTC"
     """Days, hours and the 02:00 schedule are in this zone. Fixed once data exists."""
     currency: str = Field(default="USD", min_length=1)
-    """The business's currency. An order in another one goes to quarantine."""
+    """The business's currency. An order in another one goes to quarantine. Fixed once data exists."""
 
     host: str = "127.0.0.1"
     """Where the local servers listen, and are looked for."""
