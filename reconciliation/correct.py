@@ -168,7 +168,8 @@ def approve(settings: Settings, business_date: date, ids: list[str] | None, by: 
         chosen = corrections.find(connection, business_date=business_date, statuses=[WAITING], ids=ids)
         if not chosen or (ids is not None and len(chosen) < len(set(ids))):
             raise TandemError(
-                f"no such correction of {business_date} waits for approval", "see 'tandem corrections list'"
+                f"no such correction of {business_date} waits for approval",
+                f"see 'tandem corrections list --date {business_date}'",
             )
         overtaken = database.queries("reconciliation").overtaken
         numbers = {correction.reconciliation_id for correction in chosen if correction.reconciliation_id is not None}

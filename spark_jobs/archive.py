@@ -120,7 +120,7 @@ def require_whole(settings: Settings, dates: Iterable[date]) -> None:
         )
     raise TandemError(
         f"the archive began late, and records of {min(past)} may have come before",
-        f"compute dates from {first} on; where all was sent again, set TANDEM_ARCHIVE_WHOLE_FROM",
+        f"compute dates from {first} on; where all was sent again, set TANDEM_ARCHIVE_WHOLE_FROM={min(past)}",
     )
 
 
