@@ -1,8 +1,8 @@
 """The input of every figure: orders resampled from the grocer's real baskets, with ids, customers and times anew.
 
 A basket of at most seven lines is drawn for each order, so that an order has 2.9 lines and 560 bytes on average.
-Products, categories, quantities, amounts and stores are the basket's; each of the 2,469 households stands for 400, so
-customers are up to 987,600. Event time moves on evenly, five million orders a day.
+Products, categories, quantities, amounts and stores are the basket's; each of the 2,469 households stands for 400
+customers, or for as many as are asked for: up to 987,600. Event time moves on evenly, five million orders a day.
 """
 
 from __future__ import annotations
@@ -90,14 +90,19 @@ def _money(cents: int) -> str:
 
 
 def orders(
-    events: int, *, first: int = 0, start: datetime = START, between: timedelta = BETWEEN
+    events: int,
+    *,
+    first: int = 0,
+    start: datetime = START,
+    between: timedelta = BETWEEN,
+    per_household: int = CUSTOMERS_PER_HOUSEHOLD,
 ) -> Iterator[tuple[bytes, bytes]]:
     """Key and value of each order, of which number 0 would be at ``start``; the same for the same numbers."""
     known = baskets()
     chance = random.Random(first)
     for number in range(first, first + events):
         basket = chance.choice(known)
-        customer = b"%d-%d" % (basket.household, chance.randrange(CUSTOMERS_PER_HOUSEHOLD))
+        customer = b"%d-%d" % (basket.household, chance.randrange(per_household))
         digits = b"%032x" % chance.getrandbits(128)
         event_id = b"-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
         moment = (start + number * between).isoformat(timespec="milliseconds").encode()[:-6] + b"Z"
@@ -122,9 +127,9 @@ def producer(settings: Settings) -> Producer:
     )
 
 
-def feed(settings: Settings, events: int) -> int:
+def feed(settings: Settings, events: int, per_household: int = CUSTOMERS_PER_HOUSEHOLD) -> int:
     """Put the orders on Kafka; returns their bytes."""
-    return send(settings, orders(events))
+    return send(settings, orders(events, per_household=per_household))
 
 
 def send(settings: Settings, records: Iterable[tuple[bytes, bytes]]) -> int:

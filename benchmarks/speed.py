@@ -1,6 +1,7 @@
 """Events a second of the speed layer, against its own ceiling and against its peers, in the same run.
 
-    python -m benchmarks.speed [--quick] [--events N] [--only NAME ...] [--chart FILE] [--json]
+    python -m benchmarks.speed [--quick] [--events N] [--customers-per-household N] [--only NAME ...] [--chart FILE]
+                               [--json]
 
 Real Kafka with 12 partitions and a durable Postgres, started for the run in a folder of their own; the same orders for
 all (benchmarks/orders.py). Rates leave out start and warm-up, but for Flink SQL's, which has no place to look at in
@@ -22,7 +23,7 @@ from typing import Any
 
 from benchmarks import ours
 from benchmarks.chart import draw
-from benchmarks.orders import feed
+from benchmarks.orders import CUSTOMERS_PER_HOUSEHOLD, feed
 from benchmarks.peers import environments, measure
 from benchmarks.place import Rate, installation, machine
 from tandem.logs import configure_logging
@@ -42,13 +43,13 @@ QUICK, FULL = 300_000, 5_000_000
 PACKAGES = ("confluent-kafka", "duckdb", "polars", "pyarrow", "msgspec", "psycopg")
 
 
-def measure_all(events: int, names: list[str], *, quick: bool) -> dict[str, Any]:
+def measure_all(events: int, names: list[str], *, quick: bool, per_household: int) -> dict[str, Any]:
     """The figures of one run."""
     skipped: dict[str, str] = {}
     rates: dict[str, Rate] = {}
     with installation() as settings:
         say(f"feeding {events:,} orders")
-        size = feed(settings, events)
+        size = feed(settings, events, per_household)
         own = {"ceiling": (ours.ceiling, events), "tandem": (ours.pipeline, events)}
         peers = {name: (PEERS[name][0], min(events, PEERS[name][1 if quick else 2])) for name in names}
         written: dict[str, int] = {}
@@ -69,6 +70,7 @@ def measure_all(events: int, names: list[str], *, quick: bool) -> dict[str, Any]
         "rates": {name: rate.figures() for name, rate in rates.items()},
         "skipped": skipped,
         "events": events,
+        "customers_per_household": per_household,
         "bytes_per_event": round(size / events),
         "rows_written_per_event": {name: round(rows / events, 4) for name, rows in sorted(written.items()) if rows},
         "machine": machine(),
@@ -107,13 +109,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help=f"{QUICK:,} orders, fewer for slow peers: minutes")
     parser.add_argument("--events", type=int, help=f"how many orders (default: {FULL:,})")
+    parser.add_argument(
+        "--customers-per-household",
+        type=int,
+        default=CUSTOMERS_PER_HOUSEHOLD,
+        metavar="N",
+        help="each of the data set's 2,469 households stands for N customers (default: %(default)s)",
+    )
     parser.add_argument("--only", nargs="*", choices=PEERS, default=list(PEERS), help="peers (default: all)")
     parser.add_argument("--chart", type=Path, help="draw the rates into this SVG or PNG")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     configure_logging(logging.WARNING)
     events = arguments.events or (QUICK if arguments.quick else FULL)
-    figures = measure_all(events, arguments.only, quick=arguments.quick)
+    figures = measure_all(
+        events, arguments.only, quick=arguments.quick, per_household=arguments.customers_per_household
+    )
     if arguments.chart:
         draw(figures["rates"], arguments.chart)
     if arguments.json:
