@@ -172,3 +172,8 @@ def verdict(day_rows: pl.DataFrame) -> Verdict:
         return Verdict.NOT_COMPARABLE
     decisive = day_rows.filter(pl.col("decides") & (pl.col("status") != Status.MATCH))
     return Verdict.MATCH if decisive.is_empty() else Verdict.MISMATCH
+
+
+def percent_off(difference: int | None, batch: int | None) -> float | None:
+    """A difference in percent of batch, with its own sign; None where there is none or batch is 0."""
+    return None if difference is None or not batch else 100 * difference / abs(batch)

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 from reconciliation import gather, incidents
-from reconciliation.compare import Verdict
+from reconciliation.compare import Verdict, percent_off
 from reconciliation.explain import Cause
 from reconciliation.report import CauseTotal, Incident, Report
 from reconciliation.summary import Failure, Summary
@@ -50,7 +50,7 @@ class Total:
     @property
     def percent(self) -> float | None:
         """The difference in percent of batch, with its own sign."""
-        return None if self.difference is None or not self.batch else 100 * self.difference / abs(self.batch)
+        return percent_off(self.difference, self.batch)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from reconciliation.agreement import Agreement
-from reconciliation.compare import Status, Verdict
+from reconciliation.compare import Status, Verdict, percent_off
 from reconciliation.explain import Cause
 from tandem.amounts import show_change
 from tandem.kpis import Unit
@@ -65,7 +65,7 @@ class Figure:
     @property
     def percent(self) -> float | None:
         """The difference in percent of batch, with its own sign; None where there is none or batch is 0."""
-        return None if self.difference is None or not self.batch else 100 * self.difference / abs(self.batch)
+        return percent_off(self.difference, self.batch)
 
     @property
     def rank(self) -> tuple[bool, bool, float]:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
+from spark_jobs import file_list
 from tandem import clock, master_dataset
 from tandem.errors import TandemError
 from tandem.master_dataset import UNKNOWN
@@ -65,13 +66,11 @@ def look(settings: Settings) -> Archive:
 
     try:
         table = DeltaTable(settings.archive)
-        files = pa.table(table.get_add_actions(flatten=True)).select(["partition.business_date", "num_records"])
+        counts = file_list.records_by_date(table)
     except TableNotFoundError as error:
         raise NoArchiveError(f"there is no archive at {settings.archive}", "run 'tandem archive'") from error
     except (DeltaError, OSError) as error:
         raise TandemError(f"the archive at {settings.archive} cannot be read ({error})", "check the storage") from error
-    totals = files.group_by("partition.business_date").aggregate([("num_records", "sum")]).to_pylist()
-    counts = {row["partition.business_date"]: row["num_records_sum"] for row in totals}
     first = master_dataset.kept_from(table)
     dated = {date.fromisoformat(name): count for name, count in counts.items() if name != UNKNOWN}
     kept = {day: count for day, count in dated.items() if first is None or day >= first}

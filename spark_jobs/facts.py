@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
+
+from spark_jobs import file_list
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -50,11 +51,9 @@ def counts(settings: Settings) -> dict[date, int]:
     from deltalake.exceptions import TableNotFoundError
 
     try:
-        files = pa.table(DeltaTable(settings.order_facts).get_add_actions(flatten=True))
+        return file_list.records_by_date(DeltaTable(settings.order_facts))
     except TableNotFoundError:
         return {}
-    totals = files.group_by("partition.business_date").aggregate([("num_records", "sum")]).to_pylist()
-    return {row["partition.business_date"]: row["num_records_sum"] for row in totals}
 
 
 def write(rows: DataFrame, settings: Settings, dates: Collection[date], mark: str) -> int:

@@ -17,7 +17,7 @@ import structlog
 from confluent_kafka import KafkaError, Message
 
 from stream.archive_batch import BatchLimit, PendingState
-from stream.archive_source import Ending, Source, has_members
+from stream.archive_source import READ_AT_ONCE, Ending, Source, has_members
 from stream.archive_table import FencedError, MasterDataset, Offsets, covers, missing
 from tandem import database
 from tandem.amounts import count
@@ -26,7 +26,6 @@ from tandem.settings import Settings
 from tandem.topic_ids import another
 from tandem.topics import ORDER_EVENTS
 
-_READ_AT_ONCE = 5_000
 _READ_S = 0.2
 _LOOK_S = 0.5
 """How often a waiting process looks whether others have committed."""
@@ -83,7 +82,7 @@ class Archiver:
 
     def _step(self, target: Offsets | None) -> None:
         room = self._limit.events - len(self._pending.offsets)
-        messages = self._source.read(min(_READ_AT_ONCE, room), _READ_S)
+        messages = self._source.read(min(READ_AT_ONCE, room), _READ_S)
         if (granted := self._source.take_grant()) is not None:
             self._start(granted)
             return

@@ -19,8 +19,9 @@ from tandem.errors import TandemError
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
 
+READ_AT_ONCE = 5_000
+"""Messages that one call takes at most."""
 _ANSWER_S = 10.0
-_READ_AT_ONCE = 5_000
 _HEARD_S = 0.1
 """How long nothing comes where all has been heard of."""
 _BACK_OFF_S = (0.5, 10.0)
@@ -214,7 +215,7 @@ class Source:
         try:
             self._consumer.unsubscribe()
             deadline = time.monotonic() + _ANSWER_S
-            while self._consumer.consume(_READ_AT_ONCE, _HEARD_S) and time.monotonic() < deadline:
+            while self._consumer.consume(READ_AT_ONCE, _HEARD_S) and time.monotonic() < deadline:
                 pass
         finally:
             self._consumer.close()
