@@ -3,53 +3,35 @@
 from __future__ import annotations
 
 import random
-from datetime import date, timedelta
+from datetime import date
 from threading import Event, Thread
 
 import polars as pl
 import pytest
 
-from reconciliation import books, correct, corrections, gather, reconcile, sides, wording
-from reconciliation import cut as cuts
+from reconciliation import books, correct, reconcile, sides
 from reconciliation.compare import Verdict
-from reconciliation.headline import headline
-from reconciliation.reconcile import Outcome
-from reconciliation.report import State
 from tandem import database, serving
 from tandem.errors import TandemError
-from tandem.local import postgres as local_postgres
 from tandem.serving import Layer
 from tandem.settings import Settings
 from tests.reconciliation.books import DAY, at, execute, insert
 from tests.reconciliation.crashes import STEPS, CrashError, crash_after
-from tests.reconciliation.decisions import Record
-from tests.reconciliation.scene import RUN, Applier, stage, write_run, write_stream
+from tests.reconciliation.loop import (
+    AGREED,
+    AT_ONCE,
+    INSIDE,
+    LATE,
+    LOST,
+    OUTSIDE,
+    adjusted,
+    all_corrections,
+    run,
+    statuses,
+)
+from tests.reconciliation.scene import RUN, stage, write_run
 
 pytestmark = pytest.mark.integration
-AT_ONCE = timedelta(0)
-
-AGREED = [
-    Record(n, order_id=f"o{n}", customer=f"c{n}", cents=1_000, when=at(8 + n), partition=n % 2) for n in range(10)
-]
-LATE = Record(20, speed="late", order_id="late", customer="bob", cents=700, when=at(9, 30), watermark=at(12))
-REPEATED = Record(21, batch="duplicate", order_id="o3", customer="c3", cents=1_000, when=at(11, 40))
-OUTSIDE = [*AGREED, LATE, LATE.again(offset=22, order_id="later", cents=900, when=at(10, 5)), REPEATED]
-INSIDE = [AGREED[0].again(batch_cents=1_050), *AGREED[1:]]
-LOST = [*OUTSIDE, Record(30, batch="", order_id="lost", customer="c1", cents=5_000)]
-
-
-@pytest.fixture
-def shop(topic_prefix: Settings, clean_database: Settings) -> Settings:
-    return topic_prefix
-
-
-@pytest.fixture
-def applier(shop: Settings) -> Applier:
-    return Applier(shop)
-
-
-def run(settings: Settings, **options: bool) -> Outcome:
-    return reconcile.run(settings, DAY, apply_timeout=AT_ONCE, **options)
 
 
 def remaining(settings: Settings) -> pl.DataFrame:
@@ -57,17 +39,6 @@ def remaining(settings: Settings) -> pl.DataFrame:
     with database.connect(settings, database.RECONCILIATION) as connection:
         both = sides.read(connection, settings, DAY, RUN)
     return books.minus(both.batch, both.speed)
-
-
-def adjusted(settings: Settings) -> dict[tuple, int]:
-    rows = execute(
-        settings, "SELECT cube, cell_start, key, measure, sum(delta) FROM speed.adjustments GROUP BY 1, 2, 3, 4"
-    )
-    return {tuple(cell): int(delta) for *cell, delta in rows}
-
-
-def statuses(settings: Settings) -> dict[str, int]:
-    return dict(execute(settings, "SELECT status, count(*) FROM reconciliation.corrections GROUP BY 1"))
 
 
 EXPECTED = {
@@ -274,7 +245,9 @@ def test_a_reversed_correction_comes_back_only_by_approval(shop, applier):
     run(shop)
     applier.apply()
     before = adjusted(shop)
-    chosen = next(c for c in _all(shop) if c.measure == "revenue_cents" and c.cube == "orders" and c.delta == 900)
+    chosen = next(
+        c for c in all_corrections(shop) if c.measure == "revenue_cents" and c.cube == "orders" and c.delta == 900
+    )
     reversal = correct.reverse(shop, chosen.correction_id, "ann")
     applier.apply()
     assert reversal.reverses == chosen.correction_id
@@ -288,11 +261,6 @@ def test_a_reversed_correction_comes_back_only_by_approval(shop, applier):
     applier.apply()
     assert run(shop).cells_differing == 0
     assert adjusted(shop) == before
-
-
-def _all(settings: Settings) -> list[corrections.Correction]:
-    with database.connect(settings, database.RECONCILIATION) as connection:
-        return corrections.find(connection)
 
 
 def test_corrections_of_a_comparison_that_another_run_overtook_are_refused(shop):
@@ -384,124 +352,3 @@ def test_more_events_after_a_correction_are_corrected_again_beside_it(shop, appl
         assert run(shop).cells_differing == 0
         sequences = execute(shop, "SELECT sequence, count(*) FROM reconciliation.corrections GROUP BY 1 ORDER BY 1")
         assert sequences == [(1, len(EXPECTED)), (2, 9)]
-
-
-def test_a_correction_that_was_approved_since_a_comparison_is_not_made_once_more_of_it(shop, applier):
-    """As when the task that compares was cleared, and a person approved what waited before the next task corrects."""
-    stage(shop, LOST)
-    waiting = run(shop).corrected.waiting
-    again = run(shop, dry_run=True)
-    assert correct.approve(shop, DAY, None, "ann") == waiting
-    with pytest.raises(TandemError, match="out of date"):
-        correct.run(shop, again.reconciliation_id, apply_timeout=AT_ONCE)
-    applier.apply()
-    assert statuses(shop) == {"emitted": waiting}
-    assert run(shop).cells_differing == 0
-
-
-def test_what_waits_for_approval_does_not_go_once_the_stream_was_rebuilt(shop, applier):
-    """It was made of figures that stand no more: the report itself may have advised the rebuild."""
-    stage(shop, LOST)
-    waiting = run(shop).corrected.waiting
-    insert(shop, "speed.rebuilds", since=DAY)
-    with pytest.raises(TandemError, match="out of date"):
-        correct.approve(shop, DAY, None, "ann")
-    assert statuses(shop) == {"waiting_approval": waiting}
-    assert applier.read() == []
-
-
-def test_a_date_without_corrections_that_was_rebuilt_after_its_cut_is_not_corrected_by_that_cut(shop, applier):
-    stage(shop, OUTSIDE)
-    compared = run(shop, dry_run=True)
-    insert(shop, "speed.rebuilds", since=DAY)
-    with pytest.raises(TandemError, match="out of date"):
-        correct.run(shop, compared.reconciliation_id, apply_timeout=AT_ONCE)
-    outcome = run(shop)
-    assert (outcome.verdict, outcome.corrected.emitted) == (Verdict.NOT_COMPARABLE, 0)
-    assert "rebuilt" in outcome.reason
-    assert applier.read() == []
-
-
-def test_a_cut_that_was_taken_while_rebuilt_figures_were_swapped_in_is_one_of_before(shop):
-    """The swap's own time is when it began; what tells is whether the cut saw it."""
-    write_stream(shop, OUTSIDE)
-    with local_postgres.connect_admin(shop, shop.postgres_database) as swap, swap.transaction():
-        swap.execute("INSERT INTO speed.rebuilds (since) VALUES (%s)", [DAY])
-        cuts.take(shop, DAY, RUN, timeout=AT_ONCE)
-    write_run(shop, OUTSIDE)
-    assert run(shop).verdict is Verdict.NOT_COMPARABLE
-
-
-def test_a_correction_is_reversed_also_where_another_of_its_cell_waits(shop, applier):
-    stage(shop, OUTSIDE)
-    run(shop)
-    applier.apply()
-    later, more = "2017-12-23.later", LATE.again(offset=40, order_id="later still", cents=5_000, speed="")
-    cuts.take(shop, DAY, later, timeout=AT_ONCE)
-    write_run(shop, [*OUTSIDE, more], later, gates=False)
-    waiting = run(shop).corrected.waiting
-    chosen = next(c for c in _all(shop) if c.status == "emitted" and c.cell == ("orders", at(9), "", "revenue_cents"))
-    assert any(c.cell == chosen.cell for c in _all(shop) if c.status == "waiting_approval")
-    assert correct.reverse(shop, chosen.correction_id, "ann").reverses == chosen.correction_id
-    applier.apply()
-    assert adjusted(shop)[chosen.cell] == 0
-    assert statuses(shop)["waiting_approval"] == waiting
-    with pytest.raises(TandemError, match="out of date"):
-        correct.approve(shop, DAY, None, "ann")
-
-
-def test_a_date_that_the_batch_layer_no_longer_has_is_not_called_corrected_because_it_once_was(shop, applier):
-    stage(shop, OUTSIDE)
-    run(shop)
-    applier.apply()
-    later = "2017-12-23.later"
-    cuts.take(shop, DAY, later, timeout=AT_ONCE)
-    write_run(shop, [record.again(batch="quarantined") for record in OUTSIDE], later)
-    assert run(shop, dry_run=True).verdict is Verdict.MISMATCH
-    with database.connect(shop, database.READER) as connection:
-        assert gather.report(connection, shop, DAY).state is State.DIFFERS
-
-
-def test_a_date_of_which_a_correction_was_taken_back_is_not_said_to_agree_to_the_cent(shop, applier):
-    stage(shop, OUTSIDE)
-    run(shop)
-    applier.apply()
-    assert run(shop).verdict is Verdict.MATCH
-    chosen = next(c for c in _all(shop) if c.measure == "revenue_cents" and c.cube == "orders" and c.delta == 900)
-    correct.reverse(shop, chosen.correction_id, "ann")
-    applier.apply()
-    with database.connect(shop, database.READER) as connection:
-        found = gather.report(connection, shop, DAY)
-    assert found.figure("revenue_cents").difference_now == 900
-    assert headline(found).endswith("But 1 correction came since and is not compared yet.")
-    assert wording.steps(found)[0].command == f"tandem reconcile --date {DAY}"
-
-
-def test_a_date_that_only_the_stream_had_agrees_once_it_was_corrected_to_nothing(shop, applier):
-    """A layer that lacks a date and one whose figures of it are all 0 do not differ."""
-    stage(shop, [record.again(batch="quarantined") for record in AGREED])
-    assert run(shop).verdict is Verdict.MISMATCH
-    applier.apply()
-    again = run(shop)
-    assert (again.cells_differing, again.verdict) == (0, Verdict.MATCH)
-
-
-@pytest.mark.parametrize("read_again", ["before it is compared", "after it was corrected"])
-def test_corrections_that_a_restored_backup_does_not_know_are_not_taken_for_those_made_since(shop, applier, read_again):
-    """The stream reads them again from Kafka and takes each id once; another delta under such an id would be lost."""
-    stage(shop, OUTSIDE)
-    run(shop)
-    messages = applier.read()
-    if read_again == "before it is compared":
-        applier.apply(messages)
-    execute(shop, "DELETE FROM reconciliation.corrections")
-    later, more = "2017-12-23.later", LATE.again(offset=40, order_id="more", cents=5_000)
-    cuts.take(shop, DAY, later, timeout=AT_ONCE)
-    write_run(shop, [*OUTSIDE, more], later)
-    assert run(shop).verdict is Verdict.MISMATCH
-    applier.apply(messages)
-    applier.apply()
-    run(shop)
-    applier.apply()
-    assert run(shop).verdict is Verdict.MATCH
-    assert serving.read(shop, DAY, Layer.SPEED).metrics == serving.read(shop, DAY, Layer.BATCH).metrics
