@@ -25,11 +25,6 @@ ODD = Record(50, order_id="odd", customer="c1", cents=10, lines=(('a|b"\n', "ä,
 """A product whose name would upset a home-made format."""
 
 
-@pytest.fixture
-def shop(topic_prefix: Settings, clean_database: Settings) -> Settings:
-    return topic_prefix
-
-
 def reconciled(shop: Settings, records: list[Record], **options: bool) -> dict:
     stage(shop, records)
     outcome = reconcile.run(shop, DAY, apply_timeout=AT_ONCE, **options)

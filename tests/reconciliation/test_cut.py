@@ -27,11 +27,6 @@ LATER = Order("o3", 700, at(17), "alice", "milk", "dairy", 1)
 NEXT_DAY = Order("o4", 9_999, at(24), "carol", "milk", "dairy", 9)
 
 
-@pytest.fixture
-def shop(topic_prefix: Settings, clean_database: Settings) -> Settings:
-    return topic_prefix
-
-
 def produce(settings: Settings, records: dict[int, int], *, commit: bool = True) -> None:
     """So many records per partition, in one transaction; its marker takes an offset of each partition too."""
     producer = Producer({"bootstrap.servers": settings.brokers, "transactional.id": f"{settings.topic_prefix}shop"})
