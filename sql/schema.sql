@@ -953,20 +953,14 @@ CREATE TABLE speed.customer_days (
     business_date date NOT NULL,
     customer_id text NOT NULL,
     partition integer NOT NULL,
-    order_count bigint NOT NULL,
-    revenue_cents bigint NOT NULL,
     CONSTRAINT customer_days_partition_check CHECK ((partition = '-1'::integer))
 );
 
 CREATE TABLE speed.customer_days_pending (
     business_date date NOT NULL,
-    customer_id text[],
-    order_count bigint[],
-    revenue_cents bigint[]
+    customer_id text[]
 );
 ALTER TABLE ONLY speed.customer_days_pending ALTER COLUMN customer_id SET STORAGE EXTERNAL;
-ALTER TABLE ONLY speed.customer_days_pending ALTER COLUMN order_count SET STORAGE EXTERNAL;
-ALTER TABLE ONLY speed.customer_days_pending ALTER COLUMN revenue_cents SET STORAGE EXTERNAL;
 
 CREATE TABLE speed.date_customers (
     business_date date NOT NULL,
@@ -2228,18 +2222,14 @@ UNION ALL
 CREATE VIEW speed.customer_days_all AS
  SELECT customer_days.business_date,
     customer_days.customer_id,
-    customer_days.partition,
-    customer_days.order_count,
-    customer_days.revenue_cents
+    customer_days.partition
    FROM speed.customer_days
 UNION ALL
  SELECT held.business_date,
     one.customer_id,
-    '-1'::integer AS partition,
-    COALESCE(one.order_count, (0)::bigint) AS order_count,
-    COALESCE(one.revenue_cents, (0)::bigint) AS revenue_cents
+    '-1'::integer AS partition
    FROM speed.customer_days_pending held,
-    LATERAL UNNEST(held.customer_id, held.order_count, held.revenue_cents) one(customer_id, order_count, revenue_cents);
+    LATERAL unnest(held.customer_id) one(customer_id);
 
 CREATE TABLE speed.idle_marks (
     partition integer NOT NULL,

@@ -8,7 +8,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from threading import Event
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -81,9 +81,15 @@ def rebuild(
         typer.echo(documents.text(done.document(), indent=None))
     else:
         for difference in done.shown:
-            typer.echo(f"{difference.table} {difference.key}: live {difference.live}, rebuilt {difference.rebuilt}")
+            live, rebuilt = _said(difference.live), _said(difference.rebuilt)
+            typer.echo(f"{difference.table} {difference.key}: live {live}, rebuilt {rebuilt}")
         total = sum(done.counts.values())
         differ = count(total, "row differs", "rows differ") if total else "equal, row by row"
         typer.echo(f"{count(done.events, 'event')} read again: {differ}")
     if done.counts and not done.swapped:
         raise typer.Exit(1)
+
+
+def _said(row: dict[str, Any] | None) -> str:
+    """Of a row that is all key there is nothing to say but that it is there."""
+    return "has none" if row is None else str(row) if row else "has it"

@@ -110,14 +110,10 @@ def _of_none(measure: Measure) -> pl.Expr:
 
 
 def customer_days(events: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:
-    """Deltas of the customers with an order created, by date."""
-    keys = ["business_date", UNIQUE_CUSTOMERS.column, "partition"]
-    return (
-        events.filter(pl.col("event_type") == UNIQUE_CUSTOMERS.event_type)
-        .with_columns(business_date(pl.col("event_time"), zone).alias("business_date"))
-        .group_by(keys)
-        .agg(pl.len().cast(pl.Int64).alias("order_count"), pl.col("total_cents").sum().alias("revenue_cents"))
-    )
+    """The customers with an order created, by date."""
+    created = events.filter(pl.col("event_type") == UNIQUE_CUSTOMERS.event_type)
+    dates = business_date(pl.col("event_time"), zone).alias("business_date")
+    return created.select(dates, UNIQUE_CUSTOMERS.column).unique()
 
 
 def outcomes(events: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:

@@ -11,7 +11,7 @@ import psycopg
 
 from stream import fold
 from stream.operators import Batch, Emitted
-from stream.tables import Merge, Table, merging
+from stream.tables import Merge, Table, Write, merging
 from stream.types import Rules
 from tandem.kpis import CUBES, UNIQUE_CUSTOMERS, Aggregate, Cube
 from tandem.pending import PACKS
@@ -41,7 +41,7 @@ PANES = {cube.name: pane_table(cube) for cube in CUBES}
 CUSTOMER_DAYS = Table(
     "customer_days",
     ("business_date", UNIQUE_CUSTOMERS.column, "partition"),
-    merging(Merge.ADD, "order_count", "revenue_cents"),
+    write=Write.ONCE,
     packs=PACKS["customer_days"],
 )
 OUTCOMES = Table("outcomes", ("pane_start", "partition", "decision", "reason"), merging(Merge.ADD, "events"))
@@ -70,6 +70,6 @@ class Panes:
             for cube in CUBES
             for table in [PANES[cube.name]]
         }
-        customers = {CUSTOMER_DAYS: fold.customer_days(batch.events, rules.zone)}
+        customers: dict[Table, pl.DataFrame] = {CUSTOMER_DAYS: fold.customer_days(batch.events, rules.zone)}
         outcomes: dict[Table, pl.DataFrame] = {OUTCOMES: fold.outcomes(batch.decided, rules.zone)}
         return Emitted(frames | customers | outcomes)

@@ -95,13 +95,8 @@ def write_speed(settings: Settings, orders: list[Order], offsets: dict[int, int]
         for (pane, partition, *key), measures in _totals(orders, cube, place).items():
             row = {"business_date": pane.date(), "pane_start": pane, "partition": partition, **dict(key), **measures}
             insert(settings, f"speed.{cube.pane_table}", **row)
-    seen: dict[tuple[Any, ...], list[Order]] = {}
-    for order in orders:
-        seen.setdefault((order.when.date(), order.customer), []).append(order)
-    for (day, customer), theirs in seen.items():
-        row = {"business_date": day, "customer_id": customer, "partition": ALL_PARTITIONS}
-        revenue = sum(order.cents for order in theirs)
-        insert(settings, "speed.customer_days", **row, order_count=len(theirs), revenue_cents=revenue)
+    for day, customer in {(order.when.date(), order.customer) for order in orders}:
+        insert(settings, "speed.customer_days", business_date=day, customer_id=customer, partition=ALL_PARTITIONS)
     for partition, next_offset in (offsets or {}).items():
         place = {"topic": topics.ORDER_EVENTS, "partition": partition}
         insert(settings, "speed.partitions", **place, next_offset=next_offset)

@@ -43,10 +43,7 @@ def write_stream(settings: Settings, records: Sequence[Record], day: date = DAY)
         insert(settings, f"speed.{cube.pane_table}", **pane, **measures)
     counted = [r for r in records if r.speed == "counted" and r.event_type == "order_created" and r.when.date() == day]
     for customer in {r.customer for r in counted}:
-        theirs = {"order_count": 1, "revenue_cents": 1}  # only that there is a row counts
-        insert(
-            settings, "speed.customer_days", business_date=day, customer_id=customer, partition=ALL_PARTITIONS, **theirs
-        )
+        insert(settings, "speed.customer_days", business_date=day, customer_id=customer, partition=ALL_PARTITIONS)
     ends = {p: max(r.offset for r in records if r.partition == p) + 1 for p in {r.partition for r in records}}
     for partition in range(12):
         place = {"topic": topics.ORDER_EVENTS, "partition": partition}

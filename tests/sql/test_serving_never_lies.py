@@ -91,9 +91,8 @@ class World:
                 (day, moment, cents),
             )
             speed.execute(
-                "INSERT INTO speed.customer_days (business_date, customer_id, partition, order_count, revenue_cents)"
-                " VALUES (%s, %s, -1, 1, %s)",
-                (day, f"c{number}", cents),
+                "INSERT INTO speed.customer_days (business_date, customer_id, partition) VALUES (%s, %s, -1)",
+                (day, f"c{number}"),
             )
 
     def correct(self, day: date, delta: int) -> None:

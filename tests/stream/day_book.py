@@ -28,7 +28,7 @@ class DayBook:
     cells: dict[str, dict[tuple[object, ...], Counter[str]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(Counter))
     )
-    customers: dict[tuple[date, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    customers: set[tuple[date, str]] = field(default_factory=set)
 
     def book(self, event: oracle.Event) -> None:
         """One counted event."""
@@ -43,7 +43,7 @@ class DayBook:
             minute.update(revenue_cents=total, order_count=1, units=sum(item.quantity or 0 for item in event.items))
             customer = event.texts["customer_id"]
             assert customer is not None
-            self.customers[day, customer].update(order_count=1, revenue_cents=total)
+            self.customers.add((day, customer))
         elif kind == "order_cancelled":
             minute.update(cancelled_revenue_cents=total)
         else:

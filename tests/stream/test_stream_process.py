@@ -47,7 +47,7 @@ KEYS = {
     "order_minutes": ["business_date", "pane_start", "partition"],
     "product_hours": ["business_date", "pane_start", "product_id"],
     "category_hours": ["business_date", "pane_start", "category", "partition"],
-    "customer_days": ["business_date", "customer_id", "partition"],
+    "customer_days": ["business_date", "customer_id"],
     "outcomes": ["pane_start", "partition", "decision", "reason"],
 }
 
