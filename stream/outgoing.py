@@ -150,6 +150,7 @@ class Outgoing:
 
     def close(self, *, sent: bool) -> None:
         """Stop; where ``sent``, with everything gone out that can. What cannot is left to another worker."""
+        self._publisher.is_leaving = True
         with ExitStack() as closing:
             for duty in (self._events, self._states):
                 closing.callback(duty.close, once_more=sent)

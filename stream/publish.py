@@ -20,6 +20,7 @@ from psycopg import sql
 
 from stream.changes import KINDS, ChangesState, Frames
 from stream.encode import as_csv
+from stream.pace import Pace
 from stream.panes import CUSTOMER_DAYS
 from stream.recover import changed_since
 from stream.settle import settle
@@ -32,9 +33,12 @@ from tandem.topics import KPI_TOPICS
 
 _UTC = pl.Datetime("us", "UTC")
 _ANSWER_S = 10.0
-_AT_ONCE, _REST_S = 200, 0.001
-"""So many messages are sent, then others may run: a thread that calls C without a pause lets go of the interpreter only
-when its time is over, and a micro-batch asks for it hundreds of times. Without a rest it takes 15 times as long."""
+_AT_ONCE = 200
+"""So many messages are read and sent, then others may run."""
+_LEISURE_S = 5.0
+"""A sending takes no longer than this, or half of the cadence, where its work is less: it holds the turn meanwhile."""
+_WANTED_S = 0.1
+"""Who waited so long for the turn is not the only one who wants it."""
 
 _VALUES = ("days", "months", "revenue_windows", "trends", "products", "customers", "quality")
 """The queries that read values, in their order: what is counted from pending rows before many have come again."""
@@ -59,6 +63,9 @@ class Publisher:
         self._unknown: dict[Position, int] = {}
         self._epochs: dict[Position, int] = {}
         self._producer: Producer | None = None
+        self._leisure_s = min(settings.early_results_every.total_seconds() / 2, _LEISURE_S)
+        self.is_leaving = False
+        """Whether somebody waits for it to be done."""
 
     def grant(self, position: Position, next_offset: int, epoch: int) -> None:
         """A partition is this worker's, from an offset on; what came before it may not all have gone out."""
@@ -82,21 +89,25 @@ class Publisher:
         settle(connection, [table for kind, table in _SETTLED.items() if self._changes.keys.get(kind)])
         sent = 0
         with connection.transaction():
-            self._take_turn(connection)
+            is_wanted = self._take_turn(connection)
             self._recover(connection)
             self._add_finals(connection)
             if self._changes.keys:
-                sent = self._transact(connection)
+                sent = self._transact(connection, 0.0 if is_wanted else self._leisure_s)
             self._advance(connection)
         self._changes = ChangesState()
         return sent
 
-    def _take_turn(self, connection: psycopg.Connection[Any]) -> None:
+    def _take_turn(self, connection: psycopg.Connection[Any]) -> bool:
+        """Whether others want it too."""
+        began_s = time.monotonic()
         row = connection.execute(_queries.take_turn).fetchone()
+        is_wanted = time.monotonic() - began_s > _WANTED_S
         if self._producer is None or row != (self._name,):
             self._producer = self._new_producer()
             self._producer.init_transactions(_ANSWER_S)
             connection.execute(_queries.end_turn, {"worker": self._name})
+        return is_wanted
 
     def _new_producer(self) -> Producer:
         config = {
@@ -126,8 +137,9 @@ class Publisher:
             self._changes.add({"finals": finals}, {})
             connection.execute(_queries.told_final, {"closed_before": row[0]})
 
-    def _transact(self, connection: psycopg.Connection[Any]) -> int:
+    def _transact(self, connection: psycopg.Connection[Any], leisure_s: float) -> int:
         """One Kafka transaction for all of it."""
+        pace = Pace(leisure_s)
         assert self._producer is not None  # noqa: S101 - the turn was taken
         try:
             self._send_keys(connection)
@@ -139,7 +151,7 @@ class Publisher:
             for count, row in enumerate(self._values(connection), 1):
                 self._produce(row, sending)
                 if count % _AT_ONCE == 0:
-                    time.sleep(_REST_S)
+                    pace.rest(hurried=self.is_leaving)
             self._producer.commit_transaction(_ANSWER_S)
         except BaseException:
             # Whatever it was, the next producer ends what this one has open.
