@@ -1,11 +1,13 @@
-"""### The upkeep of the archive
+"""### The upkeep of the archive, and of the stream's journal
 
 Runs at 04:30 in the business time zone, when the night's dates are done. Puts the small files together that the
 archiver has written through the day, takes dates out that are past their retention (none unless
-`TANDEM_ARCHIVE_RETENTION` is set), and deletes files that have been out of the table for a week.
+`TANDEM_ARCHIVE_RETENTION` is set), and deletes files that have been out of the table for a week. Beside that, the
+stream's journal lets go of what is past `TANDEM_JOURNAL_RETENTION` and no date needs any more.
 
 No row is ever changed, the archiver and the Spark jobs go on meanwhile, and a task that is killed or cleared can be run
-again at any moment. On the command line the same is `tandem archive compact`, `retain` and `vacuum`.
+again at any moment. On the command line the same is `tandem archive compact`, `retain` and `vacuum`, and
+`tandem stream retain`.
 """
 
 from __future__ import annotations
@@ -50,6 +52,18 @@ def vacuum() -> int:
     return upkeep.vacuum(settings())
 
 
+@task
+def retain_journal() -> dict[str, Any]:
+    """Let the stream's journal go of what no date needs any more. Returns what went, and which dates hold the rest."""
+    from datetime import UTC, datetime
+
+    from stream import journal_upkeep as upkeep
+    from tandem import documents
+    from tandem.settings import settings
+
+    return documents.plain(upkeep.retain(settings(), datetime.now(UTC), print))
+
+
 @dag(
     **EVERY_DAG,
     schedule=CronTriggerTimetable("30 4 * * *", timezone=os.environ.get("TANDEM_BUSINESS_TIMEZONE", "UTC")),
@@ -59,6 +73,7 @@ def vacuum() -> int:
 def archive_upkeep() -> None:
     """The wiring: when, never how."""
     compact() >> retain() >> vacuum()
+    retain_journal()
 
 
 archive_upkeep()

@@ -603,6 +603,76 @@ ALTER TABLE reconciliation.incidents ALTER COLUMN incident_id ADD GENERATED ALWA
     CACHE 1
 );
 
+CREATE TABLE reconciliation.reconciliations (
+    reconciliation_id bigint NOT NULL,
+    business_date date NOT NULL,
+    run_id text NOT NULL,
+    verdict text NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    remedy text DEFAULT ''::text NOT NULL,
+    cells_compared bigint DEFAULT 0 NOT NULL,
+    cells_differing bigint DEFAULT 0 NOT NULL,
+    speed_hash text DEFAULT ''::text NOT NULL,
+    batch_hash text DEFAULT ''::text NOT NULL,
+    compared_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT reconciliations_verdict_check CHECK ((verdict = ANY (ARRAY['match'::text, 'mismatch'::text, 'not_comparable'::text])))
+);
+
+CREATE TABLE speed.adjustments (
+    correction_id text NOT NULL,
+    business_date date NOT NULL,
+    cube text NOT NULL,
+    cell_start timestamp with time zone NOT NULL,
+    key text NOT NULL,
+    measure text NOT NULL,
+    delta bigint NOT NULL,
+    stream_value bigint NOT NULL,
+    batch_value bigint NOT NULL,
+    run_id text NOT NULL,
+    reverses text,
+    partition integer NOT NULL,
+    "offset" bigint NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE VIEW reconciliation.journal_needs AS
+ SELECT v.business_date,
+        CASE
+            WHEN (EXISTS ( SELECT
+               FROM batch.claims c
+              WHERE (c.business_date = v.business_date))) THEN 'a run is at work on it'::text
+            WHEN (newest.reconciliation_id IS NULL) THEN 'it was never compared'::text
+            WHEN (newest.run_id <> v.run_id) THEN 'its last version is not compared'::text
+            WHEN (newest.verdict = 'not_comparable'::text) THEN 'it could not be compared'::text
+            WHEN (EXISTS ( SELECT
+               FROM reconciliation.corrections c
+              WHERE ((c.business_date = v.business_date) AND (c.status = 'waiting_approval'::text)))) THEN 'corrections of it wait for approval'::text
+            WHEN (EXISTS ( SELECT
+               FROM reconciliation.corrections c
+              WHERE ((c.business_date = v.business_date) AND (NOT (EXISTS ( SELECT
+                       FROM speed.adjustments a
+                      WHERE ((a.correction_id = c.correction_id) AND (a.delta = c.delta)))))))) THEN 'corrections of it are on their way'::text
+            WHEN ((newest.verdict = 'mismatch'::text) AND (NOT (EXISTS ( SELECT
+               FROM reconciliation.corrections c
+              WHERE (c.reconciliation_id = newest.reconciliation_id))))) THEN 'it differs and was not corrected'::text
+            WHEN (NOT (EXISTS ( SELECT
+               FROM reconciliation.certificates c
+              WHERE (c.reconciliation_id = newest.reconciliation_id)))) THEN 'it has no certificate'::text
+            WHEN (EXISTS ( SELECT
+               FROM reconciliation.incidents i
+              WHERE ((i.resolved_at IS NULL) AND ("right"(i.name, 10) = (v.business_date)::text)))) THEN 'an incident of it is open'::text
+            ELSE NULL::text
+        END AS why
+   FROM (batch.versions v
+     LEFT JOIN LATERAL ( SELECT r.reconciliation_id,
+            r.run_id,
+            r.verdict
+           FROM reconciliation.reconciliations r
+          WHERE (r.business_date = v.business_date)
+          ORDER BY r.reconciliation_id DESC
+         LIMIT 1) newest ON (true))
+  WHERE ((v.view = 'daily_metrics'::text) AND (v.superseded_at IS NULL));
+
 CREATE TABLE reconciliation.lateness (
     reconciliation_id bigint NOT NULL,
     grace interval NOT NULL,
@@ -638,21 +708,6 @@ ALTER TABLE reconciliation.mails ALTER COLUMN mail_id ADD GENERATED ALWAYS AS ID
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
-);
-
-CREATE TABLE reconciliation.reconciliations (
-    reconciliation_id bigint NOT NULL,
-    business_date date NOT NULL,
-    run_id text NOT NULL,
-    verdict text NOT NULL,
-    reason text DEFAULT ''::text NOT NULL,
-    remedy text DEFAULT ''::text NOT NULL,
-    cells_compared bigint DEFAULT 0 NOT NULL,
-    cells_differing bigint DEFAULT 0 NOT NULL,
-    speed_hash text DEFAULT ''::text NOT NULL,
-    batch_hash text DEFAULT ''::text NOT NULL,
-    compared_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT reconciliations_verdict_check CHECK ((verdict = ANY (ARRAY['match'::text, 'mismatch'::text, 'not_comparable'::text])))
 );
 
 ALTER TABLE reconciliation.reconciliations ALTER COLUMN reconciliation_id ADD GENERATED ALWAYS AS IDENTITY (
@@ -826,23 +881,6 @@ CREATE VIEW serving.customer_sessions AS
      JOIN speed.partitions p ON (((p.topic = 'order-events'::text) AND (p.partition = s.partition))));
 
 COMMENT ON VIEW serving.customer_sessions IS 'Orders of a customer with less than 30 minutes between one and the next, in event time; session_end is the last order. early: an order that is still accepted may change it. final: nothing can. Kept for TANDEM_SESSION_RETENTION. Corrections: not included; they name no customer.';
-
-CREATE TABLE speed.adjustments (
-    correction_id text NOT NULL,
-    business_date date NOT NULL,
-    cube text NOT NULL,
-    cell_start timestamp with time zone NOT NULL,
-    key text NOT NULL,
-    measure text NOT NULL,
-    delta bigint NOT NULL,
-    stream_value bigint NOT NULL,
-    batch_value bigint NOT NULL,
-    run_id text NOT NULL,
-    reverses text,
-    partition integer NOT NULL,
-    "offset" bigint NOT NULL,
-    applied_at timestamp with time zone DEFAULT now() NOT NULL
-);
 
 CREATE TABLE speed.order_minutes (
     business_date date NOT NULL,
@@ -2259,6 +2297,18 @@ CREATE TABLE speed.journal (
 );
 ALTER TABLE ONLY speed.journal ALTER COLUMN segment SET STORAGE EXTERNAL;
 
+CREATE TABLE speed.journal_expired (
+    business_date date NOT NULL,
+    expired_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE speed.journal_kept (
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    from_offset bigint NOT NULL,
+    accepted_until timestamp with time zone
+);
+
 CREATE TABLE speed.outbox (
     message_id bigint NOT NULL,
     dedupe_id text NOT NULL,
@@ -2592,6 +2642,12 @@ ALTER TABLE ONLY speed.finality
 ALTER TABLE ONLY speed.idle_marks
     ADD CONSTRAINT idle_marks_pkey PRIMARY KEY (partition, next_offset);
 
+ALTER TABLE ONLY speed.journal_expired
+    ADD CONSTRAINT journal_expired_pkey PRIMARY KEY (business_date);
+
+ALTER TABLE ONLY speed.journal_kept
+    ADD CONSTRAINT journal_kept_pkey PRIMARY KEY (topic, partition);
+
 ALTER TABLE ONLY speed.journal
     ADD CONSTRAINT journal_pkey PRIMARY KEY (topic, partition, first_offset);
 
@@ -2769,6 +2825,7 @@ GRANT USAGE ON SCHEMA public TO tandem_reconciliation;
 GRANT USAGE ON SCHEMA public TO tandem_review;
 GRANT USAGE ON SCHEMA public TO tandem_reader;
 
+GRANT USAGE ON SCHEMA reconciliation TO tandem_speed;
 GRANT USAGE ON SCHEMA reconciliation TO tandem_batch;
 GRANT USAGE ON SCHEMA reconciliation TO tandem_reconciliation;
 GRANT USAGE ON SCHEMA reconciliation TO tandem_reader;
@@ -2885,6 +2942,17 @@ GRANT SELECT ON TABLE reconciliation.incidents TO tandem_reader;
 
 GRANT USAGE ON SEQUENCE reconciliation.incidents_incident_id_seq TO tandem_reconciliation;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.reconciliations TO tandem_reconciliation;
+GRANT SELECT ON TABLE reconciliation.reconciliations TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.adjustments TO tandem_speed;
+GRANT SELECT ON TABLE speed.adjustments TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.adjustments TO tandem_reader;
+
+GRANT SELECT ON TABLE reconciliation.journal_needs TO tandem_speed;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.journal_needs TO tandem_reconciliation;
+GRANT SELECT ON TABLE reconciliation.journal_needs TO tandem_reader;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.lateness TO tandem_reconciliation;
 GRANT SELECT ON TABLE reconciliation.lateness TO tandem_reader;
 
@@ -2895,9 +2963,6 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.mails TO tandem_reconc
 GRANT SELECT ON TABLE reconciliation.mails TO tandem_reader;
 
 GRANT USAGE ON SEQUENCE reconciliation.mails_mail_id_seq TO tandem_reconciliation;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.reconciliations TO tandem_reconciliation;
-GRANT SELECT ON TABLE reconciliation.reconciliations TO tandem_reader;
 
 GRANT USAGE ON SEQUENCE reconciliation.reconciliations_reconciliation_id_seq TO tandem_reconciliation;
 
@@ -2940,10 +3005,6 @@ GRANT SELECT ON TABLE speed.sessions TO tandem_reader;
 
 GRANT SELECT ON TABLE serving.customer_sessions TO tandem_reconciliation;
 GRANT SELECT ON TABLE serving.customer_sessions TO tandem_reader;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.adjustments TO tandem_speed;
-GRANT SELECT ON TABLE speed.adjustments TO tandem_reconciliation;
-GRANT SELECT ON TABLE speed.adjustments TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.order_minutes TO tandem_speed;
 GRANT SELECT ON TABLE speed.order_minutes TO tandem_reconciliation;
@@ -3130,6 +3191,14 @@ GRANT SELECT ON TABLE speed.idle_marks TO tandem_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.journal TO tandem_speed;
 GRANT SELECT ON TABLE speed.journal TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.journal TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.journal_expired TO tandem_speed;
+GRANT SELECT ON TABLE speed.journal_expired TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.journal_expired TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.journal_kept TO tandem_speed;
+GRANT SELECT ON TABLE speed.journal_kept TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.journal_kept TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.outbox TO tandem_speed;
 GRANT INSERT ON TABLE speed.outbox TO tandem_review;

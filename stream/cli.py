@@ -90,6 +90,36 @@ def rebuild(
         raise typer.Exit(1)
 
 
+@app.command()
+def retain(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; say what would go.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Let the journal go of what is past `TANDEM_JOURNAL_RETENTION`, and say which dates still need theirs.
+
+    Figures, reports, certificates and the causes that were found stay. A date whose journal is gone cannot be compared
+    anew. Workers go on meanwhile.
+
+    Example: `tandem stream retain --dry-run`
+    """
+    from stream import journal_upkeep as upkeep
+
+    configure_logging()
+    done = upkeep.retain(
+        settings(), datetime.now(UTC), lambda line: typer.echo(f"journal: {line}", err=True), dry_run=dry_run
+    )
+    if as_json:
+        typer.echo(documents.text(done, indent=None))
+        return
+    if done.kept_from is None:
+        typer.echo("the journal is kept for good")
+        return
+    gone = f"{count(done.records, 'record')} of {count(len(done.dates), 'date')}"
+    typer.echo(f"{gone} {'would be ' if dry_run else ''}let go of; every date is kept from {done.kept_from} on")
+    for day, why in done.held:
+        typer.echo(f"{day} still needs its journal, and holds what follows: {why}")
+
+
 def _said(row: dict[str, Any] | None) -> str:
     """Of a row that is all key there is nothing to say but that it is there."""
     return "has none" if row is None else str(row) if row else "has it"

@@ -7,7 +7,7 @@ in ``speed.journal`` says which offsets it covers, transaction markers and abort
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from itertools import accumulate
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,6 +17,7 @@ import psycopg
 import pyarrow as pa
 
 from tandem import database, kpis
+from tandem.errors import TandemError
 from tandem.events import Decision, EventType
 
 _LABEL = pa.dictionary(pa.int32(), pa.string())
@@ -99,6 +100,28 @@ def decode_each(segments: Iterable[bytes], partition: int, columns: Sequence[str
     return rows.select(pl.lit(partition, pl.Int32).alias("partition"), pl.all()).cast(dict(wanted))  # type: ignore[arg-type]
 
 
+class ExpiredError(TandemError):
+    """Retention has taken some of a date's journal, or all of it."""
+
+    def __init__(self, business_date: date, expired_at: datetime) -> None:
+        super().__init__(
+            f"retention took the stream's journal of {business_date} on {expired_at.astimezone(UTC):%Y-%m-%d}",
+            f"where the log is whole, bring it back: tandem stream rebuild --from {business_date} --swap",
+        )
+
+
+def expired(connection: psycopg.Connection[Any], dates: Iterable[date]) -> dict[date, ExpiredError]:
+    """Those of these dates of which retention has taken any of the journal, with what to say of it."""
+    rows = connection.execute(database.queries("journal").expired, {"dates": list(dates)}).fetchall()
+    return {day: ExpiredError(day, at) for day, at in rows}
+
+
+def begins(connection: psycopg.Connection[Any], topic: str) -> dict[int, int]:
+    """From which offset on partitions keep their journal; only those that retention took anything of."""
+    rows = connection.execute(database.queries("journal").kept_from, {"topic": topic}).fetchall()
+    return {partition: offset for partition, offset, _ in rows}
+
+
 def read(
     connection: psycopg.Connection[Any],
     topic: str,
@@ -109,6 +132,8 @@ def read(
 
     ``business_date``: only records whose event time falls on it. ``below``: only offsets below these, by partition; a
     partition that is not named is left out. ``topic`` is the name without an installation's prefix.
+
+    Raises ExpiredError where retention took any of the date, also while it was read.
     """
     limits = dict.fromkeys(_partitions(connection, topic)) if below is None else dict(below)
     zone = _zone(connection) if business_date else None
@@ -121,6 +146,9 @@ def read(
             if limit is not None:
                 rows = rows.filter(pl.col("offset") < limit)
             kept.append(rows.filter(_falls_on(business_date, zone)) if zone else rows)
+    # After the reading: what went before any part of it was read, is written down by now.
+    if business_date and (gone := expired(connection, [business_date])):
+        raise gone[business_date]
     return pl.concat(kept)
 
 
@@ -162,7 +190,7 @@ def booked(rows: pl.DataFrame) -> dict[str, int]:
 def disagreements(connection: psycopg.Connection[Any], topic: str, business_date: date) -> dict[str, tuple[int, int]]:
     """Measures of a date where journal and panes differ: ``{measure: (journal, panes)}``; empty is as it must be.
 
-    Call it inside one REPEATABLE READ transaction where events are still coming.
+    Call it inside one REPEATABLE READ transaction where events are still coming. Raises ExpiredError.
     """
     wanted = booked(read(connection, topic, business_date))
     row = connection.execute(database.queries("speed").order_panes_of_date, {"business_date": business_date}).fetchone()

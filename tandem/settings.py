@@ -22,6 +22,9 @@ _STILL_CHANGING = timedelta(hours=2)
 
 _SHORTEST_ARCHIVE = timedelta(days=31)
 """A night that failed, and whatever came late, can still be computed so long after."""
+_SHORTEST_JOURNAL = _SHORTEST_ARCHIVE
+"""... and compared with what the stream made of it."""
+_DAY = timedelta(days=1)
 
 _MISSPELT = 0.92
 """So alike are a name and its misspelling, of 1: one letter in ten, or two."""
@@ -116,6 +119,9 @@ class Settings(BaseSettings):
     session_timeout: timedelta = timedelta(seconds=6)
     """After so long without a sign of a worker, another takes its partitions."""
 
+    journal_retention: timedelta = timedelta(days=400)
+    """How long the stream's journal keeps a business date, from its end and from when it was read; 0 for good."""
+
     cut_timeout: timedelta = timedelta(minutes=5)
     """How long a run waits for the speed layer to pass the end of its date before it goes on without."""
 
@@ -181,6 +187,22 @@ class Settings(BaseSettings):
             raise ValueError(
                 "TANDEM_DEDUPE_HORIZON must be at least TANDEM_ALLOWED_LATENESS, or late copies count twice"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _what_reads_the_journal_finds_it(self) -> Self:
+        if not self.journal_retention:
+            return self
+        if self.journal_retention < _SHORTEST_JOURNAL:
+            days = _SHORTEST_JOURNAL.days
+            raise ValueError(f"TANDEM_JOURNAL_RETENTION must be 0, for good, or at least {days} days")
+        for name, reach in (
+            ("dedupe_horizon", self.dedupe_horizon),
+            ("allowed_lateness", self.allowed_lateness),
+            ("order_repeat_lookback_days", self.order_repeat_lookback_days * _DAY),
+        ):
+            if self.journal_retention < reach + _DAY:
+                raise ValueError(f"TANDEM_JOURNAL_RETENTION must be a day more than TANDEM_{name.upper()}")
         return self
 
     @field_validator("archive_retention")

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from tandem import __version__
 from tandem.cli import COMMANDS, app
 from tandem.errors import TandemError
-from tandem.settings import PROJECT_ROOT, settings
+from tandem.settings import PROJECT_ROOT, Settings, settings
 
 runner = CliRunner()
 
@@ -58,6 +58,25 @@ def test_settings_that_do_not_fit_together_are_named_in_one_line():
         "tandem: TANDEM_DEDUPE_HORIZON must be at least TANDEM_ALLOWED_LATENESS, or late copies count twice:"
         " correct it or leave it unset\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("environment", "wanted"),
+    [
+        ({"TANDEM_JOURNAL_RETENTION": "P30D"}, "0, for good, or at least 31 days"),
+        ({"TANDEM_DEDUPE_HORIZON": "P400D"}, "a day more than TANDEM_DEDUPE_HORIZON"),
+        ({"TANDEM_ORDER_REPEAT_LOOKBACK_DAYS": "400"}, "a day more than TANDEM_ORDER_REPEAT_LOOKBACK_DAYS"),
+    ],
+)
+def test_the_journal_is_not_let_go_of_while_anything_looks_so_far_back(environment: dict[str, str], wanted: str):
+    stderr = refused(environment)
+    assert stderr == f"tandem: TANDEM_JOURNAL_RETENTION must be {wanted}: correct it or leave it unset\n"
+
+
+@pytest.mark.parametrize("kept", ["PT0S", "P31D", "P10000D"])
+def test_the_journal_may_be_kept_for_good_or_from_a_month_on(kept: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TANDEM_JOURNAL_RETENTION", kept)
+    assert Settings().journal_retention.days in {0, 31, 10_000}
 
 
 def refused(environment: dict[str, str]) -> str:

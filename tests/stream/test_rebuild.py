@@ -275,6 +275,8 @@ NOT_RESULTS = {
     "published": "what was sent",
     "publisher": "who sends",
     "rebuilds": "when figures were swapped",
+    "journal_kept": "what retention took, which a swap brings back",
+    "journal_expired": "as journal_kept",
     "customer_months": "kept by whatever changes customer_days",
     "date_customers": "as customer_months",
     "month_customers": "as customer_months",
