@@ -54,6 +54,15 @@ def of_dates(connection: psycopg.Connection[Any], settings: Settings, last: date
     return advise(graces(found), int(settings.allowed_lateness.total_seconds() // 60), dates)
 
 
+def left_out(
+    connection: psycopg.Connection[Any], settings: Settings, last: date, days: int = DAYS
+) -> dict[date, journal.ExpiredError]:
+    """Those of these dates of which nothing was kept that answers, and no journal is left to work it out from."""
+    where = {"business_date": last, "days": days}
+    compared = connection.execute(database.queries("lateness").compared_dates, where).fetchall()
+    return journal.expired(connection, [day for day, number, _ in compared if not _kept(connection, settings, number)])
+
+
 def _kept(connection: psycopg.Connection[Any], settings: Settings, reconciliation_id: int) -> Curve | None:
     """What was worked out when the date was compared; None where that has not all that is asked now."""
     query = database.queries("lateness").kept
@@ -67,17 +76,20 @@ def _kept(connection: psycopg.Connection[Any], settings: Settings, reconciliatio
 def _worked_out(
     connection: psycopg.Connection[Any], settings: Settings, day: date, reconciliation_id: int, run_id: str
 ) -> Curve | None:
-    """From the journal; None where the date's cut is gone."""
+    """From the journal; None where that has expired, or the date's cut is gone."""
     taken = cut.read(connection, run_id)
     if taken is None:
         return None
     where = {"reconciliation_id": reconciliation_id, "topic": topics.ORDER_EVENTS}
     rows = connection.execute(database.queries("lateness").differing, where).fetchall()
     asked = behind.asked_of(settings)
-    late = [
-        behind.seen(journal.read(connection, topics.ORDER_EVENTS, day, {partition: limit}), asked[0])
-        for partition, limit in sorted(taken.offsets.items())
-    ]
+    try:
+        late = [
+            behind.seen(journal.read(connection, topics.ORDER_EVENTS, day, {partition: limit}), asked[0])
+            for partition, limit in sorted(taken.offsets.items())
+        ]
+    except journal.ExpiredError:
+        return None
     differing = pl.DataFrame(rows, schema=behind.DIFFERING, orient="row")
     return behind.curve(pl.concat([behind.SEEN.to_frame(), *late]), differing, asked)
 

@@ -30,8 +30,13 @@ def lateness(
     business_date.require_ended(day, now=datetime.now(UTC), zone=settings().zone)
     with database.connect(settings(), database.READER) as connection:
         advice = late.of_dates(connection, settings(), day, days)
+        expired = late.left_out(connection, settings(), day, days)
+    if advice is None and expired:
+        raise next(iter(expired.values()))
     if advice is None:
         raise TandemError(f"no date up to {day} was compared", f"run 'tandem reconcile --date {day}'")
+    if expired:
+        typer.echo(f"tandem: without {', '.join(map(str, expired))}: retention took the stream's journal", err=True)
     if as_json:
         typer.echo(documents.text(advice))
         return

@@ -31,7 +31,7 @@ from reconciliation.explain import Cause, explain
 from reconciliation.ledger import LEDGER, clear_up, ledger
 from reconciliation.sides import PublishedRun, Sides
 from reconciliation.store import Finding
-from tandem import clock, database
+from tandem import clock, database, journal
 from tandem.amounts import count
 from tandem.errors import TandemError
 from tandem.settings import Settings
@@ -41,6 +41,7 @@ _SETTLE = timedelta(seconds=15)
 
 
 _NOTHING = Corrected()
+_RESULTS = (Verdict.MATCH, Verdict.MISMATCH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +70,15 @@ def run(
     dry_run: bool = False,
     apply_timeout: timedelta = correct.APPLY_TIMEOUT,
 ) -> Outcome:
-    """Compare, explain, correct unless ``dry_run``, and certify a date. A difference is an outcome, not an error."""
+    """Compare, explain, correct unless ``dry_run``, and certify a date. A difference is an outcome, not an error.
+
+    Raises TandemError where the stream's journal of the date has expired, and what is published of it was compared.
+    """
     with store.held(settings, business_date) as connection:
         corrections.adopt(connection, business_date)
         if not dry_run:
             correct.send_pending(connection, settings, business_date)
+        _keep_what_was_found(connection, business_date)
         found = look(connection, settings, business_date)
         number = store.keep(connection, found)
         outcome = Outcome(
@@ -89,6 +94,16 @@ def run(
             outcome = replace(outcome, corrected=correct.run_held(connection, settings, number, apply_timeout))
         certificate.issue(connection, settings, number, found.corrected_by)
         return outcome
+
+
+def _keep_what_was_found(connection: psycopg.Connection[Any], business_date: date) -> None:
+    """A result of what is published now is not hidden behind one that says that there can be none any more."""
+    gone = journal.expired(connection, [business_date])
+    published, newest = sides.published_run(connection, business_date), store.latest(connection, business_date)
+    if gone and published and newest and newest.run_id == published.run_id and newest.verdict in _RESULTS:
+        expired = gone[business_date]
+        remedy = f"what was found stands, see tandem report --date {business_date}; {expired.remedy}"
+        raise TandemError(f"{business_date} cannot be compared again: {expired.problem}", remedy)
 
 
 def look(connection: psycopg.Connection[Any], settings: Settings, business_date: date) -> Finding:
@@ -107,7 +122,7 @@ def look(connection: psycopg.Connection[Any], settings: Settings, business_date:
         both = sides.read(connection, settings, business_date, published.run_id)
         reason, remedy = _why_not(business_date, published, taken, both)
         if taken is not None and not reason:
-            reason, remedy = _rebuilt_beneath(connection, taken)
+            reason, remedy = _rebuilt_beneath(connection, taken) or _expired(connection, business_date)
         if taken is None or reason:
             return _not_comparable(settings, business_date, published.run_id, reason, remedy, batch=both.batch_day)
         return _explained(connection, settings, published, taken, both)
@@ -127,10 +142,16 @@ def _why_not(business_date: date, published: PublishedRun, taken: Cut | None, bo
     return "", ""
 
 
-def _rebuilt_beneath(connection: psycopg.Connection[Any], taken: Cut) -> tuple[str, str]:
+def _expired(connection: psycopg.Connection[Any], business_date: date) -> tuple[str, str]:
+    """What is found without the journal has no causes, and might correct the stream by what nobody can look at."""
+    gone = journal.expired(connection, [business_date])
+    return (gone[business_date].problem, f"{gone[business_date].remedy}; then reconcile it") if gone else ("", "")
+
+
+def _rebuilt_beneath(connection: psycopg.Connection[Any], taken: Cut) -> tuple[str, str] | None:
     row = connection.execute(database.queries("reconciliation").rebuilt_beneath, {"run_id": taken.run_id}).fetchone()
     if row is None or row[0] is None:
-        return "", ""
+        return None
     at = f"{row[0].astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     return (
         f"the stream was rebuilt at {at}, beneath the figures at the cut",

@@ -66,7 +66,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One record of the order on order-events. A layer that does not have it, or not yet, is None."""
+    """One record of the order on order-events. A layer that does not have it, or not yet, is None.
+
+    ``stream_expired``: nobody knows any more what the stream decided, since retention took its journal.
+    """
 
     partition: int
     offset: int
@@ -79,6 +82,7 @@ class Event:
     stream: InStream | None
     batch: InBatch | None
     difference: Difference | None
+    stream_expired: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,8 @@ def of_order(
     Raises TandemError where neither layer has the order.
     """
     rows = _journal(connection, order_id, business_date)
+    # After the reading: what went before is written down by now.
+    begins = journal.begins(connection, topics.ORDER_EVENTS)
     zone = settings.business_timezone
     rows = rows.with_columns(business_date=pl.col("event_time").dt.convert_time_zone(zone).dt.date())
     if business_date is not None:
@@ -130,7 +136,8 @@ def of_order(
     joined = rows.join(batch, on=["partition", "offset"], how="full", coalesce=True, suffix="_batch")
     if joined.is_empty():
         when = f" on {business_date}" if business_date else ""
-        raise TandemError(f"neither layer has an order {order_id}{when}", "look for it under another id or date")
+        less = "; retention took the stream's journal of some dates" if begins else ""
+        raise TandemError(f"neither layer has an order {order_id}{when}{less}", "look for it under another id or date")
     asked = {"topic": topics.ORDER_EVENTS, "order_id": order_id, "dates": dates}
     queries = database.queries("story")
     waiting = {(place[0], place[1]): since for *place, since in connection.execute(queries.quarantined, asked)}
@@ -138,7 +145,9 @@ def of_order(
         (partition, offset): Difference(*found)
         for partition, offset, *found in connection.execute(queries.differences, asked)
     }
-    told = tuple(_event(row, waiting, differences) for row in joined.sort("partition", "offset").iter_rows(named=True))
+    told = tuple(
+        _event(row, waiting, differences, begins) for row in joined.sort("partition", "offset").iter_rows(named=True)
+    )
     cells = _cells(joined, differences, zone)
     return Story(order_id, told, tuple(_day(connection, day, cells) for day in dates))
 
@@ -201,7 +210,12 @@ def _facts(connection: psycopg.Connection[Any], settings: Settings, order_id: st
     ).cast(dict(_FACTS.schema))  # type: ignore[arg-type]
 
 
-def _event(row: dict[str, Any], waiting: dict[Place, datetime], differences: dict[Place, Difference]) -> Event:
+def _event(
+    row: dict[str, Any],
+    waiting: dict[Place, datetime],
+    differences: dict[Place, Difference],
+    begins: dict[int, int],
+) -> Event:
     place = (row["partition"], row["offset"])
 
     def either(name: str) -> Any:
@@ -242,6 +256,7 @@ def _event(row: dict[str, Any], waiting: dict[Place, datetime], differences: dic
         stream=stream,
         batch=batch,
         difference=differences.get(place),
+        stream_expired=stream is None and row["offset"] < begins.get(row["partition"], 0),
     )
 
 

@@ -25,8 +25,10 @@ def lines(story: Story, currency: str, zone: ZoneInfo) -> Iterator[str]:
 def _event(event: Event, currency: str, zone: ZoneInfo) -> Iterator[str]:
     what = (event.event_type or "no type").replace("_", " ")
     yield f"{what}, {_at(event.event_time, zone)}: partition {event.partition}, offset {event.offset}, {event.event_id}"
-    if event.stream is None:
-        yield "  stream  does not have it (yet, or no longer: the journal is kept for a while)"
+    if event.stream_expired:
+        yield "  stream  what it decided is no longer known: retention took its journal (TANDEM_JOURNAL_RETENTION)"
+    elif event.stream is None:
+        yield "  stream  does not have it, or not yet"
     else:
         stream = event.stream
         decided = _decided(stream.decision, stream.cents, stream.reasons, currency)
