@@ -86,6 +86,10 @@ def rebuild(
         total = sum(done.counts.values())
         differ = count(total, "row differs", "rows differ") if total else "equal, row by row"
         typer.echo(f"{count(done.events, 'event')} read again: {differ}")
+        if done.expired:
+            dates = count(len(done.expired), "date")
+            back = "is back" if done.swapped else "is not compared; --swap brings it back"
+            typer.echo(f"the journal that retention took of {dates} from {done.expired[0]} on {back}")
     if done.counts and not done.swapped:
         raise typer.Exit(1)
 

@@ -27,6 +27,7 @@ from stream.rebuild_tables import REBUILT, UNCUT
 from stream.session import Session
 from stream.source import SILENT, Position
 from stream.stats import StatsState
+from stream.tables import JOURNAL
 from stream.types import Rules
 from tandem import clock, database, topic_ids
 from tandem.amounts import count
@@ -43,13 +44,17 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Rebuild:
-    """What came of it. ``counts``: differences by table; ``shown``: the first of them."""
+    """What came of it. ``counts``: differences by table; ``shown``: the first of them.
+
+    ``expired``: dates of whose journal retention took anything, which is not compared; a swap brings it back.
+    """
 
     since: date
     events: int
     counts: dict[str, int]
     shown: list[Difference]
     swapped: bool
+    expired: list[date]
 
     def document(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
@@ -58,6 +63,7 @@ class Rebuild:
             "events": self.events,
             "equal": not self.counts,
             "swapped": self.swapped,
+            "journal_expired": [str(day) for day in self.expired],
             "tables": self.counts,
             "differences": [difference.document() for difference in self.shown],
         }
@@ -80,19 +86,21 @@ def rebuild(settings: Settings, since: date, *, swap: bool, say: Say) -> Rebuild
     ):
         shadow.execute(_queries.make_room)
         say("noting the live state")
-        starts, cut = _note(settings, live, shadow, scope)
+        noted = _note(settings, live, shadow, scope)
+        starts, cut = noted.starts, noted.cut
         with _session(shadow_settings, starts) as reading:
             say(f"reading {count(sum(cut[at] - starts[at] for at in starts), 'offset')} again")
             reading.up_to(cut, say)
             say("comparing")
-            found = list(differences(shadow, scope, [p for topic, p in cut if topic == ORDER_EVENTS]))
+            found = list(differences(shadow, scope, noted.journal_begins))
             counts = dict(sorted(Counter(difference.table for difference in found).items()))
-            if swap and counts:
-                say(f"swapping {', '.join(counts)}")
-                _swap(live, shadow, reading, list(counts), scope)
+            swapped = swap and bool(counts or noted.expired)
+            if swapped:
+                say(f"swapping {', '.join([*counts, *(['what retention took of the journal'] * bool(noted.expired))])}")
+                _swap(live, shadow, reading, counts.keys() | ({JOURNAL.name} if noted.expired else set()), scope)
                 _tell_of_corrections(live, set(counts), scope, say)
             events = reading.stats.events
-    return Rebuild(since, events, counts, list(islice(found, _SHOWN)), swap and bool(counts))
+    return Rebuild(since, events, counts, list(islice(found, _SHOWN)), swapped, noted.expired)
 
 
 def _tell_of_corrections(live: psycopg.Connection[Any], swapped: set[str], scope: dict[str, Any], say: Say) -> None:
@@ -144,13 +152,28 @@ def _database(settings: Settings, shadow: Settings) -> Iterator[None]:
             owner.execute(drop)
 
 
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """Of the live state at one moment: where its log begins and where it had got to, and what it has of the journal.
+
+    ``journal_begins``: by partition of ``order-events``; ``expired``: dates in scope of which retention took some.
+    """
+
+    starts: dict[Position, int]
+    cut: dict[Position, int]
+    journal_begins: dict[int, int]
+    expired: list[date]
+
+
 def _note(
     settings: Settings, live: psycopg.Connection[Any], shadow: psycopg.Connection[Any], scope: dict[str, Any]
-) -> tuple[dict[Position, int], dict[Position, int]]:
-    """Copy the live state of one moment; returns where its log begins and where it had got to."""
+) -> _Noted:
+    """Copy the live state of one moment."""
     with live.transaction():
         live.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         places = live.execute(_queries.starts).fetchall()
+        kept = dict(live.execute(_queries.kept).fetchall())
+        expired = [day for (day,) in live.execute(_queries.expired, scope)]
         for table in (*(table.name for table in REBUILT), *UNCUT):
             _copy(live, getattr(_queries, f"take_{table}"), shadow, getattr(_queries, f"note_{table}"), scope)
         _copy(live, _queries.take_marks, shadow, _queries.put_marks, scope)
@@ -159,7 +182,8 @@ def _note(
     begun = {(topic, partition): first for topic, partition, first, _ in places}
     corrections = [position for position in begun if position[0] == CORRECTIONS]
     cut = {(topic, partition): next_offset for topic, partition, _, next_offset in places}
-    return begun | lows(settings, corrections), cut
+    journal_begins = {partition: kept.get(partition, 0) for topic, partition in cut if topic == ORDER_EVENTS}
+    return _Noted(begun | lows(settings, corrections), cut, journal_begins, expired)
 
 
 def _copy(
@@ -210,12 +234,15 @@ def _swap(
     live: psycopg.Connection[Any],
     shadow: psycopg.Connection[Any],
     reading: _Reading,
-    tables: list[str],
+    tables: set[str],
     scope: dict[str, Any],
 ) -> None:
     with live.transaction():
         live.execute(sink.queries.settling)
         held = live.execute(_queries.hold_live).fetchall()
+        # All goes out to the state topics once more, and what that is, the whole journal says.
+        if live.execute(_queries.has_expired).fetchone() == (True,):
+            tables = tables | {JOURNAL.name}
         # Hours may have become final by a clock since the reading began; final is final.
         shadow.execute(_queries.clear_marks)
         _copy(live, _queries.take_marks, shadow, _queries.put_marks, scope)
@@ -223,7 +250,7 @@ def _swap(
         reading.up_to({(topic, partition): next_offset for topic, partition, next_offset in held}, lambda _: None)
         writer = psycopg.ClientCursor(live)
         packed = {table.name for table in REBUILT if table.is_packed}
-        for table in tables:
+        for table in sorted(tables):
             writer.execute(getattr(_queries, f"clear_{table}"), scope)
             if table in packed:
                 writer.execute(getattr(_queries, f"clear_pending_{table}"), scope)
@@ -235,7 +262,9 @@ def _swap(
             live.execute(getattr(_queries, f"put_{table}"))
         for topic, partition, watermark in shadow.execute(_queries.take_watermarks).fetchall():
             live.execute(_queries.put_watermark, {"topic": topic, "partition": partition, "watermark": watermark})
-        if set(tables) - set(UNCUT):
+        if JOURNAL.name in tables:
+            live.execute(_queries.forget_expiry)
+        if tables - set(UNCUT):
             live.execute(_queries.note_swap, scope)
         live.execute(_queries.send_all_again)
         live.execute(_queries.fence)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,13 +32,15 @@ class Difference:
         return {"table": self.table, "key": self.key, "live": self.live, "rebuilt": self.rebuilt}
 
 
-def differences(shadow: psycopg.Connection[Any], scope: Row, partitions: Iterable[int]) -> Iterator[Difference]:
-    """Every difference. ``scope``: ``since_date`` and ``since_time``; ``partitions``: of ``order-events``."""
+def differences(shadow: psycopg.Connection[Any], scope: Row, begins: Mapping[int, int]) -> Iterator[Difference]:
+    """Every difference. ``scope``: ``since_date`` and ``since_time``; ``begins``: by partition of ``order-events``,
+    where its journal begins.
+    """
     for table in (*REBUILT, MINUTES):
         rows = psycopg.ClientCursor(shadow).execute(getattr(_queries, f"differences_{table.name}"), scope).fetchall()
         yield from _paired(table, rows)
-    for partition in partitions:
-        yield from _of_journal(shadow, partition, scope)
+    for partition, first_offset in begins.items():
+        yield from _of_journal(shadow, partition, first_offset, scope)
     yield from _of_sketches(shadow, scope)
 
 
@@ -51,14 +53,15 @@ def _paired(table: Rebuilt, rows: list[tuple[str, Row]]) -> Iterator[Difference]
         yield Difference(table.name, dict(zip(table.keys, key, strict=True)), values.get("live"), values.get("rebuilt"))
 
 
-def _of_journal(shadow: psycopg.Connection[Any], partition: int, scope: Row) -> Iterator[Difference]:
-    """One difference per record, however the segments are cut."""
+def _of_journal(shadow: psycopg.Connection[Any], partition: int, first_offset: int, scope: Row) -> Iterator[Difference]:
+    """One difference per record, however the segments are cut. What retention took is none."""
     sides = []
     for schema in ("rebuild", "speed"):
         query = getattr(_queries, f"segments_of_{schema}")
         segments = shadow.execute(query, {"topic": ORDER_EVENTS, "partition": partition})
         rows = journal.decode_each((segment for (segment,) in segments), partition)
-        sides.append(rows.filter(pl.col("event_time").is_null() | (pl.col("event_time") >= scope["since_time"])))
+        of_dates = pl.col("event_time").is_null() | (pl.col("event_time") >= scope["since_time"])
+        sides.append(rows.filter(of_dates, pl.col("offset") >= first_offset))
     both = pl.concat(sides)
     for offset in both.filter(~both.is_duplicated())["offset"].unique().sort():
         live, rebuilt = (documents.plain(side.filter(pl.col("offset") == offset).to_dicts()) for side in sides)

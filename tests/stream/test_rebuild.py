@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from random import Random
 from threading import Event, Thread
 from typing import Any
@@ -16,15 +16,17 @@ import pytest
 import speed_rig as rig
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
+from done_dates import settled
 from installations import tandem
 from psycopg.rows import dict_row
 
+from stream import journal_upkeep
 from stream.archive import archive
 from stream.rebuild_tables import REBUILT, UNCUT
 from stream.worker import Worker
-from tandem import database
+from tandem import database, journal
 from tandem.settings import PROJECT_ROOT, Settings
-from tandem.topics import CORRECTIONS
+from tandem.topics import CORRECTIONS, ORDER_EVENTS
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("clean_database")]
 
@@ -126,6 +128,31 @@ def test_a_damaged_row_is_reported_exactly_and_only_the_swap_mends_it(sold: Sett
     ]
     rig.produce(sold, records(100, 3))
     rig.run_to_end(sold)
+    rig.assert_books_are_exact(sold)
+
+
+def journal_of(settings: Settings) -> list[tuple[Any, ...]]:
+    with database.connect(settings, database.READER) as reader:
+        return journal.read(reader, ORDER_EVENTS).rows()
+
+
+def test_what_retention_took_of_the_journal_is_no_difference_and_the_swap_brings_it_back(sold: Settings) -> None:
+    whole = journal_of(sold)
+    settled(sold, date(2017, 12, 21), date(2017, 12, 22))
+    short = sold.model_copy(update={"journal_retention": timedelta(hours=2)})
+    done = journal_upkeep.retain(short, datetime.now(UTC) + timedelta(days=1), lambda _: None)
+    left = journal_of(sold)
+    assert 0 < len(left) == len(whole) - done.records < len(whole)
+    code, found = rebuild(sold)
+    assert (code, found["equal"], found["tables"], found["swapped"]) == (0, True, {}, False)
+    assert found["journal_expired"] == [str(day) for day in done.dates] != []
+    assert journal_of(sold) == left
+    code, found = rebuild(sold, "--swap")
+    assert (code, found["tables"], found["swapped"]) == (0, {}, True)
+    assert journal_of(sold) == whole
+    for table in ("journal_kept", "journal_expired", "rebuilds"):
+        assert rig.query(sold, f"SELECT count(*) AS n FROM speed.{table}") == [{"n": 0}]
+    assert rebuild(sold)[1]["journal_expired"] == []
     rig.assert_books_are_exact(sold)
 
 
