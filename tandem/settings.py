@@ -128,6 +128,12 @@ class Settings(BaseSettings):
     history_retention: timedelta = timedelta(days=400)
     """How long the rows of a superseded version are kept. Its daily figures, and why it came, are kept for good."""
 
+    kafka_java_options: str = ""
+    """Further options of the local broker's JVM, as ``-Xmx2g``; the last of its kind counts.
+
+    A broker that is needed for minutes starts with nearly half the work with ``-XX:TieredStopAtLevel=1
+    -XX:ReservedCodeCacheSize=240m``.
+    """
     spark_master: str = "local[2]"
     """Where Spark jobs run that are not submitted by hand."""
     spark_driver_memory: str = "1g"

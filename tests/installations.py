@@ -20,6 +20,11 @@ from tandem.settings import PROJECT_ROOT, Settings
 
 _PORTS = ("postgres_port", "kafka_port", "kafka_controller_port", "airflow_port", "smtp_port", "mail_page_port")
 _FOLDER = "tandem-test-"
+_FOR_MINUTES = {
+    "session_timeout": "PT6S",
+    "kafka_java_options": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m",
+}
+"""Settings of servers that live as long as a test: the broker's thorough compiler would cost more than it gains."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -30,7 +35,7 @@ def free_ports(count: int) -> list[int]:
 def new_settings(folder: Path, **changes: object) -> Settings:
     """Settings of an installation of its own in ``folder``, on free ports."""
     ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
-    return Settings(**{"state_dir": folder, "session_timeout": "PT6S", **ports, **changes})
+    return Settings(**{"state_dir": folder, **_FOR_MINUTES, **ports, **changes})
 
 
 def end_installation(own: Settings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -28,6 +29,8 @@ NAME = "kafka"
 _REPLICATION = 1
 _LOGGING = Path(__file__).with_name("kafka-log4j2.properties")
 _JVM = ("-Xmx512m", "-Xms256m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true")
+_BRIEF = ("-XX:TieredStopAtLevel=1",)
+"""For a JVM that ends within seconds: what the thorough compiler costs is never gained."""
 
 
 def start(settings: Settings) -> None:
@@ -38,7 +41,8 @@ def start(settings: Settings) -> None:
         config = _write_config(settings, home)
         if not (home / "data" / "meta.properties").exists():
             _format(settings, config)
-        process.start(settings, process.Program(name=NAME, argv=_java("kafka.Kafka", str(config)), cwd=home))
+        options = settings.kafka_java_options.split()
+        process.start(settings, process.Program(name=NAME, argv=_java(options, "kafka.Kafka", str(config)), cwd=home))
     process.wait_until_ready(settings, NAME, lambda: is_ready(settings))
     ensure_topics(settings)
 
@@ -126,9 +130,9 @@ def _admin(settings: Settings) -> AdminClient:
     return AdminClient({"bootstrap.servers": settings.brokers, "log_level": 0})
 
 
-def _java(main: str, *arguments: str) -> tuple[str, ...]:
+def _java(options: Sequence[str], main: str, *arguments: str) -> tuple[str, ...]:
     logging = f"-Dlog4j2.configurationFile={_LOGGING}"
-    return (str(find_java().command), *_JVM, logging, "-cp", jars.kafka_classpath(), main, *arguments)
+    return (str(find_java().command), *_JVM, *options, logging, "-cp", jars.kafka_classpath(), main, *arguments)
 
 
 def _write_config(settings: Settings, home: Path) -> Path:
@@ -171,7 +175,7 @@ def _format(settings: Settings, config: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     cluster = uuid4().hex[:22]  # an id is 22 characters of URL-safe base64, which hexadecimal digits are
     with log.open("wb") as output:
-        command = _java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config))
+        command = _java(_BRIEF, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config))
         code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
     if code != 0:
         raise TandemError(f"Kafka's folder cannot be formatted ({process.last_line(log)})", f"see {log}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from installations import read_all, send
+from installations import processes_of, read_all, send
 
 from tandem import database
 from tandem.settings import Settings, settings
@@ -27,3 +27,9 @@ def test_each_test_that_asks_for_it_gets_empty_books(clean_database: Settings, _
 def test_each_test_gets_topics_of_its_own(topic_prefix: Settings, _round: int):
     send(topic_prefix, "order-events", b"only mine")
     assert read_all(topic_prefix, "order-events") == [b"only mine"]
+
+
+def test_the_broker_runs_with_the_options_of_the_settings(kafka: Settings):
+    (broker,) = [each for each in processes_of(kafka) if "kafka.Kafka" in each.cmdline()]
+    options = kafka.kafka_java_options.split()
+    assert [each for each in broker.cmdline() if each in options] == options != []
