@@ -5,6 +5,8 @@
 - ``postgres``, ``kafka``: these Settings, with the migrated database or the broker running.
 - ``clean_database``, ``clean_module_database``: Postgres with all books empty, before a test or before a whole file.
 - ``topic_prefix``: Settings with fresh topics, consumer group, archive and order_facts of the test's own.
+- ``own_topics``: which topics those are. Making all takes the broker longer than most tests, so a folder or file that
+  touches few names them; one that is missed is an error, as the broker makes none by itself.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from tandem.local import kafka as local_kafka
 from tandem.local import postgres as local_postgres
 from tandem.local import process
 from tandem.settings import Settings, settings
+from tandem.topics import TOPICS, Topic
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -68,8 +71,16 @@ def clean_module_database(postgres: Settings) -> Settings:
     return postgres
 
 
+@pytest.fixture(scope="session")
+def own_topics() -> tuple[Topic, ...]:
+    """All but those that nothing reads or writes yet."""
+    return tuple(topic for topic in TOPICS if topic.name not in {"user-events", "metrics"})
+
+
 @pytest.fixture
-def topic_prefix(kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+def topic_prefix(
+    kafka: Settings, own_topics: tuple[Topic, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Settings]:
     prefix = f"t{uuid4().hex[:8]}-"
     own = kafka.model_copy(
         update={
@@ -82,9 +93,9 @@ def topic_prefix(kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for name, value in process.environment(own).items():
         monkeypatch.setenv(name, value)
     settings.cache_clear()
-    local_kafka.ensure_topics(own)
+    local_kafka.ensure_topics(own, topics=own_topics)
     yield own
-    local_kafka.delete_topics(own)
+    local_kafka.delete_topics(own, own_topics)
     settings.cache_clear()
 
 

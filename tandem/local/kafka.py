@@ -23,7 +23,7 @@ from tandem.local import jars, process
 from tandem.local.java import find_java
 from tandem.local.service import Service
 from tandem.settings import Settings
-from tandem.topics import TOPICS
+from tandem.topics import TOPICS, Topic
 
 NAME = "kafka"
 _REPLICATION = 1
@@ -55,10 +55,10 @@ def is_ready(settings: Settings) -> bool:
         return False
 
 
-def ensure_topics(settings: Settings, replication: int = _REPLICATION) -> None:
+def ensure_topics(settings: Settings, replication: int = _REPLICATION, topics: Sequence[Topic] = TOPICS) -> None:
     """Create the missing topics and bring the settings of the others into line; partitions are never changed."""
     admin = _admin(settings)
-    wanted = {settings.topic(topic.name): topic for topic in TOPICS}
+    wanted = {settings.topic(topic.name): topic for topic in topics}
     existing = admin.list_topics(timeout=30).topics
     missing = [
         NewTopic(
@@ -108,10 +108,10 @@ def _wait_for_leaders(admin: AdminClient, names: set[str]) -> None:
         time.sleep(0.1)
 
 
-def delete_topics(settings: Settings) -> None:
-    """Delete the platform's topics under these settings' prefix."""
+def delete_topics(settings: Settings, topics: Sequence[Topic] = TOPICS) -> None:
+    """Delete these topics under these settings' prefix. Raises KafkaException where one is not there."""
     admin = _admin(settings)  # kept until the last answer: without it they are lost
-    names = [settings.topic(topic.name) for topic in TOPICS]
+    names = [settings.topic(topic.name) for topic in topics]
     for deleted in admin.delete_topics(names, operation_timeout=30).values():
         deleted.result()
 

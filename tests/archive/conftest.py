@@ -6,6 +6,13 @@ from collections.abc import Iterator
 import pytest
 from running import Running
 
+from tandem.topics import ORDER_EVENTS, TOPICS, Topic
+
+
+@pytest.fixture(scope="session")
+def own_topics() -> tuple[Topic, ...]:
+    return tuple(topic for topic in TOPICS if topic.name == ORDER_EVENTS)
+
 
 @pytest.fixture(autouse=True)
 def _no_archiver_outlives_its_test() -> Iterator[None]:

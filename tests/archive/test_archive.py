@@ -21,7 +21,7 @@ from stream.archive_verify import verify
 from tandem.errors import TandemError
 from tandem.local import kafka as local_kafka
 from tandem.settings import Settings
-from tandem.topics import ORDER_EVENTS
+from tandem.topics import ORDER_EVENTS, Topic
 
 pytestmark = pytest.mark.integration
 
@@ -186,12 +186,14 @@ def test_records_that_expired_unread_are_an_error_and_never_skipped(topic_prefix
     assert verify(topic_prefix).events == before.events
 
 
-def test_a_topic_that_was_made_anew_is_not_archived_behind_the_old_one(topic_prefix: Settings, shop: Shop):
+def test_a_topic_that_was_made_anew_is_not_archived_behind_the_old_one(
+    topic_prefix: Settings, own_topics: tuple[Topic, ...], shop: Shop
+):
     shop.sell(300)
     catch_up(topic_prefix)
     before = verify(topic_prefix)
-    local_kafka.delete_topics(topic_prefix)
-    local_kafka.ensure_topics(topic_prefix)
+    local_kafka.delete_topics(topic_prefix, own_topics)
+    local_kafka.ensure_topics(topic_prefix, topics=own_topics)
     Shop(topic_prefix).sell(900)
     with pytest.raises(TandemError, match="order-events is not the one that was read before"):
         catch_up(topic_prefix)

@@ -3,7 +3,13 @@ from __future__ import annotations
 import pytest
 
 from tandem.settings import Settings
+from tandem.topics import CORRECTIONS, ORDER_EVENTS, TOPICS, Topic
 from tests.reconciliation.scene import Applier
+
+
+@pytest.fixture(scope="session")
+def own_topics() -> tuple[Topic, ...]:
+    return tuple(topic for topic in TOPICS if topic.name in {ORDER_EVENTS, CORRECTIONS})
 
 
 @pytest.fixture

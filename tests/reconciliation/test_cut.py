@@ -52,15 +52,15 @@ def test_end_offsets_count_transaction_markers_and_name_every_partition(shop):
     assert cuts.end_offsets(shop) == twelve(p0=4, p3=5)
 
 
-def test_a_topic_that_was_made_anew_gives_no_cut_at_the_offsets_of_the_old_one(shop):
+def test_a_topic_that_was_made_anew_gives_no_cut_at_the_offsets_of_the_old_one(shop, own_topics):
     """With fewer records than before, the speed layer would seem to have read them all."""
     write_speed(shop, [MILK], twelve(p0=30))
     admin = AdminClient({"bootstrap.servers": shop.brokers})
     with database.connect(shop, database.SPEED) as connection:
         topic_ids.note(connection, topic_ids.ids(shop, admin, [topics.ORDER_EVENTS]))
     assert cuts.take(shop, DAY, "r1", timeout=NO_WAIT).comparable
-    local_kafka.delete_topics(shop)
-    local_kafka.ensure_topics(shop)
+    local_kafka.delete_topics(shop, own_topics)
+    local_kafka.ensure_topics(shop, topics=own_topics)
     produce(shop, {0: 3})
     with pytest.raises(TandemError, match="order-events is not the one that was read before"):
         cuts.take(shop, DAY, "r2", timeout=NO_WAIT)

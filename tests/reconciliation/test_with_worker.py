@@ -23,6 +23,13 @@ from tests.reconciliation.scene import RUN, write_run
 pytestmark = pytest.mark.integration
 AT_ONCE = timedelta(0)
 
+
+@pytest.fixture(scope="session")
+def own_topics() -> tuple[topics.Topic, ...]:
+    """All: the worker writes into most."""
+    return topics.TOPICS
+
+
 ON_TIME = [Record(0, order_id=f"o{n}", customer="alice", cents=1_000, when=at(8 + n)) for n in range(6)]
 LATE = Record(0, order_id="late", customer="alice", cents=1_500, when=at(9, 30), lines=(("tea", None, 3, 1_500),))
 REPEATED = Record(0, order_id="o2", event_id="again", customer="alice", cents=1_000, when=at(13, 20))

@@ -25,10 +25,15 @@ from tandem.sources.completejourney import completejourney
 from tandem.sources.faults import load_faults
 from tandem.sources.planning import plan_replay
 from tandem.sources.producer import BatchLimit, ReplayProducer, ReplayResult, produce
-from tandem.topics import ORDER_EVENTS
+from tandem.topics import ORDER_EVENTS, TOPICS, Topic
 
 pytestmark = pytest.mark.integration
 DAY = date(2017, 12, 23)
+
+
+@pytest.fixture(scope="session")
+def own_topics() -> tuple[Topic, ...]:
+    return tuple(topic for topic in TOPICS if topic.name == ORDER_EVENTS)
 
 
 def one_day(shop: Settings):

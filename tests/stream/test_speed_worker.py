@@ -18,7 +18,7 @@ from tandem.errors import TandemError
 from tandem.local import kafka as local_kafka
 from tandem.settings import Settings
 from tandem.sources.completejourney import completejourney_orders
-from tandem.topics import CORRECTIONS, DATA_QUALITY_ALERTS, ORDER_EVENTS, QUARANTINED_DATA
+from tandem.topics import CORRECTIONS, DATA_QUALITY_ALERTS, ORDER_EVENTS, QUARANTINED_DATA, Topic
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("clean_database")]
 
@@ -248,12 +248,14 @@ def test_what_is_no_correction_goes_to_quarantine_and_the_others_are_applied(top
     assert [row["correction_id"] for row in applied] == ["corr-1", "corr-8"]
 
 
-def test_a_topic_that_was_made_anew_does_not_pass_for_the_one_that_was_read(topic_prefix: Settings) -> None:
+def test_a_topic_that_was_made_anew_does_not_pass_for_the_one_that_was_read(
+    topic_prefix: Settings, own_topics: tuple[Topic, ...]
+) -> None:
     """With more records than before, all offsets are there: what stands below them would never be read."""
     rig.produce(topic_prefix, [order_record(n, START, partition=2) for n in range(10)])
     rig.run_to_end(topic_prefix)
-    local_kafka.delete_topics(topic_prefix)
-    local_kafka.ensure_topics(topic_prefix)
+    local_kafka.delete_topics(topic_prefix, own_topics)
+    local_kafka.ensure_topics(topic_prefix, topics=own_topics)
     rig.produce(topic_prefix, [order_record(n, START, partition=2) for n in range(100, 130)])
     with pytest.raises(TandemError, match="order-events is not the one that was read before"):
         rig.run_to_end(topic_prefix)
