@@ -6,6 +6,7 @@ computes it where that failed, ended on the way, or was found before, as when so
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from spark_jobs import daily_metrics, product_rankings, rfm
@@ -34,7 +35,7 @@ def stage(asked: Job) -> None:
             asked.say(f"Spark was ended before at {view}: it and what comes after it is left to their own tasks")
             return
         try:
-            compute(asked)
+            compute(replace(asked, together=True))
         except Exception as problem:  # noqa: BLE001 - whatever it is, the view's own task meets it and says so
             asked.say(f"{view} is left to its own task: {first_line(problem)}")
         else:

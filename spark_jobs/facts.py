@@ -45,6 +45,16 @@ def read(
     return table
 
 
+def only(events: DataFrame, dates: Collection[date]) -> DataFrame:
+    """The events of these dates; no file of another is looked at."""
+    return events.filter(F.col("business_date").isin(sorted(dates)))
+
+
+def without(events: DataFrame, dates: Collection[date]) -> DataFrame:
+    """The events of all but these dates, of which no file is looked at."""
+    return events.filter(~F.col("business_date").isin(sorted(dates))) if dates else events
+
+
 def counts(settings: Settings) -> dict[date, int]:
     """How many events the table has, by date; none where there is no table yet. Reads no event."""
     from deltalake import DeltaTable

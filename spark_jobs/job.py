@@ -30,31 +30,42 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a job computes for: one run per date, by date. ``views``: which of its views, all where none is named."""
+    """What a job computes for: one run per date, by date. ``views``: which of its views, all where none is named.
+
+    ``together``: the metrics of all its dates are published with what is made of them, so a date is made of the facts
+    that the job's own runs have of the dates before it, whatever was published of those.
+    """
 
     name: str
     spark: SparkSession
     settings: Settings
     runs: tuple[Run, ...]
     views: tuple[str, ...] = ()
+    together: bool = False
 
     @property
     def dates(self) -> tuple[date, ...]:
         """The business dates, in order."""
         return tuple(run.business_date for run in self.runs)
 
+    def facts_versions(self) -> dict[date, int]:
+        """The version of order_facts that holds each run's own date. Raises TandemError where there is none."""
+        found = [runs.find(self.settings, run.run_id) for run in self.runs]
+        versions = {
+            run.business_date: run.facts_version for run in found if run is not None and run.facts_version is not None
+        }
+        if lacking := tuple(day for day in self.dates if day not in versions):
+            raise TandemError(
+                f"there are no order facts of {_span(lacking)}",
+                f"run order_facts first: spark-submit spark_jobs/order_facts.py {_arguments(lacking)}",
+            )
+        return versions
+
     def facts_version(self) -> int:
         """The version of order_facts to read for all of the runs. Raises TandemError where there is none."""
-        found = [runs.find(self.settings, run.run_id) for run in self.runs]
-        versions = {run.facts_version for run in found if run is not None}
-        version = versions.pop()
-        if versions:
+        version, *others = set(self.facts_versions().values())
+        if others:
             raise TandemError("the runs read different versions of order_facts", "compute their dates one by one")
-        if version is None:
-            raise TandemError(
-                f"there are no order facts of {_span(self.dates)}",
-                f"run order_facts first: spark-submit spark_jobs/order_facts.py {_arguments(self.dates)}",
-            )
         return version
 
     def say(self, line: str) -> None:

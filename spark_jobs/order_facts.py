@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from spark_jobs import ahead, archive, facts, job, runs, staging
+from spark_jobs import ahead, archive, facts, job, runs, sources, staging
 from spark_jobs.decode import business_date, decode
 from spark_jobs.dedupe import KEYS, decide
 from spark_jobs.validate import validate
@@ -67,6 +67,7 @@ def compute(asked: job.Job) -> None:
     )
     rows = decided.withColumn("run_id", F.coalesce(staging.run_of_date(asked.runs), F.lit(asked.runs[-1].run_id)))
     version = facts.write(rows, asked.settings, cuts, mark=" ".join(run.run_id for run in asked.runs))
+    sources.look(asked.settings, version, cuts)
     archived = archive.count_below(asked.settings, held.version, own)
     for run in asked.runs:
         runs.record_facts(

@@ -2,7 +2,7 @@
 
 Revenue and units are net: what the date's orders created, minus what its cancellations took back, plus what its
 amendments changed. Orders and buyers count the orders created. Equal values share a rank, and the next rank is skipped
-(1, 2, 2, 4). The rank before is that of the day before, from its facts; NEW was not sold then, DROPPED is not sold now.
+(1, 2, 2, 4). The rank before is that of the day before, from its facts (spark_jobs.sources); NEW was not sold then, DROPPED is not sold now.
 Shares are of the sum of all positive values; the cumulative share adds them up by rank, then product_id.
 
 Usage: spark-submit spark_jobs/product_rankings.py --date 2017-12-23
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Window
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from spark_jobs import facts, job, staging
+from spark_jobs import job, sources, staging
 from spark_jobs.cells import counted
 from spark_jobs.lines import lines
 from tandem.events import EventType
@@ -37,12 +37,13 @@ _AT_ONCE = 31
 
 def compute(asked: job.Job) -> None:
     """Stage ``batch.product_rankings`` for the dates of the job."""
-    version = asked.facts_version()
-    for first in range(0, len(asked.runs), _AT_ONCE):
-        runs = asked.runs[first : first + _AT_ONCE]
-        dates = [run.business_date for run in runs]
-        sold = facts.read(asked.spark, asked.settings, dates[0] - timedelta(days=1), dates[-1], version=version)
-        staging.write(product_rankings(sold, dates), "product_rankings", asked.settings, runs)
+    for reading in sources.readings(asked):
+        for first in range(0, len(reading.runs), _AT_ONCE):
+            runs = reading.runs[first : first + _AT_ONCE]
+            dates = [run.business_date for run in runs]
+            sold = reading.frame(dates[0] - timedelta(days=1), dates[-1])
+            reading.note("product_rankings", runs, back=1)
+            staging.write(product_rankings(sold, dates), "product_rankings", asked.settings, runs)
     asked.say("batch.product_rankings staged")
 
 

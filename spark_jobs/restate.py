@@ -4,8 +4,9 @@ A date is due where its night went by without a publication, or the archive now 
 the cut of what is published. Both are told from the archive's file list and one row per date, and no event is read.
 It is due too where an order that it counts came late for a date before it (spark_jobs.repeats), and where a run that
 was not published, such as a trial, has written its facts anew.
-Segments are stale where an earlier date was restated after them, and rankings, which say how products moved from the
-day before, where that was: the views serving.rfm_dates and serving.product_rankings_dates say so.
+Segments are stale where of an earlier date other facts count by now than they were made of (spark_jobs.sources), and
+rankings, which say how products moved from the day before, where of that: the views serving.rfm_dates and
+serving.product_rankings_dates say so.
 """
 
 from __future__ import annotations
@@ -87,19 +88,17 @@ def touched(settings: Settings, dates: Collection[date]) -> list[date]:
 def open_dependents(
     settings: Settings, dates: Mapping[date, Sequence[str]], *, requested_by: str | None
 ) -> tuple[Run, ...]:
-    """A run for each date's stale views, on the newest facts of every date. ``dates``: as ``stale`` says."""
-    with database.connect(settings, database.READER) as connection:
-        ((version,),) = connection.execute(database.queries("batch").newest_facts).fetchall()
+    """A run for each date's stale views, on the facts that are published of it. ``dates``: as ``stale`` says."""
     opened = []
     for day, views in sorted(dates.items()):
-        # Of the rankings, where they are among them: how many records they were made of decides whether a date is due.
-        source = runs.published(settings, min(views), day)
+        # One view alone may be published, by hand.
+        source = runs.published(settings, "daily_metrics", day) or runs.published(settings, min(views), day)
         if source is None:
             raise AssertionError(f"{min(views)} of {day} is stale, so it is published")
-        why = f"a date up to {day} was restated: order_facts version {version} for {source.facts_version}"
+        why = f"a date up to {day} was published, refused or built anew since"
         run_id = runs.new_run_id(day, datetime.now(UTC))
         run = runs.open_run(settings, run_id, day, kind=Kind.DEPENDENT, reason=why, requested_by=requested_by)
-        runs.adopt_facts(settings, run, source, version=version)
+        runs.adopt_facts(settings, run, source)
         opened.append(run)
     return tuple(opened)
 

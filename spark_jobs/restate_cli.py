@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
@@ -38,9 +39,10 @@ def restate(
     if dry_run or not (due or follow):
         _tell(due, follow, as_json=as_json)
         return
-    with claims.held(config, restating.touched(config, due)):
+    claimed = restating.touched(config, due)
+    with claims.held(config, claimed):
         made = _do(config, due) if due else []
-        segments = _follow(config)
+        segments = _follow(config, claimed)
     if as_json:
         typer.echo(json.dumps({"dates": made, "segments": [str(day) for day in segments]}, indent=2))
     if failed := [each["error"] for each in made if "error" in each]:
@@ -58,9 +60,9 @@ def _do(config: Settings, due: dict[date, Why]) -> list[dict[str, Any]]:
     return made
 
 
-def _follow(config: Settings) -> tuple[date, ...]:
-    """Compute stale segments and rankings again; returns of which dates."""
-    stale = restating.stale(config)
+def _follow(config: Settings, claimed: Collection[date]) -> tuple[date, ...]:
+    """Compute stale segments and rankings of the claimed dates again; returns of which dates."""
+    stale = {day: views for day, views in restating.stale(config).items() if day in claimed}
     if stale:
         opened = restating.open_dependents(config, stale, requested_by=getpass.getuser())
         submit(config, "follow", cli.arguments(opened))

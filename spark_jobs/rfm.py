@@ -1,8 +1,8 @@
 """RFM segmentation as of a business date: recency, frequency, money → scores → segments, one row per customer and grid.
 
-Counts the orders created up to and on the date; what was cancelled later stays a purchase that the customer made. The
-previous segment is the segment as of the day before, computed from the same facts, so that a result for a date does not
-depend on what was published, or when.
+Counts the orders created up to and on the date; what was cancelled later stays a purchase that the customer made. Of
+earlier dates it reads the published facts (spark_jobs.sources). The previous segment is the segment as of the day before,
+computed from the same facts, whatever segments were published of that day.
 
 Usage: spark-submit spark_jobs/rfm.py --date 2017-12-23
 """
@@ -16,7 +16,7 @@ import pyarrow as pa
 from pyspark.sql import Window
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from spark_jobs import facts, job, staging
+from spark_jobs import job, sources, staging
 from spark_jobs.rfm_grids import Grid, grids
 from spark_jobs.rfm_scores import DIMENSIONS, with_scores
 from tandem.events import Decision, EventType
@@ -32,8 +32,10 @@ _VALUES = [dimension.value for dimension in DIMENSIONS]
 
 def compute(asked: job.Job) -> None:
     """Stage ``batch.rfm`` for the dates of the job."""
-    history = facts.read(asked.spark, asked.settings, last=asked.dates[-1], version=asked.facts_version())
-    staging.write(rfm(history, asked.dates), "rfm", asked.settings, asked.runs)
+    for reading in sources.readings(asked):
+        dates = [run.business_date for run in reading.runs]
+        reading.note("rfm", reading.runs)
+        staging.write(rfm(reading.frame(last=dates[-1]), dates), "rfm", asked.settings, reading.runs)
     asked.say("batch.rfm staged")
 
 

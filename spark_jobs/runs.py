@@ -147,14 +147,14 @@ def record_facts(
         connection.execute(database.queries("batch").record_facts, values)
 
 
-def adopt_facts(settings: Settings, run: Run, source: Run, *, version: int | None = None) -> None:
-    """Let a run read the facts that another one wrote for the same date, at a later ``version`` where one is given."""
+def adopt_facts(settings: Settings, run: Run, source: Run) -> None:
+    """Let a run read the facts that another one wrote for the same date."""
     if source.facts_version is not None:
         record_facts(
             settings,
             run.run_id,
             archive_version=source.archive_version,
-            facts_version=version if version is not None else source.facts_version,
+            facts_version=source.facts_version,
             cut=source.cut or {},
             archived=source.archived,
         )

@@ -48,8 +48,11 @@ WHERE view = 'daily_metrics' AND superseded_at IS NULL AND facts_version IS NOT 
 
 -- name: facts_read_by_old_versions   Versions of order_facts that readers' figures are made of though the date has newer.
 SELECT DISTINCT r.facts_version FROM batch.versions v JOIN batch.runs r USING (run_id, business_date)
-WHERE v.view = 'daily_metrics' AND v.superseded_at IS NULL AND EXISTS (
-    SELECT FROM batch.runs later WHERE later.business_date = r.business_date AND later.facts_version > r.facts_version);
+WHERE v.view = 'daily_metrics' AND v.superseded_at IS NULL AND (
+    EXISTS (SELECT FROM batch.facts_held h
+            WHERE h.business_date = r.business_date AND h.facts_version > r.facts_version)
+    OR EXISTS (SELECT FROM batch.runs later
+               WHERE later.business_date = r.business_date AND later.facts_version > r.facts_version));
 
 -- name: following   Dates whose segments or rankings readers have, and whether facts of dates before, of which they were
 -- made, have changed.
@@ -63,9 +66,34 @@ SELECT run_id, business_date, kind, archive_version, facts_version, cut, archive
 JOIN batch.runs USING (run_id, business_date)
 WHERE view = %(view)s AND business_date = %(business_date)s AND superseded_at IS NULL;
 
--- name: newest_facts   The version that holds the published facts of every date.
-SELECT max(facts_version) FROM batch.versions JOIN batch.runs USING (run_id)
-WHERE view = 'daily_metrics' AND superseded_at IS NULL;
+-- name: facts_read   Which facts of each date up to one those after it are made of; and since when order_facts has what it has.
+SELECT business_date, facts_version, held_since FROM batch.facts_read WHERE business_date <= %(last)s ORDER BY 1;
+
+-- name: record_made_of
+INSERT INTO batch.made_of (run_id, view, fingerprint)
+SELECT own.run_id, %(view)s, coalesce(sum(batch.print_of(earlier.business_date, earlier.facts_version)), 0)
+FROM unnest(%(run_ids)s::text[], %(dates)s::date[]) AS own (run_id, business_date)
+LEFT JOIN unnest(%(read)s::date[], %(versions)s::bigint[]) AS earlier (business_date, facts_version)
+    ON earlier.business_date < own.business_date
+       AND (%(back)s::integer IS NULL OR earlier.business_date >= own.business_date - %(back)s::integer)
+GROUP BY own.run_id
+ON CONFLICT (run_id, view) DO UPDATE SET fingerprint = excluded.fingerprint;
+
+-- name: facts_held
+SELECT business_date, facts_version, files FROM batch.facts_held;
+
+-- name: facts_noted   The newest version up to one that a run has put of its date.
+SELECT business_date, max(facts_version) FROM batch.runs
+WHERE kind <> 'dependent' AND facts_version <= %(version)s GROUP BY business_date;
+
+-- name: hold_facts   Whoever has looked at an older version changes nothing.
+INSERT INTO batch.facts_held AS held (business_date, facts_version, files)
+VALUES (%(business_date)s, %(facts_version)s, %(files)s)
+ON CONFLICT (business_date) DO UPDATE SET facts_version = excluded.facts_version, files = excluded.files
+WHERE held.facts_version <= excluded.facts_version OR held.files = excluded.files;
+
+-- name: let_facts_go
+DELETE FROM batch.facts_held WHERE business_date = ANY(%(dates)s) AND facts_version <= %(version)s;
 
 -- name: forget_staged
 DELETE FROM batch.staged WHERE run_id = ANY(%(run_ids)s) AND table_name = %(table)s;

@@ -1,0 +1,11 @@
+"""What a date's segments and rankings were made of, and what a gate has checked: unchecked facts passed for published ones."""
+
+from tandem.database import run_migration
+
+revision = "0027"
+down_revision = "0026"
+
+
+def upgrade() -> None:
+    """Run the .sql file of the same name."""
+    run_migration(__file__)
