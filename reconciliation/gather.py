@@ -23,6 +23,7 @@ from reconciliation.report import (
     Report,
     Run,
     Serving,
+    Standing,
 )
 from reconciliation.store import Reconciliation
 from tandem import database, kpis, pages
@@ -77,6 +78,7 @@ def report(connection: psycopg.Connection[Any], settings: Settings, business_dat
         trend=_trend(connection, business_date),
         bias=_bias(connection, business_date),
         lateness=lateness.of_dates(connection, settings, business_date),
+        standing=tuple(Standing(*row) for row in connection.execute(database.queries("reports").standing, where)),
         agreement=store.agreement(connection, found.reconciliation_id),
         link=link(settings),
         gates_link=_gates_link(connection, settings, where),

@@ -205,6 +205,15 @@ class Serving:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Of what the date's published ``segments`` or ``rankings`` rest on, where that is not published dates alone."""
+
+    of: str
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Certified:
     """The newest certificate of the comparison: its own hash, and those of both books with all ``corrections``."""
 
@@ -267,6 +276,8 @@ class Report:
     """Where all checks of the run are shown; '' where there were none."""
     agreement: tuple[Agreement, ...] = ()
     """How far the layers agree on rankings of products, as compared, and on each customer, as counted."""
+    standing: tuple[Standing, ...] = ()
+    """The segments and rankings whose status is not plain ``certified``."""
     resolved: tuple[Incident, ...] = ()
     """The incidents that are over with this report."""
 

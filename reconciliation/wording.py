@@ -62,12 +62,16 @@ def _doubts(report: Report) -> Iterator[Step]:
         seen = f" ({check.observed})" if check.observed else ""
         text = f"See whether the figures can be right: '{check.expectation}' does not hold{seen}."
         yield Step(text, f"tandem gates --date {report.business_date}")
+    for one in report.standing:
+        command = "" if one.status == "unchecked" else "tandem restate --dry-run"
+        yield Step(f"Know before you use the {one.of} of the date: they are {one.status}, {one.reason}.", command)
 
 
 def _steps(report: Report) -> Iterator[Step]:
     date = f"--date {report.business_date}"
     sent, applied = report.corrections.sent, report.corrections.applied
-    nothing = "Nothing else has to be done." if report.warnings else "Nothing has to be done."
+    doubted = report.warnings or report.standing
+    nothing = "Nothing else has to be done." if doubted else "Nothing has to be done."
     if report.reason:
         yield _remedy(f"As {report.reason}, ", report.remedy)
     elif report.state is State.AGREES:

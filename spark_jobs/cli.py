@@ -56,6 +56,7 @@ def batch(  # noqa: PLR0917 - Typer's options, which are given by name
         opened = prepare(config, dict.fromkeys(dates, Why(kind, "tandem batch")), requested_by=getpass.getuser())
         submit(config, "batch", [*arguments(opened), *(part for name in view or () for part in ("--view", name))])
         made = [finish(config, run, publishes=not no_publish, views=views) for run in opened]
+    tell_standing(config, made)
     if as_json:
         typer.echo(json.dumps(made, indent=2))
     if failed := [each["error"] for each in made if "error" in each]:
@@ -114,6 +115,23 @@ def finish(config: Settings, run: Run, *, publishes: bool, views: Sequence[str] 
         for name in views:
             typer.echo(difference(config, run, name), err=True)
     return made
+
+
+def tell_standing(config: Settings, made: Sequence[dict[str, Any]]) -> None:
+    """Add to what became of each date what its segments and rankings rest on, and say it where they are not certified.
+
+    When all dates are done: one that is refused makes those after it stale.
+    """
+    standing = publish.standing(config, [date.fromisoformat(each["business_date"]) for each in made])
+    for each in made:
+        each["standing"] = {
+            view: of
+            for view, of in standing.get(date.fromisoformat(each["business_date"]), {}).items()
+            if view in each["published"]
+        }
+        for view, of in each["standing"].items():
+            if of["status"] != "certified":
+                _say(f"{each['business_date']}: {view} is {of['status']}: {of['reason']}")
 
 
 def tandem(config: Settings, *command: str, fine: Sequence[int] = (0,)) -> str:

@@ -30,14 +30,16 @@ _DISTINCTS = tuple(kpi.source for kpi in KPIS if isinstance(kpi.source, Distinct
 def compute(asked: job.Job) -> None:
     """Stage ``batch.daily_metrics`` and the cells of every cube for the dates of the job."""
     zone = asked.settings.business_timezone
-    of_dates = facts.read(asked.spark, asked.settings, asked.dates[0], asked.dates[-1], version=asked.facts_version())
+    version = asked.facts_version()
+    versions: dict[date, int | None] = dict.fromkeys(asked.dates, version)
+    of_dates = facts.read(asked.spark, asked.settings, asked.dates[0], asked.dates[-1], version=version)
     events = counted(of_dates.filter(F.col("business_date").isin(list(asked.dates)))).persist()
     for cube in CUBES:
-        staging.write(cells(events, cube, zone), cube.hour_table, asked.settings, asked.runs)
+        staging.write(cells(events, cube, zone), cube.hour_table, asked.settings, asked.runs, versions)
         asked.say(f"batch.{cube.hour_table} staged")
-    staging.write(hourly_distincts(events, zone), "hourly_distincts", asked.settings, asked.runs)
+    staging.write(hourly_distincts(events, zone), "hourly_distincts", asked.settings, asked.runs, versions)
     asked.say("batch.hourly_distincts staged")
-    _stage(asked, metrics(events, asked.dates, zone))
+    _stage(asked, metrics(events, asked.dates, zone), versions)
     asked.say(f"batch.{_TABLE} staged")
     events.unpersist()
 
@@ -62,7 +64,7 @@ def _by_date(frame: DataFrame) -> dict[date, dict[str, int]]:
     return {row.pop("business_date"): row for row in rows}
 
 
-def _stage(asked: job.Job, values: dict[date, dict[str, int | None]]) -> None:
+def _stage(asked: job.Job, values: dict[date, dict[str, int | None]], versions: dict[date, int | None]) -> None:
     names = ["run_id", "business_date", *(kpi.name for kpi in KPIS)]
     insert = sql.SQL("INSERT INTO batch.{} ({}) VALUES ({})").format(
         sql.Identifier(_TABLE),
@@ -76,7 +78,7 @@ def _stage(asked: job.Job, values: dict[date, dict[str, int | None]]) -> None:
             for run in asked.runs
         ]
         connection.cursor().executemany(insert, rows)
-    staging.finish(asked.settings, _TABLE, asked.runs)
+    staging.finish(asked.settings, _TABLE, asked.runs, versions)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def check(settings: Settings, run_id: str, business_date: date) -> list[Result]:
         raise TandemError(f"run {run_id} has no order facts", "run the order_facts job with this run id first")
     of_facts, of_archive = frames(settings, run, business_date)
     results = judge({FACTS.name: of_facts, ARCHIVE.name: of_archive}, (FACTS, ARCHIVE))
-    _store(settings, run_id, business_date, results)
+    store(settings, run_id, business_date, results, run.facts_version)
     gate_page.keep(settings, gate_page.read(settings, business_date, run_id))
     if failed := [result for result in results if result.level is Level.FAIL and not result.success]:
         shown = "; ".join(f"{r.expectation} ({r.observed}{_first_rows(r)})" for r in failed)
@@ -71,6 +71,17 @@ def check(settings: Settings, run_id: str, business_date: date) -> list[Result]:
             f"see the rows at {pages.address(settings, pages.Kind.GATES, run_id)}",
         )
     return results
+
+
+def ensure(settings: Settings, run_id: str, business_date: date) -> None:
+    """Check a run unless a gate has checked the very facts that it has, as of the run that it has them from.
+
+    Raises GateFailed.
+    """
+    with database.connect(settings, database.BATCH) as connection:
+        checked = connection.execute(database.queries("batch").checked, {"run_id": run_id}).fetchone()
+    if checked is None:
+        check(settings, run_id, business_date)
 
 
 def _kept(settings: Settings, run_id: str, business_date: date) -> list[Result]:
@@ -205,7 +216,10 @@ def _first_rows(result: Result) -> str:
     return f", first at partition:offset {places}"
 
 
-def _store(settings: Settings, run_id: str, business_date: date, results: list[Result]) -> None:
+def store(
+    settings: Settings, run_id: str, business_date: date, results: Sequence[Result], facts_version: int | None
+) -> None:
+    """Keep what was found of a run's facts at a version of order_facts, in place of what was found before."""
     rows = [
         {
             "run_id": run_id,
@@ -216,6 +230,7 @@ def _store(settings: Settings, run_id: str, business_date: date, results: list[R
             "success": result.success,
             "observed": result.observed,
             "failing_rows": json.dumps(result.failing_rows),
+            "facts_version": facts_version,
         }
         for result in results
     ]

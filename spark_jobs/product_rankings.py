@@ -2,8 +2,9 @@
 
 Revenue and units are net: what the date's orders created, minus what its cancellations took back, plus what its
 amendments changed. Orders and buyers count the orders created. Equal values share a rank, and the next rank is skipped
-(1, 2, 2, 4). The rank before is that of the day before, from its facts (spark_jobs.sources); NEW was not sold then, DROPPED is not sold now.
-Shares are of the sum of all positive values; the cumulative share adds them up by rank, then product_id.
+(1, 2, 2, 4). The rank before is that of the day before, from its facts (spark_jobs.sources); NEW was not sold then,
+DROPPED is not sold now. Shares are of the sum of all positive values; the cumulative share adds them up by rank, then
+product_id.
 
 Usage: spark-submit spark_jobs/product_rankings.py --date 2017-12-23
 """
@@ -43,7 +44,7 @@ def compute(asked: job.Job) -> None:
             dates = [run.business_date for run in runs]
             sold = reading.frame(dates[0] - timedelta(days=1), dates[-1])
             reading.note("product_rankings", runs, back=1)
-            staging.write(product_rankings(sold, dates), "product_rankings", asked.settings, runs)
+            staging.write(product_rankings(sold, dates), "product_rankings", asked.settings, runs, reading.versions)
     asked.say("batch.product_rankings staged")
 
 

@@ -29,8 +29,9 @@ def publish(
 ) -> dict[str, int]:
     """Make the run the current version of ``views`` for its date; returns the version numbers. Safe to repeat.
 
-    Raises TandemError where a gate of the run failed, a view's rows are not complete, or the published version is of a
-    run that began later: clearing an old run's publication must not bring back what was known then.
+    Raises TandemError where no gate has checked the very facts that the run has, or one has refused them, a view's rows
+    are not complete or are made of other facts, or the published version is of a run that began later: clearing an old
+    run's publication must not bring back what was known then.
     """
     queries = database.queries("batch")
     where = {"run_id": run_id, "business_date": business_date}
@@ -54,6 +55,16 @@ def staged(settings: Settings, run_id: str) -> tuple[str, ...]:
     raise TandemError(f"run {run_id} has no complete rows of any view", "run its job first")
 
 
+def standing(settings: Settings, dates: Iterable[date]) -> dict[date, dict[str, dict[str, str]]]:
+    """What the published segments and rankings of some dates rest on: ``status`` and ``reason`` by date and view."""
+    found: dict[date, dict[str, dict[str, str]]] = {}
+    with database.connect(settings, database.READER) as connection:
+        rows = connection.execute(database.queries("batch").standing, {"dates": list(dates)}).fetchall()
+    for day, view, status, reason in rows:
+        found.setdefault(day, {})[view] = {"status": status, "reason": reason}
+    return found
+
+
 def _require_run(connection: psycopg.Connection[Any], where: dict[str, Any]) -> None:
     row = connection.execute(database.queries("batch").run, where).fetchone()
     if row is None or row[1] != where["business_date"]:
@@ -64,10 +75,17 @@ def _require_run(connection: psycopg.Connection[Any], where: dict[str, Any]) -> 
 
 
 def _require_gates(connection: psycopg.Connection[Any], where: dict[str, Any]) -> None:
-    failed = [name for (name,) in connection.execute(database.queries("batch").failed_gates, where)]
-    if failed:
+    row = connection.execute(database.queries("batch").checked, where).fetchone()
+    if row is None:
         raise TandemError(
-            f"nothing is published for {where['business_date']}: the gates failed ({', '.join(failed)})",
+            f"nothing is published for {where['business_date']}: no gate has checked the order facts that run"
+            f" {where['run_id']} is made of",
+            f"check them, then publish: python -m spark_jobs.gate --run-id {where['run_id']}"
+            f" --date {where['business_date']}; in Airflow clear the task gate",
+        )
+    if row[0]:
+        raise TandemError(
+            f"nothing is published for {where['business_date']}: the gates failed ({', '.join(row[0])})",
             "look at the failing rows in batch.gate_results, correct the source, and run the date again",
         )
 

@@ -14,10 +14,11 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from spark_jobs import archive, repeats, runs
+from spark_jobs import archive, gate, repeats, runs
 from spark_jobs.publish import publish, staged
 from spark_jobs.runs import Kind, Run, Why
 from tandem import clock, database
+from tandem.errors import TandemError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -106,8 +107,19 @@ def open_dependents(
 def publish_dependents(
     settings: Settings, opened: Mapping[date, str], *, published_by: str
 ) -> dict[date, dict[str, int]]:
-    """Publish what these runs staged, by date; returns the versions by view. Nothing else of the dates changes."""
-    return {
-        day: publish(settings, run_id, day, published_by=published_by, views=staged(settings, run_id))
-        for day, run_id in opened.items()
-    }
+    """Publish what these runs staged, by date; returns the versions by view. Nothing else of the dates changes.
+
+    Their facts were checked by the gate of the published run that they have them from. Raises TandemError where one
+    cannot be published, once the others are.
+    """
+    published, problems = {}, []
+    for day, run_id in opened.items():
+        try:
+            gate.ensure(settings, run_id, day)
+            views = staged(settings, run_id)
+            published[day] = publish(settings, run_id, day, published_by=published_by, views=views)
+        except TandemError as problem:
+            problems.append(f"{day}: {problem}")
+    if problems:
+        raise TandemError(f"{len(problems)} of {len(opened)} dates keep their segments or rankings", problems[0])
+    return published

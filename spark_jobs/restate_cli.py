@@ -43,6 +43,7 @@ def restate(
     with claims.held(config, claimed):
         made = _do(config, due) if due else []
         segments = _follow(config, claimed)
+        cli.tell_standing(config, made)
     if as_json:
         typer.echo(json.dumps({"dates": made, "segments": [str(day) for day in segments]}, indent=2))
     if failed := [each["error"] for each in made if "error" in each]:

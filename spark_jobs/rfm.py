@@ -1,8 +1,8 @@
 """RFM segmentation as of a business date: recency, frequency, money → scores → segments, one row per customer and grid.
 
 Counts the orders created up to and on the date; what was cancelled later stays a purchase that the customer made. Of
-earlier dates it reads the published facts (spark_jobs.sources). The previous segment is the segment as of the day before,
-computed from the same facts, whatever segments were published of that day.
+earlier dates it reads the published facts (spark_jobs.sources). The previous segment is the segment as of the day
+before, computed from the same facts, whatever segments were published of that day.
 
 Usage: spark-submit spark_jobs/rfm.py --date 2017-12-23
 """
@@ -35,7 +35,7 @@ def compute(asked: job.Job) -> None:
     for reading in sources.readings(asked):
         dates = [run.business_date for run in reading.runs]
         reading.note("rfm", reading.runs)
-        staging.write(rfm(reading.frame(last=dates[-1]), dates), "rfm", asked.settings, reading.runs)
+        staging.write(rfm(reading.frame(last=dates[-1]), dates), "rfm", asked.settings, reading.runs, reading.versions)
     asked.say("batch.rfm staged")
 
 

@@ -14,7 +14,8 @@ from tandem import database
 from tandem.errors import TandemError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from datetime import date
 
     from pyspark.sql import Column, DataFrame, SparkSession
 
@@ -27,11 +28,14 @@ _INSTANT = "%Y-%m-%d %H:%M:%S%.6f+00"
 """Of a timestamp that Spark wrote, which is UTC."""
 
 
-def write(frame: DataFrame, table: str, settings: Settings, runs: Sequence[Run]) -> None:
+def write(
+    frame: DataFrame, table: str, settings: Settings, runs: Sequence[Run], versions: Mapping[date, int | None]
+) -> None:
     """Write ``frame`` to ``batch.<table>`` in place of what these runs had there; safe to repeat.
 
     ``frame``: ``business_date`` and the table's other columns but ``run_id``, which is that of the date's run. Spark
     writes files beside order_facts, and COPY takes them from there, in one transaction: row by row costs more.
+    ``versions``: of order_facts, that was read of each date.
     """
     begin(settings, table, runs)
     rows = frame.withColumn("run_id", run_of_date(runs)).filter(F.col("run_id").isNotNull())
@@ -41,7 +45,7 @@ def write(frame: DataFrame, table: str, settings: Settings, runs: Sequence[Run])
         _copy(folder, table, settings)
     finally:
         _delete(frame.sparkSession, folder)
-    finish(settings, table, runs)
+    finish(settings, table, runs, versions)
 
 
 def _name(runs: Sequence[Run]) -> str:
@@ -94,9 +98,15 @@ def begin(settings: Settings, table: str, runs: Sequence[Run]) -> None:
         connection.execute(delete, (ids,))
 
 
-def finish(settings: Settings, table: str, runs: Sequence[Run]) -> None:
-    """Note that the rows of the runs in a table are complete, be they none."""
-    values = {"run_ids": [run.run_id for run in runs], "table": table}
+def finish(
+    settings: Settings, table: str, runs: Sequence[Run], versions: Mapping[date, int | None] | None = None
+) -> None:
+    """Note that the rows of the runs in a table are complete, be they none.
+
+    ``versions``: of order_facts, of which they were made, by date; where it is not given, the one that the run has.
+    """
+    read = [(versions or {}).get(run.business_date) for run in runs]
+    values = {"run_ids": [run.run_id for run in runs], "table": table, "versions": read}
     with database.connect(settings, database.BATCH) as connection:
         connection.execute(database.queries("batch").record_staged, values)
 

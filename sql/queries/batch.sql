@@ -61,6 +61,13 @@ UNION ALL
 SELECT business_date, 'product_rankings', stale FROM serving.product_rankings_dates
 ORDER BY business_date, view DESC;
 
+-- name: standing   What the published segments and rankings of some dates rest on.
+SELECT business_date, 'rfm' AS view, status, reason FROM serving.rfm_dates WHERE business_date = ANY(%(dates)s)
+UNION ALL
+SELECT business_date, 'product_rankings', status, reason FROM serving.product_rankings_dates
+WHERE business_date = ANY(%(dates)s)
+ORDER BY 1, 2 DESC;
+
 -- name: published_run   Whose figures of a date readers have.
 SELECT run_id, business_date, kind, archive_version, facts_version, cut, archived FROM batch.versions
 JOIN batch.runs USING (run_id, business_date)
@@ -98,8 +105,11 @@ DELETE FROM batch.facts_held WHERE business_date = ANY(%(dates)s) AND facts_vers
 -- name: forget_staged
 DELETE FROM batch.staged WHERE run_id = ANY(%(run_ids)s) AND table_name = %(table)s;
 
--- name: record_staged   Written after the rows: what was killed half-way is not staged.
-INSERT INTO batch.staged (run_id, table_name) SELECT unnest(%(run_ids)s::text[]), %(table)s;
+-- name: record_staged   Written after the rows: what was killed half-way is not staged. Of the facts that were read, or else
+-- of those that the run has.
+INSERT INTO batch.staged (run_id, table_name, facts_version)
+SELECT run_id, %(table)s, coalesce(read.facts_version, r.facts_version)
+FROM unnest(%(run_ids)s::text[], %(versions)s::bigint[]) AS read (run_id, facts_version) JOIN batch.runs AS r USING (run_id);
 
 -- name: forget_views   What was staged of facts that are about to be written again. What ended on the way stays noted.
 WITH ahead AS (DELETE FROM batch.ahead WHERE run_id = ANY(%(run_ids)s) AND staged_at IS NOT NULL)
@@ -126,13 +136,22 @@ SELECT run_id FROM batch.versions WHERE run_id = ANY(%(run_ids)s) AND view = %(v
 -- name: lock_date
 SELECT pg_advisory_xact_lock(hashtext('tandem.publish:' || %(business_date)s));
 
--- name: not_staged
+-- name: not_staged   Rows of other facts than the run has by now are none.
 SELECT wanted FROM unnest(%(tables)s::text[]) AS wanted
-WHERE NOT EXISTS (SELECT FROM batch.staged WHERE run_id = %(run_id)s AND table_name = wanted);
+WHERE NOT EXISTS (SELECT FROM batch.staged AS s JOIN batch.runs AS r USING (run_id)
+                  WHERE run_id = %(run_id)s AND table_name = wanted
+                    AND s.facts_version IS NOT DISTINCT FROM r.facts_version);
 
--- name: failed_gates
-SELECT expectation FROM batch.gate_results
-WHERE run_id = %(run_id)s AND business_date = %(business_date)s AND level = 'fail' AND NOT success ORDER BY 1;
+-- name: checked   What a gate found of the very facts that a run has, the expectations that failed: its own gate, or that of a
+-- run whose facts it took over as they were. No row where none has checked them.
+SELECT coalesce(array_agg(expectation ORDER BY expectation) FILTER (WHERE level = 'fail' AND NOT success), '{}')
+FROM batch.runs AS own
+JOIN batch.runs AS r ON r.business_date = own.business_date AND (r.run_id = own.run_id
+    OR (r.facts_version = own.facts_version AND r.cut IS NOT DISTINCT FROM own.cut))
+JOIN batch.gate_results AS g ON g.run_id = r.run_id AND g.business_date = own.business_date
+    AND g.facts_version IS NOT DISTINCT FROM own.facts_version
+WHERE own.run_id = %(run_id)s
+GROUP BY r.run_id, own.run_id ORDER BY r.run_id = own.run_id DESC, max(g.checked_at) DESC LIMIT 1;
 
 -- name: current_version
 SELECT version, run_id FROM batch.versions
@@ -180,8 +199,9 @@ WHERE business_date = %(business_date)s AND run_id = coalesce(%(run_id)s::text, 
 
 -- name: record_gate_result   Checking again replaces what was found before.
 INSERT INTO batch.gate_results
-    (run_id, business_date, suite, expectation, level, success, observed, failing_rows, checked_at)
-VALUES (%(run_id)s, %(business_date)s, %(suite)s, %(expectation)s, %(level)s, %(success)s, %(observed)s, %(failing_rows)s, now())
+    (run_id, business_date, suite, expectation, level, success, observed, failing_rows, facts_version, checked_at)
+VALUES (%(run_id)s, %(business_date)s, %(suite)s, %(expectation)s, %(level)s, %(success)s, %(observed)s, %(failing_rows)s,
+        %(facts_version)s, now())
 ON CONFLICT (run_id, business_date, suite, expectation) DO UPDATE
-SET level = excluded.level, success = excluded.success, observed = excluded.observed,
+SET level = excluded.level, success = excluded.success, observed = excluded.observed, facts_version = excluded.facts_version,
     failing_rows = excluded.failing_rows, checked_at = excluded.checked_at;

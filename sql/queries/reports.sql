@@ -26,3 +26,10 @@ ORDER BY metric, business_date;
 -- name: is_newest_compared  (nothing was compared of a later date)
 SELECT NOT EXISTS (SELECT FROM reconciliation.reconciliations
                    WHERE business_date > %(business_date)s AND verdict <> 'not_comparable');
+
+-- name: standing  (segments and rankings that are not made of published dates alone)
+SELECT 'segments', status, reason FROM serving.rfm_dates
+WHERE business_date = %(business_date)s AND status <> 'certified'
+UNION ALL
+SELECT 'rankings', status, reason FROM serving.product_rankings_dates
+WHERE business_date = %(business_date)s AND status <> 'certified';

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, date, datetime
 
+import gates
 import pandas as pd
 import pytest
 from log import archived_in, grocer_log, lines
@@ -36,6 +37,7 @@ def published(
     log.archive(own)
     run = runs.open_run(own, runs.new_run_id(DAY, datetime.now(UTC)), DAY)
     batch.compute(job.Job("batch", spark, own, (run,)))
+    gates.passes(own, run.run_id)
     publish.publish(own, run.run_id, DAY, published_by="test")
     return own
 

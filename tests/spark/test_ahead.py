@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import gates
 import pytest
 from log import Log, archived_in, order
 from pyspark.sql import SparkSession
@@ -44,6 +45,7 @@ def found(asked: job.Job) -> list[bool]:
 
 
 def published(asked: job.Job) -> dict[str, int]:
+    gates.passes(asked.settings, asked.runs[0].run_id)
     return publish.publish(asked.settings, asked.runs[0].run_id, DAY, published_by="test")
 
 

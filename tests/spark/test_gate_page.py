@@ -44,7 +44,7 @@ RESULTS = [
 def checked(clean_database: Settings) -> str:
     """A run of the day with one failed check, one warning and one that passed."""
     run = runs.open_run(clean_database, runs.new_run_id(DAY, datetime.now(UTC)), DAY)
-    gate._store(clean_database, run.run_id, DAY, RESULTS)
+    gate.store(clean_database, run.run_id, DAY, RESULTS, None)
     return run.run_id
 
 
@@ -83,7 +83,7 @@ def test_of_several_runs_the_last_one_that_was_checked_is_shown_unless_another_i
 ) -> None:
     later = runs.open_run(clean_database, runs.new_run_id(DAY, datetime.now(UTC)), DAY)
     assert gate_page.read(clean_database, DAY).run_id == checked
-    gate._store(clean_database, later.run_id, DAY, RESULTS[:1])
+    gate.store(clean_database, later.run_id, DAY, RESULTS[:1], None)
     assert gate_page.read(clean_database, DAY).run_id == later.run_id
     assert gate_page.read(clean_database, DAY, checked).failed == 1
     with pytest.raises(TandemError, match="no run of 2017-12-22 was checked"):

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import gates
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
@@ -114,6 +115,7 @@ def staged_run(settings: Settings) -> runs.Run:
     cell = {"run_id": run.run_id, "business_date": DAY, "cell_start": at(9)}
     insert(settings, "batch.order_hours", **cell, revenue_cents=1_000, order_count=1)
     insert(settings, "batch.daily_metrics", run_id=run.run_id, business_date=DAY, revenue_cents=1_000)
+    gates.passes(settings, run.run_id)
     return run
 
 
@@ -165,7 +167,8 @@ def write_facts(settings: Settings, run: runs.Run, day: date) -> int:
         predicate=partition if exists else None,
     )
     version = DeltaTable(path).version()
-    execute(settings, "UPDATE batch.runs SET facts_version = %s WHERE run_id = %s", [version, run.run_id])
+    for table in ("runs", "staged", "gate_results"):
+        execute(settings, f"UPDATE batch.{table} SET facts_version = %s WHERE run_id = %s", [version, run.run_id])
     return version
 
 

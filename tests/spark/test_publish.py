@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 
+import gates
 import pytest
 
 from spark_jobs import publish, runs, staging
@@ -31,6 +32,7 @@ def staged(clean_database: Settings) -> Opener:
             if table not in without:
                 staging.begin(clean_database, table, (run,))
                 staging.finish(clean_database, table, (run,))
+        gates.passes(clean_database, run.run_id)
         return run
 
     return stage
@@ -116,6 +118,76 @@ def test_a_run_whose_gate_failed_is_not_published(clean_database: Settings, stag
     with pytest.raises(TandemError, match=r"gates failed \(ids are unique\)"):
         of(clean_database, run)
     assert history(clean_database) == []
+
+
+def put_facts(settings: Settings, run: runs.Run, version: int, cut: dict[int, int]) -> None:
+    runs.record_facts(settings, run.run_id, archive_version=0, facts_version=version, cut=cut, archived=1)
+
+
+def restage(settings: Settings, run: runs.Run) -> None:
+    for table in (table for tables in publish.TABLES.values() for table in tables):
+        staging.begin(settings, table, (run,))
+        staging.finish(settings, table, (run,))
+
+
+def test_what_no_gate_has_checked_is_not_published(clean_database: Settings, staged: Opener) -> None:
+    """As by spark-submit and a cleared task: nothing had failed, so everything was published."""
+    run = staged()
+    with database.connect(clean_database, database.BATCH) as connection:
+        connection.execute("DELETE FROM batch.gate_results")
+    remedy = f"spark_jobs.gate --run-id {run.run_id} --date {DAY};"
+    with pytest.raises(TandemError, match=f"no gate has checked the order facts that run {run.run_id} .*{remedy}"):
+        of(clean_database, run)
+    assert history(clean_database) == []
+    gates.passes(clean_database, run.run_id)
+    assert of(clean_database, run)["daily_metrics"] == 1
+
+
+def test_a_gate_that_passed_on_facts_of_before_says_nothing_of_these(clean_database: Settings, staged: Opener) -> None:
+    run = staged()
+    put_facts(clean_database, run, 1, {0: 5})
+    restage(clean_database, run)
+    gates.passes(clean_database, run.run_id)
+    put_facts(clean_database, run, 2, {0: 5})  # somebody cleared order_facts, and not the gate
+    restage(clean_database, run)
+    with pytest.raises(TandemError, match="no gate has checked the order facts"):
+        of(clean_database, run)
+    gates.passes(clean_database, run.run_id)
+    assert of(clean_database, run)["daily_metrics"] == 1
+
+
+def test_rows_of_facts_of_before_are_not_published_beside_those_of_now(
+    clean_database: Settings, staged: Opener
+) -> None:
+    """A job that was still at work while the facts were written again notes what it has read."""
+    run = staged()
+    put_facts(clean_database, run, 2, {0: 5})
+    gates.passes(clean_database, run.run_id)
+    restage(clean_database, run)
+    staging.begin(clean_database, "rfm", (run,))
+    staging.finish(clean_database, "rfm", (run,), {DAY: 1})
+    with pytest.raises(TandemError, match="no complete rows in rfm"):
+        of(clean_database, run)
+
+
+@pytest.mark.parametrize(("version", "cut", "covered"), [(3, {0: 5}, True), (4, {0: 5}, False), (3, {0: 6}, False)])
+def test_a_run_on_the_very_facts_of_another_needs_no_gate_of_its_own(
+    clean_database: Settings, staged: Opener, version: int, cut: dict[int, int], covered: bool
+) -> None:
+    """Segments that are made anew, as those of a date after one that was restated."""
+    first = staged()
+    put_facts(clean_database, first, 3, {0: 5})
+    gates.passes(clean_database, first.run_id)
+    second = staged()
+    with database.connect(clean_database, database.BATCH) as connection:
+        connection.execute("DELETE FROM batch.gate_results WHERE run_id = %s", [second.run_id])
+    put_facts(clean_database, second, version, cut)
+    restage(clean_database, second)
+    if covered:
+        assert of(clean_database, second, views=("rfm",)) == {"rfm": 1}
+    else:
+        with pytest.raises(TandemError, match="no gate has checked"):
+            of(clean_database, second, views=("rfm",))
 
 
 def test_a_run_of_another_date_is_refused(clean_database: Settings, staged: Opener) -> None:

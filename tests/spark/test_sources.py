@@ -1,6 +1,7 @@
 """What segments and rankings are made of where the gate refused an earlier date, or nobody has published it.
 
-Real Postgres and Spark: archive, facts, gate and publication are the ones of a night. Each order is of a customer of its own.
+Real Postgres and Spark: archive, facts, segments, rankings and publication are the ones of a night. Each order is of a
+customer of its own.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import gates
 import pytest
 from deltalake import DeltaTable
 from log import Log, archived_in, order
 from pyspark.sql import SparkSession
 
-from spark_jobs import ahead, batch, facts, follow, gate, job, order_facts, publish, restate, runs
+from spark_jobs import ahead, batch, facts, follow, job, order_facts, publish, restate, runs, staging
 from spark_jobs.runs import Kind, Run
 from tandem import database
 from tandem.settings import Settings
@@ -36,25 +38,18 @@ class Nights:
         self.log.add(order(number, f"{day}T12:00:00Z", customer_id=customer, items=items))
         self.log.archive(self.own)
 
-    def run(self, *days: date, kind: str = "scheduled", publishes: bool = True, fails: tuple[date, ...] = ()) -> list[Run]:
+    def run(self, *days: date, kind: str = "scheduled", fails: tuple[date, ...] = ()) -> list[Run]:
         """Compute, check and publish dates in one application; the gate of those that are to fail finds a fault."""
         opened = tuple(runs.open_run(self.own, runs.new_run_id(day, datetime.now(UTC)), day, kind=kind) for day in days)
         batch.compute(job.Job("batch", self.spark, self.own, opened))
         for run in opened:
-            gate.check(self.own, run.run_id, run.business_date)
-            if run.business_date in fails:
-                self.refuse(run)
-            elif publishes:
-                publish.publish(self.own, run.run_id, run.business_date, published_by="test")
+            self.end(run, passes=run.business_date not in fails)
         return list(opened)
 
-    def refuse(self, run: Run) -> None:
-        """As where the gate had found a fault in the run's facts."""
-        with database.connect(self.own, database.BATCH) as connection:
-            connection.execute(
-                "UPDATE batch.gate_results SET success = false WHERE run_id = %s AND expectation = 'a record stands once'",
-                [run.run_id],
-            )
+    def end(self, run: Run, *, passes: bool = True) -> None:
+        gates.finds(self.own, run.run_id, fault=not passes)
+        if passes:
+            publish.publish(self.own, run.run_id, run.business_date, published_by="test")
 
     def follow(self) -> dict[date, tuple[str, ...]]:
         """What a restatement does with stale segments and rankings."""
@@ -85,8 +80,16 @@ class Nights:
         return {product: tuple(rest) for product, *rest in self.rows(query, day)}
 
 
+def without_rows(asked: job.Job) -> None:
+    for table in publish.TABLES["daily_metrics"]:
+        staging.begin(asked.settings, table, asked.runs)
+        staging.finish(asked.settings, table, asked.runs)
+
+
 @pytest.fixture
-def nights(clean_database: Settings, spark: SparkSession, tmp_path: Path) -> Nights:
+def nights(clean_database: Settings, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nights:
+    """The metrics are published without rows: here they only say which facts of a date are."""
+    monkeypatch.setitem(ahead.STAGES, "daily_metrics", without_rows)
     return Nights(archived_in(clean_database, tmp_path), spark)
 
 
@@ -120,7 +123,7 @@ def test_segments_and_rankings_leave_out_a_date_whose_gate_failed_and_are_made_a
 
 
 def test_a_later_run_that_was_refused_does_not_replace_what_is_published_of_its_date(nights: Nights) -> None:
-    """Its facts are the newest in the table, and segments of later dates were made of them, beside a status of certified."""
+    """Its facts are the newest in the table, and segments of later dates were made of them."""
     nights.sell(FIRST, "ann")
     nights.run(FIRST)
     nights.sell(FIRST, "bob", "ale")
@@ -159,7 +162,9 @@ def test_segments_of_a_range_in_which_a_date_is_refused_are_stale_at_once(nights
     assert nights.follow() == {}, "once is enough"
 
 
-def test_facts_that_nobody_published_are_read_and_counted_and_make_segments_stale_once_they_change(nights: Nights) -> None:
+def test_facts_that_nobody_published_are_read_and_counted_and_make_segments_stale_once_they_change(
+    nights: Nights,
+) -> None:
     nights.sell(FIRST, "ann")
     nights.sell(SECOND, "bob")
     nights.run(SECOND)  # which builds the first on the way
@@ -186,7 +191,10 @@ def test_a_range_by_one_application_is_what_its_dates_are_one_by_one(nights: Nig
     for n, day in enumerate(days):
         nights.sell(day, f"c{n}")
     nights.run(*days)
-    everything = "SELECT business_date, grid, customer_id, recency_days, segment, previous_segment FROM serving.rfm ORDER BY 1, 2, 3"
+    everything = (
+        "SELECT business_date, grid, customer_id, recency_days, segment, previous_segment FROM serving.rfm"
+        " ORDER BY 1, 2, 3"
+    )
     at_once = nights.rows(everything)
     for day in days:
         nights.run(day)
@@ -206,7 +214,6 @@ def test_a_view_computed_later_under_its_run_reads_what_is_published_by_then(nig
     nights.sell(FIRST, "late")
     nights.run(FIRST, kind=Kind.LATE_DATA)
     ahead.stage(asked)
-    gate.check(nights.own, run.run_id, SECOND)
-    publish.publish(nights.own, run.run_id, SECOND, published_by="test")
+    nights.end(run)
     assert nights.customers(SECOND) == {"ann", "late", "bob"}
     assert nights.segments(SECOND) == CERTIFIED

@@ -38,10 +38,10 @@ def test_two_runs_that_stage_one_date_at_once_each_have_their_own_rows(
             copy(other, table, settings)
 
         monkeypatch.setattr(staging, "_copy", both)
-        staging.write(hour(spark, 200), table, settings, (second,))
+        staging.write(hour(spark, 200), table, settings, (second,), {})
 
     monkeypatch.setattr(staging, "_copy", second_writes_before_first_is_copied)
-    staging.write(hour(spark, 100), "order_hours", own, (first,))
+    staging.write(hour(spark, 100), "order_hours", own, (first,), {})
     with database.connect(own, database.READER) as reader:
         rows = reader.execute("SELECT run_id, revenue_cents FROM batch.order_hours ORDER BY run_id").fetchall()
     assert rows == [("first", 100), ("second", 200)]

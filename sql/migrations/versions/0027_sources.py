@@ -1,4 +1,4 @@
-"""What a date's segments and rankings were made of, and what a gate has checked: unchecked facts passed for published ones."""
+"""What a date's segments and rankings were made of: facts that a gate had refused passed for published ones."""
 
 from tandem.database import run_migration
 
