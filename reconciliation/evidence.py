@@ -12,6 +12,7 @@ from reconciliation.behind import SEEN
 from reconciliation.books import Books
 from reconciliation.compare import Types
 from reconciliation.sides import PublishedRun
+from tandem import facts_table
 from tandem.errors import TandemError, first_line
 from tandem.settings import Settings
 
@@ -83,12 +84,16 @@ def scan_facts(settings: Settings, run: PublishedRun, *dates: date) -> pl.LazyFr
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
+    again = f"compute the date again: tandem batch --date {dates[0]}"
+    if run.facts_version is None:
+        raise TandemError("the order facts of the published figures are gone", again)
     try:
-        DeltaTable(settings.order_facts, version=run.facts_version)  # a scan looks only when it is read
+        table_then = DeltaTable(settings.order_facts, version=run.facts_version)  # a scan looks only when it is read
     except (DeltaError, TableNotFoundError) as error:
         raise TandemError(
             f"version {run.facts_version} of order_facts cannot be read ({first_line(error)})",
-            f"compute the date again: tandem batch --date {dates[0]}",
+            again,
         ) from error
+    facts_table.require_same(settings, table_then)
     table = pl.scan_delta(settings.order_facts, version=run.facts_version)
     return table.filter(pl.col("business_date").cast(pl.Date).is_in(dates))

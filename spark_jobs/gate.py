@@ -14,7 +14,7 @@ import polars as pl
 
 from spark_jobs import gate_page, runs
 from spark_jobs.gate_suites import ARCHIVE, FACTS, Expectation, Level, Suite
-from tandem import database, pages, payloads
+from tandem import database, facts_table, pages, payloads
 from tandem.errors import TandemError
 from tandem.events import Decision
 from tandem.master_dataset import UNKNOWN
@@ -60,6 +60,7 @@ def check(settings: Settings, run_id: str, business_date: date) -> list[Result]:
     run = runs.find(settings, run_id)
     if run is None or run.facts_version is None:
         raise TandemError(f"run {run_id} has no order facts", "run the order_facts job with this run id first")
+    facts_table.require_same(settings)
     of_facts, of_archive = frames(settings, run, business_date)
     results = judge({FACTS.name: of_facts, ARCHIVE.name: of_archive}, (FACTS, ARCHIVE))
     store(settings, run_id, business_date, results, run.facts_version)

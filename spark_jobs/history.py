@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from spark_jobs.publish import TABLES
-from tandem import database
+from tandem import database, facts_table
 from tandem.errors import TandemError
 from tandem.kpis import KPIS
 
@@ -103,6 +103,12 @@ def prune(settings: Settings, now: datetime) -> Pruned:
     return Pruned(len(found), len(unpublished), rows, _delete_facts(settings, still_read))
 
 
+def forget_facts(settings: Settings) -> None:
+    """Forget all versions of an order_facts table that is gone: the dates that are made of it are due from then on."""
+    with database.connect(settings, database.BATCH) as connection:
+        connection.execute(database.queries("batch").forget_facts)
+
+
 def _delete_facts(settings: Settings, still_read: list[int]) -> int:
     """The number of files that went. ``still_read``: versions of order_facts of which none goes."""
     from deltalake import DeltaTable
@@ -111,6 +117,7 @@ def _delete_facts(settings: Settings, still_read: list[int]) -> int:
     hours = ceil(settings.history_retention / timedelta(hours=1))
     try:
         table = DeltaTable(settings.order_facts)
+        facts_table.require_same(settings, table)
         gone = table.vacuum(
             hours, dry_run=False, enforce_retention_duration=False, full=True, keep_versions=still_read or None
         )

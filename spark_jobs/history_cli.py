@@ -47,6 +47,19 @@ def show_history(
         typer.echo("\n".join(line for version in versions for line in told(version, settings())))
 
 
+@history.command("forget-facts")
+def forget_facts() -> None:
+    """Forget the order_facts table that the figures were made of, because it is gone for good. Nothing else is changed.
+
+    What is published stays. `tandem restate` then computes every date anew whose records the archive has. While it is
+    done no run may be at work.
+
+    Example: `tandem history forget-facts`, then `tandem restate --dry-run`
+    """
+    kept.forget_facts(settings())
+    typer.echo("forgotten: 'tandem restate' computes the dates anew whose records the archive has")
+
+
 @history.command()
 def prune(as_json: Annotated[bool, typer.Option("--json", help=_JSON)] = False) -> None:
     """Delete the rows and files of versions that were superseded longer ago than TANDEM_HISTORY_RETENTION (400 days).

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from spark_jobs import archive, done, runs
 from spark_jobs.runs import Run
-from tandem import business_date, claims, clock, database
+from tandem import business_date, claims, clock, database, facts_table
 from tandem.errors import TandemError
 from tandem.settings import Settings, settings
 
@@ -102,6 +102,7 @@ def main(
         config = settings()
         asked = parse(name, sys.argv[1:], views, may_go_ahead=ahead is not None)
         require_currency(config)
+        facts_table.require_same(config)
         if writes_facts:
             archive.require_whole(config, asked.dates)
         with _claimed(config, asked):

@@ -2,8 +2,8 @@
 
 A date is due where its night went by without a publication, or the archive now has more records of it than lay below
 the cut of what is published. Both are told from the archive's file list and one row per date, and no event is read.
-It is due too where an order that it counts came late for a date before it (spark_jobs.repeats), and where a run that
-was not published, such as a trial, has written its facts anew.
+It is due too where an order that it counts came late for a date before it (spark_jobs.repeats), where a run that was
+not published, such as a trial, has written its facts anew, and where these were in a table that is gone.
 Segments are stale where of an earlier date other facts count by now than they were made of (spark_jobs.sources), and
 rankings, which say how products moved from the day before, where of that: the views serving.rfm_dates and
 serving.product_rankings_dates say so.
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from spark_jobs import archive, gate, repeats, runs
 from spark_jobs.publish import publish, staged
 from spark_jobs.runs import Kind, Run, Why
-from tandem import clock, database
+from tandem import clock, database, facts_table
 from tandem.errors import TandemError
 
 if TYPE_CHECKING:
@@ -31,12 +31,14 @@ def due(settings: Settings, last: date) -> dict[date, Why]:
     with database.connect(settings, database.READER) as connection:
         published = dict(connection.execute(database.queries("batch").published_dates).fetchall())
         rewritten = dict(connection.execute(database.queries("batch").rewritten_dates).fetchall())
+        lost = [day for (day,) in connection.execute(database.queries("batch").without_facts)]
         ((installed_at,),) = connection.execute(database.queries("orchestration").installed_at).fetchall()
     try:
         held = archive.look(settings)
     except archive.NoArchiveError:
         return {}
     since = clock.business_date(installed_at, settings.zone)
+    facts_table.require_same(settings)
     # What is published of a date whose records are not all there, stays; what is not, cannot be computed.
     first = held.computable_from
     kept = {day: counted for day, counted in published.items() if first is None or day >= first}
@@ -47,7 +49,12 @@ def due(settings: Settings, last: date) -> dict[date, Why]:
         for day, run_id in rewritten.items()
         if day in kept and day <= last
     }
-    return dict(sorted({**tried, **repeated, **found}.items()))
+    gone = {
+        day: Why(Kind.RECOMPUTE, "its order facts were in a table that is gone")
+        for day in lost
+        if day in kept and day <= last
+    }
+    return dict(sorted({**gone, **tried, **repeated, **found}.items()))
 
 
 def which(

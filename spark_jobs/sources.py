@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spark_jobs import facts, file_list
-from tandem import database
+from tandem import database, facts_table
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -94,6 +94,7 @@ def look(settings: Settings, version: int | None = None, written: Collection[dat
     at, found = table.version(), file_list.names_by_date(table)
     queries = database.queries("batch")
     with database.connect(settings, database.BATCH) as connection:
+        facts_table.note(connection, table)
         known = {day: (since, files) for day, since, files in connection.execute(queries.facts_held)}
         new = {day for day, files in found.items() if day in written or known.get(day, (0, ""))[1] != files}
         first_seen = new - known.keys() - set(written)

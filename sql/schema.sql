@@ -20,6 +20,10 @@ CREATE TYPE reconciliation.severity AS ENUM (
     'critical'
 );
 
+CREATE FUNCTION batch.print_of(day date, version bigint) RETURNS numeric
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT hashtextextended((day - date '2000-01-01') || ':' || coalesce(version::text, 'none'), 0)::numeric $$;
+
 CREATE FUNCTION serving.category_series(one text DEFAULT NULL::text, until timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(window_start timestamp with time zone, category text, order_count bigint, revenue_cents bigint, smallest_cents bigint, largest_cents bigint, avg_order_value_cents bigint)
     LANGUAGE sql STABLE
     AS $_$
@@ -297,6 +301,12 @@ CREATE TABLE batch.daily_metrics (
     units bigint
 );
 
+CREATE TABLE batch.facts_held (
+    business_date date NOT NULL,
+    facts_version bigint NOT NULL,
+    files text NOT NULL
+);
+
 CREATE TABLE batch.gate_results (
     run_id text NOT NULL,
     business_date date NOT NULL,
@@ -307,7 +317,104 @@ CREATE TABLE batch.gate_results (
     observed text DEFAULT ''::text NOT NULL,
     failing_rows jsonb DEFAULT '[]'::jsonb NOT NULL,
     checked_at timestamp with time zone DEFAULT now() NOT NULL,
+    facts_version bigint,
     CONSTRAINT gate_results_level_check CHECK ((level = ANY (ARRAY['warn'::text, 'fail'::text])))
+);
+
+CREATE TABLE batch.runs (
+    run_id text NOT NULL,
+    business_date date NOT NULL,
+    kind text NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    requested_by text DEFAULT ''::text NOT NULL,
+    code_version text NOT NULL,
+    rule_version text NOT NULL,
+    archive_version bigint,
+    facts_version bigint,
+    cut jsonb,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    archived bigint
+);
+
+CREATE TABLE batch.versions (
+    view text NOT NULL,
+    business_date date NOT NULL,
+    version integer NOT NULL,
+    run_id text NOT NULL,
+    published_at timestamp with time zone DEFAULT now() NOT NULL,
+    published_by text DEFAULT ''::text NOT NULL,
+    superseded_at timestamp with time zone,
+    pruned_at timestamp with time zone,
+    CONSTRAINT versions_view_check CHECK ((view = ANY (ARRAY['daily_metrics'::text, 'rfm'::text, 'product_rankings'::text])))
+);
+
+CREATE VIEW batch.facts_read AS
+ WITH published AS (
+         SELECT v.business_date,
+            r.facts_version
+           FROM (batch.versions v
+             JOIN batch.runs r USING (run_id))
+          WHERE ((v.view = 'daily_metrics'::text) AND (v.superseded_at IS NULL))
+        ), others AS (
+        (
+                 SELECT facts_held.business_date
+                   FROM batch.facts_held
+                UNION
+                 SELECT gate_results.business_date
+                   FROM batch.gate_results
+                  WHERE ((gate_results.level = 'fail'::text) AND (NOT gate_results.success))
+        ) EXCEPT
+         SELECT published.business_date
+           FROM published
+        ), judged AS (
+         SELECT others.business_date,
+            COALESCE(( SELECT bool_or(((g.level = 'fail'::text) AND (NOT g.success))) AS bool_or
+                   FROM batch.gate_results g
+                  WHERE (g.run_id = ( SELECT r.run_id
+                           FROM batch.runs r
+                          WHERE ((r.business_date = others.business_date) AND (EXISTS ( SELECT
+                                   FROM batch.gate_results any_of
+                                  WHERE (any_of.run_id = r.run_id))))
+                          ORDER BY r.created_at DESC
+                         LIMIT 1))), false) AS refused
+           FROM others
+        ), known AS (
+         SELECT p.business_date,
+                CASE
+                    WHEN (p.facts_version IS NOT NULL) THEN 'published'::text
+                    WHEN (h.facts_version IS NOT NULL) THEN 'unchecked'::text
+                    ELSE 'lost'::text
+                END AS state,
+            COALESCE(p.facts_version, h.facts_version) AS facts_version,
+            h.facts_version AS held_since
+           FROM (published p
+             LEFT JOIN batch.facts_held h USING (business_date))
+        UNION ALL
+         SELECT judged.business_date,
+                CASE
+                    WHEN judged.refused THEN 'refused'::text
+                    ELSE 'unchecked'::text
+                END AS "case",
+                CASE
+                    WHEN (NOT judged.refused) THEN h.facts_version
+                    ELSE NULL::bigint
+                END AS "case",
+            h.facts_version
+           FROM (judged
+             LEFT JOIN batch.facts_held h USING (business_date))
+          WHERE (judged.refused OR (h.facts_version IS NOT NULL))
+        )
+ SELECT business_date,
+    state,
+    facts_version,
+    held_since,
+    batch.print_of(business_date, facts_version) AS print
+   FROM known;
+
+CREATE TABLE batch.facts_table (
+    only_row boolean DEFAULT true NOT NULL,
+    table_id text NOT NULL,
+    CONSTRAINT facts_table_only_row_check CHECK (only_row)
 );
 
 CREATE TABLE batch.hourly_distincts (
@@ -318,6 +425,12 @@ CREATE TABLE batch.hourly_distincts (
     key text NOT NULL,
     counted text NOT NULL,
     value bigint NOT NULL
+);
+
+CREATE TABLE batch.made_of (
+    run_id text NOT NULL,
+    view text NOT NULL,
+    fingerprint numeric NOT NULL
 );
 
 CREATE TABLE batch.order_hours (
@@ -383,37 +496,11 @@ CREATE TABLE batch.rfm (
     CONSTRAINT rfm_recency_score_check CHECK (((recency_score >= 1) AND (recency_score <= 5)))
 );
 
-CREATE TABLE batch.runs (
-    run_id text NOT NULL,
-    business_date date NOT NULL,
-    kind text NOT NULL,
-    reason text DEFAULT ''::text NOT NULL,
-    requested_by text DEFAULT ''::text NOT NULL,
-    code_version text NOT NULL,
-    rule_version text NOT NULL,
-    archive_version bigint,
-    facts_version bigint,
-    cut jsonb,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    archived bigint
-);
-
 CREATE TABLE batch.staged (
     run_id text NOT NULL,
     table_name text NOT NULL,
-    staged_at timestamp with time zone DEFAULT now() NOT NULL
-);
-
-CREATE TABLE batch.versions (
-    view text NOT NULL,
-    business_date date NOT NULL,
-    version integer NOT NULL,
-    run_id text NOT NULL,
-    published_at timestamp with time zone DEFAULT now() NOT NULL,
-    published_by text DEFAULT ''::text NOT NULL,
-    superseded_at timestamp with time zone,
-    pruned_at timestamp with time zone,
-    CONSTRAINT versions_view_check CHECK ((view = ANY (ARRAY['daily_metrics'::text, 'rfm'::text, 'product_rankings'::text])))
+    staged_at timestamp with time zone DEFAULT now() NOT NULL,
+    facts_version bigint
 );
 
 CREATE TABLE public.installation (
@@ -1738,18 +1825,45 @@ CREATE VIEW serving.product_metrics AS
 COMMENT ON VIEW serving.product_metrics IS 'Per product, of all time, of the stream. order_count, units and revenue_cents are orders created; cancellations and amendments stand beside them, net_revenue_cents = revenue + amended - cancelled. Order times are event times of orders created. Corrections: included.';
 
 CREATE VIEW serving.product_rankings_dates AS
- SELECT v.business_date,
-    v.version,
-    v.published_at AS as_of,
-    v.run_id,
-    COALESCE((r.facts_version < made.facts_version), false) AS stale
-   FROM (((batch.versions v
-     JOIN batch.runs r USING (run_id))
-     LEFT JOIN batch.versions before ON (((before.view = 'daily_metrics'::text) AND (before.superseded_at IS NULL) AND (before.business_date = (v.business_date - 1)))))
-     LEFT JOIN batch.runs made ON ((made.run_id = before.run_id)))
-  WHERE ((v.view = 'product_rankings'::text) AND (v.superseded_at IS NULL));
+ WITH judged AS (
+         SELECT v.business_date,
+            v.version,
+            v.published_at AS as_of,
+            v.run_id,
+            (m.run_id IS NOT NULL) AS noted,
+            ((COALESCE(earlier.state, ''::text) = 'unchecked'::text))::integer AS unchecked,
+            ((COALESCE(earlier.state, ''::text) = ANY (ARRAY['refused'::text, 'lost'::text])))::integer AS left_out,
+                CASE
+                    WHEN (m.run_id IS NULL) THEN COALESCE(((earlier.state = 'published'::text) AND (r.facts_version < earlier.facts_version)), false)
+                    ELSE (m.fingerprint <> COALESCE(earlier.print, (0)::numeric))
+                END AS stale
+           FROM (((batch.versions v
+             JOIN batch.runs r USING (run_id))
+             LEFT JOIN batch.facts_read earlier ON ((earlier.business_date = (v.business_date - 1))))
+             LEFT JOIN batch.made_of m ON (((m.run_id = v.run_id) AND (m.view = 'product_rankings'::text))))
+          WHERE ((v.view = 'product_rankings'::text) AND (v.superseded_at IS NULL))
+        )
+ SELECT business_date,
+    version,
+    as_of,
+    run_id,
+    stale,
+        CASE
+            WHEN stale THEN 'stale'::text
+            WHEN (left_out > 0) THEN 'incomplete'::text
+            WHEN ((unchecked > 0) OR (NOT noted)) THEN 'unchecked'::text
+            ELSE 'certified'::text
+        END AS status,
+        CASE
+            WHEN stale THEN 'the day before was published, refused or built anew since: the next restatement makes them anew'::text
+            WHEN (left_out > 0) THEN 'without the day before, whose facts the gate refused, or that are lost'::text
+            WHEN (unchecked > 0) THEN 'with the day before, which nobody has published'::text
+            WHEN (NOT noted) THEN 'an older release made them, which did not note of which facts'::text
+            ELSE ''::text
+        END AS reason
+   FROM judged;
 
-COMMENT ON VIEW serving.product_rankings_dates IS 'The dates with rankings of products. stale: the day before was restated since, and ranks before, changes of rank and movements do not yet know; the next restatement recomputes them.';
+COMMENT ON VIEW serving.product_rankings_dates IS 'The dates with rankings of products. status: certified; unchecked, the day before, from which products moved, is not published, and no gate has passed it; incomplete, its facts were refused by the gate, or are lost, and it is left out, so that nothing is known of movements; stale, it was published, refused or built anew since, and ranks before, changes of rank and movements do not yet know: the next restatement recomputes them. Corrections: none, since they are the batch layer''s.';
 
 CREATE VIEW serving.product_rankings AS
  SELECT d.version,
@@ -1765,7 +1879,10 @@ CREATE VIEW serving.product_rankings AS
     r.rank,
     r.previous_rank,
     r.rank_change,
-    r.movement,
+        CASE
+            WHEN (d.status <> 'incomplete'::text) THEN r.movement
+            ELSE NULL::text
+        END AS movement,
     r.share,
     r.cumulative_share,
         CASE
@@ -1775,11 +1892,12 @@ CREATE VIEW serving.product_rankings AS
             WHEN ((r.cumulative_share - r.share) < ((0.95 - 0.000000000001))::double precision) THEN 'B'::text
             ELSE 'C'::text
         END AS abc_class,
-    d.stale
+    d.stale,
+    d.status
    FROM (serving.product_rankings_dates d
      JOIN batch.product_rankings r USING (run_id, business_date));
 
-COMMENT ON VIEW serving.product_rankings IS 'The published rankings of products. abc_class: A is what it takes, from the top, to make 80 percent of the positive total, B what it takes to make 95, C the rest; NULL for a product that dropped out. stale: the day before was restated since, and what says how a product moved from there does not yet know. Corrections: none, since they are the batch layer''s.';
+COMMENT ON VIEW serving.product_rankings IS 'The published rankings of products; what status says is told by product_rankings_dates. abc_class: A is what it takes, from the top, to make 80 percent of the positive total, B what it takes to make 95, C the rest; NULL for a product that dropped out. movement: NULL where the day before is left out, so that it is not known. Corrections: none, since they are the batch layer''s.';
 
 CREATE TABLE speed.quality (
     pane_start timestamp with time zone NOT NULL,
@@ -1825,25 +1943,83 @@ CREATE VIEW serving.revenue_windows AS
 COMMENT ON VIEW serving.revenue_windows IS 'Revenue of the stream over 5 minutes, hopping by 1 minute, [window_start, window_end). Corrections: not included; they are made per hour.';
 
 CREATE VIEW serving.rfm_dates AS
- SELECT v.business_date,
-    v.version,
-    v.published_at AS as_of,
-    v.run_id,
-    COALESCE((r.facts_version < known.facts_version), false) AS stale
-   FROM ((batch.versions v
-     JOIN batch.runs r USING (run_id))
-     CROSS JOIN LATERAL ( SELECT max(made.facts_version) AS facts_version
-           FROM (batch.versions day
-             JOIN batch.runs made USING (run_id))
-          WHERE ((day.view = 'daily_metrics'::text) AND (day.superseded_at IS NULL) AND (day.business_date <= v.business_date))) known)
-  WHERE ((v.view = 'rfm'::text) AND (v.superseded_at IS NULL));
+ WITH dates AS (
+         SELECT versions.business_date
+           FROM batch.versions
+          WHERE ((versions.view = 'rfm'::text) AND (versions.superseded_at IS NULL))
+        UNION
+         SELECT facts_read.business_date
+           FROM batch.facts_read
+        ), known AS (
+         SELECT dates.business_date,
+            facts_read.state,
+            facts_read.facts_version,
+            COALESCE(sum(facts_read.print) OVER earlier, (0)::numeric) AS fingerprint,
+            count(*) FILTER (WHERE (facts_read.state = 'unchecked'::text)) OVER earlier AS unchecked,
+            min(dates.business_date) FILTER (WHERE (facts_read.state = 'unchecked'::text)) OVER earlier AS first_unchecked,
+            count(*) FILTER (WHERE (facts_read.state = ANY (ARRAY['refused'::text, 'lost'::text]))) OVER earlier AS left_out,
+            min(dates.business_date) FILTER (WHERE (facts_read.state = ANY (ARRAY['refused'::text, 'lost'::text]))) OVER earlier AS first_left_out,
+            max(facts_read.facts_version) FILTER (WHERE (facts_read.state = 'published'::text)) OVER (ORDER BY dates.business_date) AS newest
+           FROM (dates
+             LEFT JOIN batch.facts_read USING (business_date))
+          WINDOW earlier AS (ORDER BY dates.business_date ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+        ), judged AS (
+         SELECT v.business_date,
+            v.version,
+            v.published_at AS as_of,
+            v.run_id,
+            (m.run_id IS NOT NULL) AS noted,
+            known.unchecked,
+            known.first_unchecked,
+            known.left_out,
+            known.first_left_out,
+                CASE
+                    WHEN (m.run_id IS NULL) THEN COALESCE((r.facts_version < known.newest), false)
+                    ELSE ((m.fingerprint <> known.fingerprint) OR COALESCE(((known.state = 'published'::text) AND (r.facts_version < known.facts_version)), false))
+                END AS stale
+           FROM (((batch.versions v
+             JOIN batch.runs r USING (run_id, business_date))
+             JOIN known USING (business_date))
+             LEFT JOIN batch.made_of m ON (((m.run_id = v.run_id) AND (m.view = 'rfm'::text))))
+          WHERE ((v.view = 'rfm'::text) AND (v.superseded_at IS NULL))
+        )
+ SELECT business_date,
+    version,
+    as_of,
+    run_id,
+    stale,
+        CASE
+            WHEN stale THEN 'stale'::text
+            WHEN (left_out > 0) THEN 'incomplete'::text
+            WHEN ((unchecked > 0) OR (NOT noted)) THEN 'unchecked'::text
+            ELSE 'certified'::text
+        END AS status,
+        CASE
+            WHEN stale THEN 'a date up to it was published, refused or built anew since: the next restatement makes them anew'::text
+            WHEN (left_out > 0) THEN (((((('without '::text || left_out) || ' earlier date'::text) ||
+            CASE
+                WHEN (left_out > 1) THEN 's'::text
+                ELSE ''::text
+            END) || ' whose facts the gate refused, or that are lost (the first is '::text) || first_left_out) || ')'::text)
+            WHEN (unchecked > 0) THEN (((((('with '::text || unchecked) || ' earlier date'::text) ||
+            CASE
+                WHEN (unchecked > 1) THEN 's'::text
+                ELSE ''::text
+            END) || ' that nobody has published (the first is '::text) || first_unchecked) || ')'::text)
+            WHEN (NOT noted) THEN 'an older release made them, which did not note of which facts'::text
+            ELSE ''::text
+        END AS reason,
+    unchecked AS dates_unchecked,
+    left_out AS dates_left_out
+   FROM judged;
 
-COMMENT ON VIEW serving.rfm_dates IS 'The dates with RFM segments. stale: an earlier date, or the date itself, was restated since, and the segments do not yet know; the next restatement recomputes them.';
+COMMENT ON VIEW serving.rfm_dates IS 'The dates with RFM segments. status: certified, made of published dates alone; unchecked, of dates too that nobody has published (dates_unchecked) and no gate has passed; incomplete, without dates whose facts their gate refused, or that are lost (dates_left_out); stale, an earlier date, or the date itself, was published, refused or built anew since, and the segments do not yet know: the next restatement recomputes them. Counts of dates are as of now. Corrections: none, since they are the batch layer''s.';
 
 CREATE VIEW serving.rfm AS
  SELECT d.version,
     d.as_of,
     d.stale,
+    d.status,
     r.run_id,
     r.business_date,
     r.customer_id,
@@ -1861,7 +2037,7 @@ CREATE VIEW serving.rfm AS
    FROM (serving.rfm_dates d
      JOIN batch.rfm r USING (run_id, business_date));
 
-COMMENT ON VIEW serving.rfm IS 'The published RFM segments per date and customer. Corrections: none, since they are the batch layer''s.';
+COMMENT ON VIEW serving.rfm IS 'The published RFM segments per date and customer; what status says is told by rfm_dates. Corrections: none, since they are the batch layer''s.';
 
 CREATE VIEW serving.rfm_transitions AS
  SELECT business_date,
@@ -1872,9 +2048,10 @@ CREATE VIEW serving.rfm_transitions AS
     count(*) AS customers,
     version,
     as_of,
-    stale
+    stale,
+    status
    FROM serving.rfm
-  GROUP BY business_date, grid, grid_version, COALESCE(previous_segment, ''::text), segment, version, as_of, stale;
+  GROUP BY business_date, grid, grid_version, COALESCE(previous_segment, ''::text), segment, version, as_of, stale, status;
 
 COMMENT ON VIEW serving.rfm_transitions IS 'From which segment to which, as against the day before; '''' is who bought for the first time. The customers of a date and grid add up to all who ever bought. Corrections: none, since they are the batch layer''s.';
 
@@ -2510,11 +2687,20 @@ ALTER TABLE ONLY batch.claims
 ALTER TABLE ONLY batch.daily_metrics
     ADD CONSTRAINT daily_metrics_pkey PRIMARY KEY (run_id, business_date);
 
+ALTER TABLE ONLY batch.facts_held
+    ADD CONSTRAINT facts_held_pkey PRIMARY KEY (business_date);
+
+ALTER TABLE ONLY batch.facts_table
+    ADD CONSTRAINT facts_table_pkey PRIMARY KEY (only_row);
+
 ALTER TABLE ONLY batch.gate_results
     ADD CONSTRAINT gate_results_pkey PRIMARY KEY (run_id, business_date, suite, expectation);
 
 ALTER TABLE ONLY batch.hourly_distincts
     ADD CONSTRAINT hourly_distincts_pkey PRIMARY KEY (run_id, cell_start, rollup, key, counted);
+
+ALTER TABLE ONLY batch.made_of
+    ADD CONSTRAINT made_of_pkey PRIMARY KEY (run_id, view);
 
 ALTER TABLE ONLY batch.order_hours
     ADD CONSTRAINT order_hours_pkey PRIMARY KEY (run_id, cell_start);
@@ -2711,6 +2897,8 @@ ALTER TABLE ONLY speed.sketches
 ALTER TABLE ONLY speed.topics
     ADD CONSTRAINT topics_pkey PRIMARY KEY (topic);
 
+CREATE INDEX failed_gates ON batch.gate_results USING btree (business_date) WHERE ((level = 'fail'::text) AND (NOT success));
+
 CREATE UNIQUE INDEX one_current_version ON batch.versions USING btree (view, business_date) WHERE (superseded_at IS NULL);
 
 CREATE INDEX runs_by_date ON batch.runs USING btree (business_date, created_at);
@@ -2759,6 +2947,9 @@ CREATE TRIGGER went AFTER DELETE ON speed.customer_days REFERENCING OLD TABLE AS
 
 ALTER TABLE ONLY batch.ahead
     ADD CONSTRAINT ahead_run_id_fkey FOREIGN KEY (run_id) REFERENCES batch.runs(run_id);
+
+ALTER TABLE ONLY batch.made_of
+    ADD CONSTRAINT made_of_run_id_fkey FOREIGN KEY (run_id) REFERENCES batch.runs(run_id);
 
 ALTER TABLE ONLY batch.staged
     ADD CONSTRAINT staged_run_id_fkey FOREIGN KEY (run_id) REFERENCES batch.runs(run_id);
@@ -2855,13 +3046,37 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.daily_metrics TO tandem_batch;
 GRANT SELECT ON TABLE batch.daily_metrics TO tandem_reconciliation;
 GRANT SELECT ON TABLE batch.daily_metrics TO tandem_reader;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.facts_held TO tandem_batch;
+GRANT SELECT ON TABLE batch.facts_held TO tandem_reconciliation;
+GRANT SELECT ON TABLE batch.facts_held TO tandem_reader;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.gate_results TO tandem_batch;
 GRANT SELECT ON TABLE batch.gate_results TO tandem_reconciliation;
 GRANT SELECT ON TABLE batch.gate_results TO tandem_reader;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.runs TO tandem_batch;
+GRANT SELECT ON TABLE batch.runs TO tandem_reconciliation;
+GRANT SELECT ON TABLE batch.runs TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.versions TO tandem_batch;
+GRANT SELECT ON TABLE batch.versions TO tandem_reconciliation;
+GRANT SELECT ON TABLE batch.versions TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.facts_read TO tandem_batch;
+GRANT SELECT ON TABLE batch.facts_read TO tandem_reconciliation;
+GRANT SELECT ON TABLE batch.facts_read TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.facts_table TO tandem_batch;
+GRANT SELECT ON TABLE batch.facts_table TO tandem_reconciliation;
+GRANT SELECT ON TABLE batch.facts_table TO tandem_reader;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.hourly_distincts TO tandem_batch;
 GRANT SELECT ON TABLE batch.hourly_distincts TO tandem_reconciliation;
 GRANT SELECT ON TABLE batch.hourly_distincts TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.made_of TO tandem_batch;
+GRANT SELECT ON TABLE batch.made_of TO tandem_reconciliation;
+GRANT SELECT ON TABLE batch.made_of TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.order_hours TO tandem_batch;
 GRANT SELECT ON TABLE batch.order_hours TO tandem_reconciliation;
@@ -2879,17 +3094,9 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.rfm TO tandem_batch;
 GRANT SELECT ON TABLE batch.rfm TO tandem_reconciliation;
 GRANT SELECT ON TABLE batch.rfm TO tandem_reader;
 
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.runs TO tandem_batch;
-GRANT SELECT ON TABLE batch.runs TO tandem_reconciliation;
-GRANT SELECT ON TABLE batch.runs TO tandem_reader;
-
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.staged TO tandem_batch;
 GRANT SELECT ON TABLE batch.staged TO tandem_reconciliation;
 GRANT SELECT ON TABLE batch.staged TO tandem_reader;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.versions TO tandem_batch;
-GRANT SELECT ON TABLE batch.versions TO tandem_reconciliation;
-GRANT SELECT ON TABLE batch.versions TO tandem_reader;
 
 GRANT SELECT ON TABLE public.installation TO tandem_speed;
 GRANT SELECT ON TABLE public.installation TO tandem_batch;

@@ -86,6 +86,22 @@ LEFT JOIN unnest(%(read)s::date[], %(versions)s::bigint[]) AS earlier (business_
 GROUP BY own.run_id
 ON CONFLICT (run_id, view) DO UPDATE SET fingerprint = excluded.fingerprint;
 
+-- name: facts_table   The id of the table that versions of order_facts are of.
+SELECT table_id FROM batch.facts_table;
+
+-- name: note_facts_table
+INSERT INTO batch.facts_table (table_id) VALUES (%(table_id)s) ON CONFLICT DO NOTHING;
+
+-- name: forget_facts   All that is known of a table which is gone. What a gate found of its facts covers no others.
+WITH gone AS (DELETE FROM batch.facts_table), held AS (DELETE FROM batch.facts_held), made AS (DELETE FROM batch.made_of),
+staged AS (UPDATE batch.staged SET facts_version = NULL),
+checked AS (UPDATE batch.gate_results SET facts_version = -1 WHERE facts_version IS NOT NULL)
+UPDATE batch.runs SET facts_version = NULL WHERE facts_version IS NOT NULL;
+
+-- name: without_facts   Dates that readers have, whose facts were in a table that is gone.
+SELECT business_date FROM batch.versions JOIN batch.runs USING (run_id, business_date)
+WHERE view = 'daily_metrics' AND superseded_at IS NULL AND facts_version IS NULL;
+
 -- name: facts_held
 SELECT business_date, facts_version, files FROM batch.facts_held;
 

@@ -68,7 +68,7 @@ class Nights:
         return {name for (name,) in self.rows("SELECT customer_id FROM serving.rfm WHERE business_date = %s", day)}
 
     def segments(self, day: date) -> tuple[Any, ...]:
-        query = "SELECT status, dates_unchecked, dates_refused, reason FROM serving.rfm_dates WHERE business_date = %s"
+        query = "SELECT status, dates_unchecked, dates_left_out, reason FROM serving.rfm_dates WHERE business_date = %s"
         (row,) = self.rows(query, day)
         return row
 
@@ -106,7 +106,7 @@ def test_segments_and_rankings_leave_out_a_date_whose_gate_failed_and_are_made_a
     nights.run(SECOND, fails=(SECOND,))
     nights.run(THIRD)
     assert nights.customers(THIRD) == {"ann", "cat"}
-    without = "without 1 earlier date that failed the gate (the first is 2017-06-02)"
+    without = "without 1 earlier date whose facts the gate refused, or that are lost (the first is 2017-06-02)"
     assert nights.segments(THIRD) == ("incomplete", 0, 1, without)
     assert nights.segments(FIRST) == CERTIFIED
     assert nights.movements(THIRD) == {"milk": (None, None)}, "nobody knows what was sold on the day before"

@@ -1,0 +1,11 @@
+"""Which table the versions of order_facts are of, so that one that was made anew does not pass for it."""
+
+from tandem.database import run_migration
+
+revision = "0029"
+down_revision = "0028"
+
+
+def upgrade() -> None:
+    """Run the .sql file of the same name."""
+    run_migration(__file__)

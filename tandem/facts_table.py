@@ -1,0 +1,54 @@
+"""Which Delta table the versions of order_facts in the database are of.
+
+A table that is made anew, or another at the address in the settings, has versions from 0 on as well. What the database
+says of a version would be read from other facts, unnoticed, once it has as many.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tandem import database
+from tandem.errors import TandemError, first_line
+
+if TYPE_CHECKING:
+    import psycopg
+    from deltalake import DeltaTable
+
+    from tandem.settings import Settings
+
+
+def note(connection: psycopg.Connection[object], table: DeltaTable) -> None:
+    """Note the table that versions are of, where none is noted yet."""
+    connection.execute(database.queries("batch").note_facts_table, {"table_id": _id(table)})
+
+
+def require_same(settings: Settings, table: DeltaTable | None = None) -> None:
+    """Raises TandemError where another table is noted than is there. ``table``: where it is open already."""
+    with database.connect(settings, database.READER) as connection:
+        row = connection.execute(database.queries("batch").facts_table).fetchone()
+    if row is not None and (found := _id(table) if table else _look(settings)) != row[0]:
+        what = "is not the table" if found else "is empty, and not the table"
+        raise TandemError(
+            f"order_facts at {settings.order_facts} {what} that the published figures were made of: it was made anew,"
+            " or TANDEM_ORDER_FACTS_URI names another",
+            "set it back; where the table is gone for good see 'Another order_facts table' in docs/archive.md",
+        )
+
+
+def _look(settings: Settings) -> str | None:
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError, TableNotFoundError
+
+    try:
+        return _id(DeltaTable(settings.order_facts))
+    except TableNotFoundError:
+        return None
+    except (DeltaError, OSError) as error:
+        raise TandemError(
+            f"{settings.order_facts} cannot be read ({first_line(error)})", "check the storage"
+        ) from error
+
+
+def _id(table: DeltaTable) -> str:
+    return str(table.metadata().id)
