@@ -57,12 +57,15 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """Of how many versions, and runs that nobody published, rows were deleted; how many rows, and files of facts."""
+    """Of how many versions, and runs that nobody published, rows were deleted; how many rows, files of facts, and files
+    that killed runs left where Spark puts the rows of views.
+    """
 
     versions: int
     unpublished_runs: int
     rows: int
     facts_files: int
+    staged_files: int = 0
 
 
 def of_date(settings: Settings, business_date: date) -> tuple[Version, ...]:
@@ -85,7 +88,8 @@ def prune(settings: Settings, now: datetime) -> Pruned:
     """Delete the rows of versions that were superseded ``history_retention`` before ``now``, and of unpublished runs.
 
     Also the files of order_facts that were replaced as long ago, but for those that a date's current figures are made
-    of. The versions, their runs and their daily figures stay. Safe to repeat, and beside readers and publications.
+    of, and what killed runs left on their way into Postgres, once it is older than ``archive_file_retention``. The
+    versions, their runs and their daily figures stay. Safe to repeat, and beside readers, jobs and publications.
     """
     before = {"before": now - settings.history_retention}
     queries = database.queries("batch")
@@ -100,7 +104,8 @@ def prune(settings: Settings, now: datetime) -> Pruned:
             rows += _delete(connection, view, [*runs_of[view], *unpublished])
             connection.execute(queries.mark_pruned, {"view": view, "run_ids": runs_of[view]})
         still_read = [version for (version,) in connection.execute(queries.facts_read_by_old_versions)]
-    return Pruned(len(found), len(unpublished), rows, _delete_facts(settings, still_read))
+    facts_files = _delete_facts(settings, still_read)
+    return Pruned(len(found), len(unpublished), rows, facts_files, _delete_left(settings, now))
 
 
 def forget_facts(settings: Settings) -> None:
@@ -126,6 +131,24 @@ def _delete_facts(settings: Settings, still_read: list[int]) -> int:
     except (DeltaError, OSError) as error:
         raise TandemError(f"{settings.order_facts} cannot be tended ({error})", "check the storage") from error
     return len(gone)
+
+
+def _delete_left(settings: Settings, now: datetime) -> int:
+    """The number of files that went. A job deletes its own within minutes, unless it was killed."""
+    from deltalake.exceptions import TableNotFoundError
+    from deltalake.fs import DeltaStorageHandler
+    from pyarrow import fs
+
+    try:
+        folder = fs.PyFileSystem(DeltaStorageHandler(settings.staged_rows))
+    except TableNotFoundError:  # what it says of any folder that is not there
+        return 0
+    before = now - settings.archive_file_retention
+    held = folder.get_file_info(fs.FileSelector("", recursive=True, allow_not_found=True))
+    left = [info.path for info in held if info.type == fs.FileType.File and info.mtime < before]
+    for path in left:
+        folder.delete_file(path)
+    return len(left)
 
 
 def _delete(connection: psycopg.Connection[Any], view: str, run_ids: list[str]) -> int:

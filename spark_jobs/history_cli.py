@@ -73,7 +73,8 @@ def prune(as_json: Annotated[bool, typer.Option("--json", help=_JSON)] = False) 
         typer.echo(json.dumps(dataclasses.asdict(pruned)))
     else:
         runs = f"{pruned.versions} versions and {pruned.unpublished_runs} unpublished runs"
-        typer.echo(f"{pruned.rows} rows of {runs}, {pruned.facts_files} files of order_facts")
+        files = f"{pruned.facts_files} files of order_facts, {pruned.staged_files} that killed runs left"
+        typer.echo(f"{pruned.rows} rows of {runs}, {files}")
 
 
 def told(version: Version, config: Settings) -> list[str]:

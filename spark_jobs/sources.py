@@ -91,7 +91,8 @@ def look(settings: Settings, version: int | None = None, written: Collection[dat
     from deltalake import DeltaTable
 
     table = DeltaTable(settings.order_facts, version=version)
-    at, found = table.version(), file_list.names_by_date(table)
+    at: int = table.version()
+    found = file_list.names_by_date(table)
     queries = database.queries("batch")
     with database.connect(settings, database.BATCH) as connection:
         facts_table.note(connection, table)

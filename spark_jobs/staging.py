@@ -39,7 +39,7 @@ def write(
     """
     begin(settings, table, runs)
     rows = frame.withColumn("run_id", run_of_date(runs)).filter(F.col("run_id").isNotNull())
-    folder = f"{settings.order_facts}.staged/{table}.{_name(runs)}"
+    folder = f"{settings.staged_rows}/{table}.{_name(runs)}"
     rows.write.mode("overwrite").parquet(folder)
     try:
         _copy(folder, table, settings)

@@ -239,6 +239,11 @@ class Settings(BaseSettings):
         return self.order_facts_uri or str(self.state_dir / "order_facts")
 
     @property
+    def staged_rows(self) -> str:
+        """Address of the folder where Spark puts rows on their way into Postgres."""
+        return f"{self.order_facts}.staged"
+
+    @property
     def uses_s3(self) -> bool:
         """Whether one of the two lies on S3."""
         return any(address.startswith(("s3://", "s3a://")) for address in (self.archive, self.order_facts))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,20 @@ def test_files_of_facts_replaced_long_ago_go_but_none_that_current_figures_are_m
     assert [path.name for path in Path(shop.order_facts).rglob("*.parquet")] == names_of(shop, current)
 
 
+def test_what_killed_runs_left_on_the_way_into_postgres_goes_after_a_week(shop: Settings) -> None:
+    """It stayed for ever where the run was given up: no other writes to the folder of its name."""
+    now = datetime.now(UTC)
+    for name, age in (("rfm.killed", timedelta(days=8)), ("rfm.at_work", timedelta(days=1))):
+        file = Path(shop.staged_rows) / name / "_temporary" / "part-0.parquet"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"rows")
+        os.utime(file, (0, (now - age).timestamp()))
+    assert history.prune(shop, now).staged_files == 1
+    (left,) = (path for path in Path(shop.staged_rows).rglob("*") if path.is_file())
+    assert left.parts[-3] == "rfm.at_work"
+    assert history.prune(shop, now).staged_files == 0
+
+
 def test_how_long_rows_are_kept_is_a_setting(shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     for run in (staged_run(shop), staged_run(shop)):
         publish.publish(shop, run.run_id, DAY, published_by="test")
@@ -214,7 +229,7 @@ def test_how_long_rows_are_kept_is_a_setting(shop: Settings, monkeypatch: pytest
     monkeypatch.setenv("TANDEM_HISTORY_RETENTION", "P1D")
     settings_of_process.cache_clear()
     try:
-        pruned = {"versions": 3, "unpublished_runs": 0, "rows": 1, "facts_files": 0}
+        pruned = {"versions": 3, "unpublished_runs": 0, "rows": 1, "facts_files": 0, "staged_files": 0}
         assert json.loads(invoke("prune", "--json").stdout) == pruned
     finally:
         settings_of_process.cache_clear()

@@ -6,18 +6,19 @@ customer of its own.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import gates
+import polars as pl
 import pytest
 from deltalake import DeltaTable
 from log import Log, archived_in, order
 from pyspark.sql import SparkSession
 
-from spark_jobs import ahead, batch, facts, follow, job, order_facts, publish, restate, runs, staging
-from spark_jobs.runs import Kind, Run
+from spark_jobs import ahead, batch, follow, job, publish, restate, rfm, runs, sources, staging
+from spark_jobs.runs import Run
 from tandem import database
 from tandem.settings import Settings
 
@@ -31,25 +32,60 @@ class Nights:
 
     def __init__(self, own: Settings, spark: SparkSession) -> None:
         self.own, self.spark, self.log = own, spark, Log(partitions=1)
+        self.sold: dict[date, list[str]] = {}
 
     def sell(self, day: date, customer: str, product: str = "milk") -> None:
         number = len(self.log.records)
         items = [{"product_id": product, "category": "all", "quantity": 1, "amount": "10.00"}]
         self.log.add(order(number, f"{day}T12:00:00Z", customer_id=customer, items=items))
-        self.log.archive(self.own)
+        self.sold.setdefault(day, []).append(customer)
 
     def run(self, *days: date, kind: str = "scheduled", fails: tuple[date, ...] = ()) -> list[Run]:
         """Compute, check and publish dates in one application; the gate of those that are to fail finds a fault."""
-        opened = tuple(runs.open_run(self.own, runs.new_run_id(day, datetime.now(UTC)), day, kind=kind) for day in days)
+        self.log.archive(self.own)
+        opened = tuple(self.open(day, kind) for day in days)
         batch.compute(job.Job("batch", self.spark, self.own, opened))
         for run in opened:
             self.end(run, passes=run.business_date not in fails)
         return list(opened)
 
-    def end(self, run: Run, *, passes: bool = True) -> None:
+    def segment(self, *days: date, fails: tuple[date, ...] = ()) -> None:
+        """As ``run``, but for segments alone, of facts that are written without Spark."""
+        opened = tuple(self.open(day) for day in days)
+        version = self.write(*days)
+        for run in opened:
+            self.note(run, version)
+        rfm.compute(job.Job("batch", self.spark, self.own, opened, together=True))
+        for run in opened:
+            self.end(run, passes=run.business_date not in fails, views=("daily_metrics", "rfm"))
+
+    def open(self, day: date, kind: str = "scheduled") -> Run:
+        return runs.open_run(self.own, runs.new_run_id(day, datetime.now(UTC)), day, kind=kind)
+
+    def note(self, run: Run, version: int) -> None:
+        """The run has facts of its date, and its metrics are staged, without rows: they say which facts count."""
+        runs.record_facts(self.own, run.run_id, archive_version=0, facts_version=version, cut={0: 9}, archived=1)
+        without_rows(job.Job("daily_metrics", self.spark, self.own, (run,)))
+
+    def write(self, *days: date, known: bool = True) -> int:
+        """Put the facts of dates into order_facts; not ``known`` is what a run has written that is killed then."""
+        rows = [
+            {"business_date": day, "customer_id": customer, "total_cents": 1000, "decision": "counted"}
+            for day in days
+            for customer in self.sold[day]
+        ]
+        frame = pl.DataFrame(rows).with_columns(event_type=pl.lit("order_created"))
+        options: dict[str, Any] = {"partition_by": ["business_date"]}
+        if Path(self.own.order_facts).exists():
+            options = {"predicate": f"business_date IN ({', '.join(repr(str(day)) for day in days)})"}
+        frame.write_delta(self.own.order_facts, mode="overwrite", delta_write_options=options)
+        version = DeltaTable(self.own.order_facts).version()
+        return sources.look(self.own, version, days) if known else version
+
+    def end(self, run: Run, *, passes: bool = True, views: tuple[str, ...] = publish.VIEWS) -> None:
         gates.finds(self.own, run.run_id, fault=not passes)
         if passes:
-            publish.publish(self.own, run.run_id, run.business_date, published_by="test")
+            publish.publish(self.own, run.run_id, run.business_date, published_by="test", views=views)
 
     def follow(self) -> dict[date, tuple[str, ...]]:
         """What a restatement does with stale segments and rankings."""
@@ -125,28 +161,25 @@ def test_segments_and_rankings_leave_out_a_date_whose_gate_failed_and_are_made_a
 def test_a_later_run_that_was_refused_does_not_replace_what_is_published_of_its_date(nights: Nights) -> None:
     """Its facts are the newest in the table, and segments of later dates were made of them."""
     nights.sell(FIRST, "ann")
-    nights.run(FIRST)
-    nights.sell(FIRST, "bob", "ale")
-    nights.run(FIRST, fails=(FIRST,))
+    nights.segment(FIRST)
+    nights.sell(FIRST, "bob")
+    nights.segment(FIRST, fails=(FIRST,))
     nights.sell(SECOND, "cat")
-    nights.run(SECOND)
+    nights.segment(SECOND)
     assert nights.customers(SECOND) == {"ann", "cat"}
-    assert nights.movements(SECOND) == {"milk": ("SAME", 1)}
     assert nights.segments(SECOND) == CERTIFIED
 
 
 def test_what_a_killed_run_left_in_the_table_does_not_replace_what_is_published_of_its_date(nights: Nights) -> None:
     """It was killed after its commit and before it noted the version, so the database knows of none."""
     nights.sell(FIRST, "ann")
-    (published,) = nights.run(FIRST)
-    rows = facts.read(nights.spark, nights.own)
-    version = facts.write(rows.limit(0), nights.own, [FIRST], mark="killed")
-    assert DeltaTable(nights.own.order_facts).version() == version
-    nights.sell(SECOND, "bob")
-    nights.run(SECOND)
-    assert nights.customers(SECOND) == {"ann", "bob"}
+    nights.segment(FIRST)
+    nights.sell(FIRST, "bob")
+    nights.write(FIRST, known=False)
+    nights.sell(SECOND, "cat")
+    nights.segment(SECOND)
+    assert nights.customers(SECOND) == {"ann", "cat"}
     assert nights.segments(SECOND) == CERTIFIED
-    assert published.business_date == FIRST
 
 
 def test_segments_of_a_range_in_which_a_date_is_refused_are_stale_at_once(nights: Nights) -> None:
@@ -154,12 +187,12 @@ def test_segments_of_a_range_in_which_a_date_is_refused_are_stale_at_once(nights
     days = (FIRST, SECOND, THIRD)
     for day, customer in zip(days, ("ann", "bob", "cat"), strict=True):
         nights.sell(day, customer)
-    nights.run(*days, fails=(SECOND,))
+    nights.segment(*days, fails=(SECOND,))
     assert [nights.segments(day)[0] for day in (FIRST, THIRD)] == ["certified", "stale"]
-    assert nights.follow() == {THIRD: ("rfm", "product_rankings")}
+    assert nights.follow() == {THIRD: ("rfm",)}
     assert nights.customers(THIRD) == {"ann", "cat"}
     assert nights.segments(THIRD)[:3] == ("incomplete", 0, 1)
-    assert nights.follow() == {}, "once is enough"
+    assert restate.stale(nights.own) == {}, "once is enough"
 
 
 def test_facts_that_nobody_published_are_read_and_counted_and_make_segments_stale_once_they_change(
@@ -167,53 +200,38 @@ def test_facts_that_nobody_published_are_read_and_counted_and_make_segments_stal
 ) -> None:
     nights.sell(FIRST, "ann")
     nights.sell(SECOND, "bob")
-    nights.run(SECOND)  # which builds the first on the way
+    nights.write(FIRST)  # as on the way of another date
+    nights.segment(SECOND)
     assert nights.customers(SECOND) == {"ann", "bob"}
     with_it = "with 1 earlier date that nobody has published (the first is 2017-06-01)"
     assert nights.segments(SECOND) == ("unchecked", 1, 0, with_it)
 
     nights.sell(FIRST, "late")
-    nights.sell(THIRD, "cat")
-    nights.run(THIRD)  # which builds the first anew on the way
-    assert nights.customers(THIRD) == {"ann", "late", "bob", "cat"}
+    nights.write(FIRST)
     assert nights.segments(SECOND)[0] == "stale"
-    assert nights.follow() == {SECOND: ("rfm", "product_rankings")}
+    assert nights.follow() == {SECOND: ("rfm",)}
     assert nights.customers(SECOND) == {"ann", "late", "bob"}
-    assert nights.segments(SECOND)[:3] == ("unchecked", 1, 0)
+    assert nights.segments(SECOND) == ("unchecked", 1, 0, with_it)
 
-    nights.run(FIRST)
-    assert set(nights.follow()) == {SECOND, THIRD}
-    assert [nights.segments(day) for day in (FIRST, SECOND, THIRD)] == [CERTIFIED] * 3
-
-
-def test_a_range_by_one_application_is_what_its_dates_are_one_by_one(nights: Nights) -> None:
-    days = [FIRST + timedelta(days=n) for n in range(4)]
-    for n, day in enumerate(days):
-        nights.sell(day, f"c{n}")
-    nights.run(*days)
-    everything = (
-        "SELECT business_date, grid, customer_id, recency_days, segment, previous_segment FROM serving.rfm"
-        " ORDER BY 1, 2, 3"
-    )
-    at_once = nights.rows(everything)
-    for day in days:
-        nights.run(day)
-    assert nights.rows(everything) == at_once
-    assert {nights.segments(day) for day in days} == {CERTIFIED}
-    assert restate.stale(nights.own) == {}, "nothing was computed before a date that it is made of"
+    nights.segment(FIRST)
+    assert nights.follow() == {SECOND: ("rfm",)}
+    assert [nights.segments(day) for day in (FIRST, SECOND)] == [CERTIFIED] * 2
 
 
-def test_a_view_computed_later_under_its_run_reads_what_is_published_by_then(nights: Nights) -> None:
-    """As when somebody clears the task of a run that is not through: an earlier date was restated after its facts."""
+def test_dates_one_by_one_are_what_they_are_as_a_range_and_a_view_computed_later_reads_what_is_published_by_then(
+    nights: Nights,
+) -> None:
     nights.sell(FIRST, "ann")
     nights.sell(SECOND, "bob")
-    nights.run(FIRST)
-    run = runs.open_run(nights.own, runs.new_run_id(SECOND, datetime.now(UTC)), SECOND)
-    asked = job.Job("order_facts", nights.spark, nights.own, (run,))
-    order_facts.compute(asked)
-    nights.sell(FIRST, "late")
-    nights.run(FIRST, kind=Kind.LATE_DATA)
-    ahead.stage(asked)
-    nights.end(run)
-    assert nights.customers(SECOND) == {"ann", "late", "bob"}
-    assert nights.segments(SECOND) == CERTIFIED
+    nights.segment(FIRST, SECOND)
+    everything = (
+        "SELECT business_date, grid, customer_id, recency_days, previous_segment FROM serving.rfm ORDER BY 1, 2, 3"
+    )
+    at_once = nights.rows(everything)
+    again = nights.open(SECOND)
+    nights.note(again, nights.write(SECOND))
+    nights.segment(FIRST)  # a date before it is published anew after its facts were written
+    rfm.compute(job.Job("rfm", nights.spark, nights.own, (again,)))
+    nights.end(again, views=("daily_metrics", "rfm"))
+    assert nights.rows(everything) == at_once
+    assert {nights.segments(day) for day in (FIRST, SECOND)} == {CERTIFIED}
