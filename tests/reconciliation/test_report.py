@@ -16,7 +16,7 @@ import pytest
 from reconciliation import chart, digest_pages, notice, render, summary, tables, wording
 from reconciliation.compare import Status
 from reconciliation.headline import headline
-from reconciliation.report import Corrections, Report, Serving, State
+from reconciliation.report import Corrections, Report, Serving, Standing, State
 from reconciliation.summary import Failure, Summary
 from tandem.kpis import Unit
 from tests.reconciliation.books import DAY
@@ -290,6 +290,20 @@ def test_what_a_check_finds_unusual_is_to_be_looked_at_though_both_layers_agree(
     assert second.text.startswith("Nothing else has to be done.")
     sound = replace(report, gates=tuple(replace(gate, success=True) for gate in report.gates))
     assert wording.steps(sound)[0].text.startswith("Nothing has to be done.")
+
+
+@pytest.mark.parametrize("report", [EQUAL, WITHIN, CORRECTED])
+def test_what_segments_rest_on_is_said_though_both_layers_agree_where_it_is_not_published_dates_alone(report):
+    sound = replace(report, gates=())
+    why = "without 1 earlier date whose facts the gate refused"
+    doubted = replace(sound, standing=(Standing("segments", "incomplete", why), Standing("rankings", "unchecked", "x")))
+    first, second, third, *_ = wording.steps(doubted)
+    assert first.text == f"Know before you use the segments of the date: they are incomplete, {why}."
+    assert first.command == "tandem restate --dry-run"
+    assert "rankings of the date: they are unchecked, x" in second.text
+    assert third.text.startswith("Nothing else has to be done.")
+    for form in (render.text(doubted), render.standalone(doubted), str(render.document(doubted)["next_steps"])):
+        assert "they are incomplete" in " ".join(form.split())
 
 
 def test_a_date_that_corrections_made_equal_is_called_corrected_in_the_table_of_the_last_days():

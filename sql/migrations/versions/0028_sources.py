@@ -2,8 +2,8 @@
 
 from tandem.database import run_migration
 
-revision = "0027"
-down_revision = "0026"
+revision = "0028"
+down_revision = "0027"
 
 
 def upgrade() -> None:
