@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import spark_log
 from benchmarks.nightly import fill_archive
 from benchmarks.place import Tasks, batch_installation
-from spark_jobs import batch, gate, order_facts, runs
+from spark_jobs import batch, gate, history, order_facts, runs
 from spark_jobs.cli import arguments
 from spark_jobs.job import Job
 from spark_jobs.publish import publish
@@ -51,6 +51,7 @@ def by_history() -> dict[str, Any]:
             watch.time(f"facts of {days} days", lambda before=before: order_facts.compute(before))
         for nth in range(ROUNDS + 1):  # the first only warms up
             for days, settings in histories.items():
+                history.forget_facts(settings)  # each has a table of its own
                 watch.time(f"night after {days} days, {nth}", lambda settings=settings: _night(settings, spark))
         spark.stop()
     seconds = {days: _medians(watch, days)[0] for days in HISTORIES}
