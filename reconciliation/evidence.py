@@ -87,13 +87,13 @@ def scan_facts(settings: Settings, run: PublishedRun, *dates: date) -> pl.LazyFr
     again = f"compute the date again: tandem batch --date {dates[0]}"
     if run.facts_version is None:
         raise TandemError("the order facts of the published figures are gone", again)
+    facts_table.require_same(settings)
     try:
-        table_then = DeltaTable(settings.order_facts, version=run.facts_version)  # a scan looks only when it is read
+        DeltaTable(settings.order_facts, version=run.facts_version)  # a scan looks only when it is read
     except (DeltaError, TableNotFoundError) as error:
         raise TandemError(
             f"version {run.facts_version} of order_facts cannot be read ({first_line(error)})",
             again,
         ) from error
-    facts_table.require_same(settings, table_then)
     table = pl.scan_delta(settings.order_facts, version=run.facts_version)
     return table.filter(pl.col("business_date").cast(pl.Date).is_in(dates))

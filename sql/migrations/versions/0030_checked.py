@@ -2,8 +2,8 @@
 
 from tandem.database import run_migration
 
-revision = "0029"
-down_revision = "0028"
+revision = "0030"
+down_revision = "0029"
 
 
 def upgrade() -> None:

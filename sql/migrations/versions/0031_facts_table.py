@@ -2,8 +2,8 @@
 
 from tandem.database import run_migration
 
-revision = "0030"
-down_revision = "0029"
+revision = "0031"
+down_revision = "0030"
 
 
 def upgrade() -> None:
