@@ -101,7 +101,7 @@ def main(
     try:
         config = settings()
         asked = parse(name, sys.argv[1:], views, may_go_ahead=ahead is not None)
-        require_currency(config)
+        database.require_same_books(config)
         facts_table.require_same(config)
         if writes_facts:
             archive.require_whole(config, asked.dates)
@@ -155,16 +155,6 @@ def meant(day: str, first: str, last: str) -> tuple[date, ...]:
     if bool(day) == bool(first or last) or bool(first) != bool(last):
         raise TandemError("it is not clear which dates are meant", "give --date D, or --from D --to D")
     return tuple(clock.days(*business_date.entered_range(day or first, day or last)))
-
-
-def require_currency(config: Settings) -> None:
-    """Raises TandemError where the books are kept in another currency: every order would go to quarantine."""
-    with database.connect(config, database.BATCH) as connection:
-        row = connection.execute(database.queries("batch").currency).fetchone()
-    if row is not None and row[0] != config.currency:
-        raise TandemError(
-            f"the books are kept in {row[0]}, and the settings say {config.currency}", f"set TANDEM_CURRENCY={row[0]}"
-        )
 
 
 def _several(days: Sequence[str]) -> tuple[date, ...]:

@@ -17,8 +17,9 @@ import structlog
 from confluent_kafka import KafkaError, Message
 
 from stream.archive_batch import BatchLimit, PendingState
-from stream.archive_source import READ_AT_ONCE, Ending, Source, has_members
+from stream.archive_source import BACK_OFF_S, READ_AT_ONCE, Ending, Source, has_members
 from stream.archive_table import FencedError, MasterDataset, Offsets, covers, missing
+from stream.outages import passes
 from tandem import database
 from tandem.amounts import count
 from tandem.errors import TandemError
@@ -158,6 +159,25 @@ class Archiver:
         return covers(self._dataset.next_offsets(), target)
 
 
+def _require_same_books(settings: Settings, ending: Ending) -> None:
+    """Return once Postgres has said that the dates which records are put under are the business's, or the ending came.
+
+    A record under a date of another zone would be missing from its own to every reader. Raises TandemError.
+    """
+    wait_s, longest_s = BACK_OFF_S
+    while not ending.has_come():
+        try:
+            database.require_same_books(settings)
+        except TandemError as error:
+            if not passes(error):
+                raise
+            _log.warning("waiting_for_postgres", reason=error.problem, retry_in_s=wait_s)
+        else:
+            return
+        ending.has_come_within(wait_s)
+        wait_s = min(2 * wait_s, longest_s)
+
+
 def next_offsets(settings: Settings) -> Offsets:
     """How far the archive is: the next offset of every partition; empty where nothing was archived yet."""
     dataset = MasterDataset.find(settings.archive, ORDER_EVENTS)
@@ -166,7 +186,9 @@ def next_offsets(settings: Settings) -> Offsets:
 
 def archive(settings: Settings, *, stop: threading.Event, until_caught_up: bool = False) -> Totals:
     """Run an archiver until ``stop``, or until it has all that was in Kafka at the start."""
-    archiver = Archiver(settings, Ending(stop))
+    ending = Ending(stop)
+    _require_same_books(settings, ending)
+    archiver = Archiver(settings, ending)
     return archiver.run_until_caught_up() if until_caught_up else archiver.run()
 
 
@@ -197,6 +219,8 @@ def wait_until(settings: Settings, offsets: Offsets, timeout: timedelta) -> Tota
         if has_members(settings):
             time.sleep(_LOOK_S)
         else:
-            totals = Archiver(settings, Ending(deadline=deadline)).run(offsets)
+            ending = Ending(deadline=deadline)
+            _require_same_books(settings, ending)
+            totals = Archiver(settings, ending).run(offsets)
             events, commits = events + totals.events, commits + totals.commits
     return Totals(events, commits, held)

@@ -24,8 +24,8 @@ READ_AT_ONCE = 5_000
 _ANSWER_S = 10.0
 _HEARD_S = 0.1
 """How long nothing comes where all has been heard of."""
-_BACK_OFF_S = (0.5, 10.0)
-"""First and longest wait for a broker that does not answer."""
+BACK_OFF_S = (0.5, 10.0)
+"""First and longest wait for a server that does not answer."""
 _NO_TOPIC_S = 10.0
 """A topic that was just created may take a moment to be known."""
 _WARN_EVERY_S = 10.0
@@ -150,7 +150,7 @@ class Source:
 
         Raises TandemError where there is no such topic.
         """
-        wait_s, longest_s = _BACK_OFF_S
+        wait_s, longest_s = BACK_OFF_S
         missing_since: float | None = None
         while True:
             try:

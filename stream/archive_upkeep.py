@@ -22,7 +22,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from stream.archive_files import File, files_of, rewritten
 from stream.archive_table import MasterDataset
-from tandem import clock
+from tandem import clock, database
 from tandem.amounts import count
 from tandem.errors import TandemError
 from tandem.master_dataset import KEPT_FROM, UNKNOWN, kept_from, kept_from_version
@@ -104,8 +104,9 @@ def retain(settings: Settings, now: datetime, *, dry_run: bool = False) -> Retai
     """Take the dates out of the table that are past ``archive_retention``, and records without a date as old as these.
 
     One commit, which also records the first date that is left. Safe beside archivers, readers and kills. Raises
-    TandemError where another upkeep is at work.
+    TandemError where another upkeep is at work, or the settings name another time zone than the archive's dates are in.
     """
+    database.require_same_books(settings)
     table = _table(settings)
     if table.metadata().configuration.get("delta.appendOnly") == "false":  # one was killed while rows went
         _set_append_only(settings, on=True)

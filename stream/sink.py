@@ -28,7 +28,6 @@ from stream.registry import OPERATORS
 from stream.tables import OWN, Table, Write
 from stream.types import Rules
 from tandem import database
-from tandem.errors import TandemError
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
 
@@ -85,14 +84,8 @@ class Writes:
 
 
 def connect(settings: Settings) -> psycopg.Connection[Any]:
-    """A connection for one worker. Raises TandemError where Postgres cannot be reached or has no tables."""
-    connection = database.connect(settings, database.SPEED, autocommit=True, options=never_idle(settings))
-    try:
-        connection.execute(queries.positions)
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
-        connection.close()
-        raise TandemError(f"database '{settings.postgres_database}' has no tables yet", "run 'tandem up'") from error
-    return connection
+    """A connection for one worker. Raises TandemError as ``database.connect`` does."""
+    return database.connect(settings, database.SPEED, autocommit=True, options=never_idle(settings))
 
 
 def connect_to_commit(settings: Settings) -> psycopg.Connection[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Mapping
+from contextlib import ExitStack
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import tuple_row
 
 from tandem import kpis, pending, rollups
 from tandem.errors import TandemError
@@ -32,16 +34,51 @@ _SQL = Path(str(files("sql")))
 _NAME = re.compile(r"^-- name: (\w+).*$", re.MULTILINE)
 
 
-def connect(settings: Settings, role: str, **options: Any) -> psycopg.Connection[Any]:
-    """A connection as ``role``. Raises TandemError where Postgres cannot be reached."""
+def connect(settings: Settings, role: str, *, autocommit: bool = False, **options: Any) -> psycopg.Connection[Any]:
+    """A connection as ``role``.
+
+    Raises TandemError where Postgres cannot be reached, has no tables yet, or keeps books of another currency or time
+    zone than the settings name: under those, every order would be booked wrongly. The owner, who makes the tables, is
+    not asked.
+    """
     try:
-        return psycopg.connect(**settings.conninfo(role), connect_timeout=10, **options)  # type: ignore[arg-type]
+        # In autocommit until it is handed over: a statement must leave no transaction open.
+        connection = psycopg.connect(**settings.conninfo(role), connect_timeout=10, autocommit=True, **options)  # type: ignore[arg-type]
+        with ExitStack() as refused:
+            refused.callback(connection.close)
+            if role != OWNER:
+                _require_same_books(connection, settings)
+            connection.autocommit = autocommit
+            refused.pop_all()
     except psycopg.OperationalError as error:
         address = f"{settings.host}:{settings.postgres_port}"
         # What follows the last "failed:" of the last line that is no indented question.
         said = [line for line in str(error).strip().splitlines() if not line.startswith("\t")][-1]
         reason = " ".join(said.rpartition(" failed: ")[2].split())
         raise TandemError(f"cannot reach Postgres at {address} ({reason})", "run 'tandem up'") from error
+    return connection
+
+
+def require_same_books(settings: Settings) -> None:
+    """For what books by the settings without asking Postgres anything. Raises TandemError as ``connect`` does."""
+    connect(settings, READER).close()
+
+
+def _require_same_books(connection: psycopg.Connection[Any], settings: Settings) -> None:
+    try:
+        kept = connection.cursor(row_factory=tuple_row).execute(queries("installation").kept).fetchone()
+    except psycopg.errors.UndefinedTable:
+        kept = None
+    if kept is None:
+        raise TandemError(f"database '{settings.postgres_database}' has no tables yet", "run 'tandem up'")
+    names = ("TANDEM_BUSINESS_TIMEZONE", "TANDEM_CURRENCY")
+    said = (settings.business_timezone, settings.currency)
+    if other := [each for each in zip(names, kept, said, strict=True) if each[1] != each[2]]:
+        problem = [" and ".join(each[at] for each in other) for at in (1, 2)]
+        raise TandemError(
+            f"the books are kept in {problem[0]}, and the settings say {problem[1]}",
+            f"set {' and '.join(f'{name}={value}' for name, value, _ in other)}",
+        )
 
 
 def render(template: str, **values: object) -> str:
@@ -135,13 +172,9 @@ def _declared(name: str, settings: Settings) -> str:
 
 
 def _settle_installation(owner: psycopg.Connection[Any], settings: Settings) -> None:
-    wanted = (settings.business_timezone, settings.currency)
-    owner.execute(
-        "INSERT INTO public.installation (business_timezone, currency) VALUES (%s, %s) ON CONFLICT DO NOTHING", wanted
-    )
-    row = owner.execute("SELECT business_timezone, currency FROM public.installation").fetchone()
-    if row is None or row != wanted:
-        raise TandemError(
-            f"this installation keeps its books in {row}; the settings say {wanted}",
-            "set TANDEM_BUSINESS_TIMEZONE and TANDEM_CURRENCY back, or start in a new TANDEM_STATE_DIR",
-        )
+    wanted = {"business_timezone": settings.business_timezone, "currency": settings.currency}
+    owner.execute(queries("installation").settle, wanted)
+    try:
+        _require_same_books(owner, settings)
+    except TandemError as error:
+        raise TandemError(error.problem, f"{error.remedy}, or start in a new TANDEM_STATE_DIR") from None

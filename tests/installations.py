@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -65,6 +66,19 @@ def empty_database(own: Settings) -> None:
         filled = [name for (name,) in tables if admin.execute(f"SELECT EXISTS (SELECT FROM {name})").fetchone()[0]]
         if filled:
             admin.execute(f"TRUNCATE {', '.join(filled)} RESTART IDENTITY CASCADE")
+
+
+@contextmanager
+def keeping_books_in(own: Settings, zone: str, currency: str) -> Iterator[None]:
+    """As if the installation had been made with these settings; afterwards as it was."""
+    change = "UPDATE public.installation SET business_timezone = %s, currency = %s"
+    with postgres.connect_admin(own, own.postgres_database) as admin:
+        before = admin.execute("SELECT business_timezone, currency FROM public.installation").fetchone()
+        admin.execute(change, (zone, currency))
+        try:
+            yield
+        finally:
+            admin.execute(change, before)
 
 
 def end_what_killed_sessions_left() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date, timedelta
 from random import Random
@@ -64,7 +65,8 @@ def conduct(first: date, seed: int, platform: Platform) -> LayerOutcome:
     spoil_before_batch(own, scene)
     say("the layers are spoilt; computing what the batch layer makes of it")
     platform.compute(dates[0], dates[-2])
-    platform.compute(dates[-1], dates[-1], changes={"TANDEM_BUSINESS_TIMEZONE": zone.key})
+    with sabotage.in_zone(own, zone) as changes:
+        platform.compute(dates[-1], dates[-1], changes=changes)
     spoil_sums(own, scene)
     platform.progress.run("up", "speed")
     compared = with_orders(scene)
@@ -102,8 +104,8 @@ def send_in_stages(
         platform.send([event for day in stage for event in events[dates[day]]])
         if stage == (_SKIPPED,):
             sabotage.skip(own, partition, platform.end_offsets()[partition])
-        changes = {"TANDEM_BUSINESS_TIMEZONE": zone.key} if stage == (_ZONE_STREAM,) else None
-        platform.catch_up("stream", changes=changes)
+        with sabotage.in_zone(own, zone) if stage == (_ZONE_STREAM,) else nullcontext() as changes:
+            platform.catch_up("stream", changes=changes)
     platform.catch_up("archive")
 
 

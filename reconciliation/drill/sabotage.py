@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -24,6 +25,19 @@ _CUBES = {cube.name: cube for cube in kpis.CUBES}
 def skip(settings: Settings, partition: int, end: int) -> None:
     """A worker commits the offset ``end`` of a partition and skips what lies before it."""
     _execute(settings, "skip", {"topic": ORDER_EVENTS, "partition": partition, "next_offset": end})
+
+
+@contextmanager
+def in_zone(settings: Settings, zone: ZoneInfo) -> Iterator[dict[str, str]]:
+    """A layer works in another zone than the business's; what to change in its environment.
+
+    The setting alone is refused, so the installation says that zone too for so long.
+    """
+    _execute(settings, "say_zone", {"business_timezone": zone.key})
+    try:
+        yield {"TANDEM_BUSINESS_TIMEZONE": zone.key}
+    finally:
+        _execute(settings, "say_zone", {"business_timezone": settings.business_timezone})
 
 
 def drop_product(settings: Settings, day: date, product: str) -> None:

@@ -5,9 +5,6 @@ INSERT INTO batch.runs (run_id, business_date, kind, reason, requested_by, code_
 VALUES (%(run_id)s, %(business_date)s, %(kind)s, %(reason)s, %(requested_by)s, %(code_version)s, %(rule_version)s)
 ON CONFLICT (run_id) DO NOTHING;
 
--- name: currency   In which the books are kept.
-SELECT currency FROM public.installation;
-
 -- name: run
 SELECT run_id, business_date, kind, archive_version, facts_version, cut, archived FROM batch.runs
 WHERE run_id = %(run_id)s;

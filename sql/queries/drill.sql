@@ -44,6 +44,9 @@ GROUP BY r.business_date;
 UPDATE speed.partitions SET next_offset = %(next_offset)s
 WHERE topic = %(topic)s AND partition = %(partition)s AND next_offset < %(next_offset)s;
 
+-- name: say_zone
+UPDATE public.installation SET business_timezone = %(business_timezone)s;
+
 -- name: drop_product
 DELETE FROM speed.product_hours WHERE business_date = %(business_date)s AND product_id = %(product_id)s;
 

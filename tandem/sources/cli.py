@@ -15,7 +15,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from tandem import clock
+from tandem import clock, database
 from tandem.amounts import count
 from tandem.errors import TandemError
 from tandem.settings import Settings, settings
@@ -84,6 +84,8 @@ def replay(  # noqa: PLR0917 - Typer's options, which are given by name
         if dry_run:
             order.preview(orders, config)
         else:
+            # A time without a zone, and an amount without a currency, are taken for the business's.
+            database.require_same_books(config)
             order.send(orders, config)
 
 

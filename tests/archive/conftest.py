@@ -15,6 +15,13 @@ def own_topics() -> tuple[Topic, ...]:
 
 
 @pytest.fixture(autouse=True)
+def _installation(request: pytest.FixtureRequest) -> None:
+    """An archiver asks Postgres in which time zone the business's dates are."""
+    if request.node.get_closest_marker("integration"):
+        request.getfixturevalue("postgres")
+
+
+@pytest.fixture(autouse=True)
 def _no_archiver_outlives_its_test() -> Iterator[None]:
     yield
     while Running.every:

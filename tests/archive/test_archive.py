@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from deltalake import DeltaTable
+from installations import keeping_books_in
 from shop import NOON, Shop, archived, ends, order, visible
 
 from spark_jobs.archive import look
@@ -113,7 +114,8 @@ def test_an_event_lies_under_its_date_in_the_business_time_zone(topic_prefix: Se
     shop.send(
         [order(1, datetime(2017, 12, 23, 22, 59, 59, tzinfo=UTC)), order(2, datetime(2017, 12, 23, 23, tzinfo=UTC))]
     )
-    catch_up(berlin)
+    with keeping_books_in(berlin, "Europe/Berlin", "USD"):
+        catch_up(berlin)
     held = pl.scan_delta(berlin.archive).sort("value").select("value", "business_date").collect()
     assert held["business_date"].to_list() == ["2017-12-23", "2017-12-24"]
 

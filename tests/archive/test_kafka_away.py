@@ -1,4 +1,4 @@
-"""An archiver outlives its broker: it waits, says so, and goes on."""
+"""An archiver outlives its servers: it waits, says so, and goes on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from running import Running, wait_for
 from shop import Shop, archived, ends, visible
 
 from stream.archive import next_offsets
-from tandem.local import kafka, process
+from tandem.local import kafka, postgres, process
 from tandem.settings import Settings
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -21,7 +21,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 @pytest.fixture
 def own_broker() -> Iterator[Settings]:
     """An installation whose broker the test starts and kills."""
-    yield from installations(archive_batch_linger=timedelta(milliseconds=500))
+    for own in installations(archive_batch_linger=timedelta(milliseconds=500)):
+        postgres.start(own)
+        yield own
 
 
 def test_an_archiver_waits_for_kafka_and_says_so(own_broker: Settings, tmp_path: Path):
@@ -48,3 +50,15 @@ def test_an_archiver_that_waits_for_kafka_can_be_stopped(own_broker: Settings, t
     archiver = Running(own_broker, tmp_path / "archiver.log")
     wait_for(lambda: archiver.says("waiting_for_kafka") > 0)
     assert archiver.end() == 0
+
+
+def test_an_archiver_waits_for_postgres_to_say_in_which_zone_the_dates_are(own_broker: Settings, tmp_path: Path):
+    kafka.start(own_broker)
+    Shop(own_broker).sell(500)
+    process.stop(own_broker, postgres.NAME)
+    archiver = Running(own_broker, tmp_path / "archiver.log")
+    wait_for(lambda: archiver.says("waiting_for_postgres") > 0)
+    postgres.start(own_broker)
+    wait_for(lambda: next_offsets(own_broker) == ends(own_broker))
+    assert archiver.end() == 0
+    assert archived(own_broker) == visible(own_broker)

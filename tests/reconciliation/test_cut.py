@@ -10,6 +10,7 @@ import datasketches
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
+from installations import keeping_books_in
 
 from reconciliation import cut as cuts
 from tandem import database, topic_ids, topics
@@ -173,7 +174,8 @@ def test_a_run_id_belongs_to_one_date(shop):
 def test_hours_are_those_of_the_business_time_zone(shop):
     kolkata = shop.model_copy(update={"business_timezone": "Asia/Kolkata"})
     write_speed(shop, [MILK], twelve())  # 09:05 UTC is 14:35 there, in the hour that began at 08:30 UTC
-    cuts.take(kolkata, DAY, "r1", timeout=NO_WAIT)
+    with keeping_books_in(kolkata, "Asia/Kolkata", "USD"):
+        cuts.take(kolkata, DAY, "r1", timeout=NO_WAIT)
     assert execute(shop, "SELECT cell_start FROM reconciliation.cut_order_hours") == [(at(8, 30),)]
 
 

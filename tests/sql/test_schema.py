@@ -88,6 +88,6 @@ def test_airflow_cannot_even_connect_to_the_books(postgres: Settings) -> None:
 
 def test_another_time_zone_over_existing_books_is_refused(postgres: Settings) -> None:
     moved = postgres.model_copy(update={"business_timezone": "Europe/Berlin"})
-    with pytest.raises(TandemError, match="keeps its books in"):
+    with pytest.raises(TandemError, match="set TANDEM_BUSINESS_TIMEZONE=UTC, or start in a new TANDEM_STATE_DIR"):
         database.migrate(moved)
     database.migrate(postgres)
