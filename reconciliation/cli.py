@@ -133,7 +133,7 @@ def _told(outcome: Outcome, *, show_it: bool, dry_run: bool) -> dict[str, Any]:
     from reconciliation import gather, tables, wording
     from reconciliation.headline import headline
 
-    with database.connect(settings(), database.READER) as connection:
+    with database.snapshot(settings()) as connection:
         report = gather.report(connection, settings(), outcome.business_date)
     if show_it:
         typer.echo(f"{outcome.business_date}  {outcome.verdict}: {headline(report)}")
@@ -177,7 +177,7 @@ def report(
 
     configure_logging()
     day = business_date.parse(date)
-    with database.connect(settings(), database.READER) as connection:
+    with database.snapshot(settings()) as connection:
         found = gather.report(connection, settings(), day)
     if out is not None:
         _write(found, out)

@@ -36,7 +36,7 @@ def digest(
     now, day = dt.datetime.now(dt.UTC), _last_of(week, last)
     # Of a week that has begun the days to come are shown as such.
     business_date.require_begun(day - dt.timedelta(days=6) if week else day, now=now, zone=settings().zone)
-    with database.connect(settings(), database.READER) as connection:
+    with database.snapshot(settings()) as connection:
         found = digests.of_week(connection, settings(), day)
     if out is not None:
         _write(found, out)

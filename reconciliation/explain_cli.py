@@ -62,7 +62,7 @@ def explain(
 def _break_down(day: dt.date, metric: str, hour: int | None, by: By, limit: int | None, *, as_json: bool) -> None:
     from reconciliation import breakdown, tables
 
-    with database.connect(settings(), database.READER) as connection:
+    with database.snapshot(settings()) as connection:
         found = breakdown.of_date(connection, settings(), day, metric=metric, hour=hour, by=by)
     if as_json:
         derived = [{"difference": cell.difference, "adds_up": cell.adds_up} for cell in found.cells]
@@ -81,7 +81,7 @@ def _break_down(day: dt.date, metric: str, hour: int | None, by: By, limit: int 
 def _tell(order: str, day: dt.date | None, *, as_json: bool) -> None:
     from reconciliation import story, telling
 
-    with database.connect(settings(), database.READER) as connection:
+    with database.snapshot(settings()) as connection:
         found = story.of_order(connection, settings(), order, day)
     if as_json:
         typer.echo(documents.text(found))
@@ -93,7 +93,7 @@ def _tell(order: str, day: dt.date | None, *, as_json: bool) -> None:
 def _explain(day: dt.date, limit: int, *, as_json: bool) -> None:
     from reconciliation import gather
 
-    with database.connect(settings(), database.READER) as connection:
+    with database.snapshot(settings()) as connection:
         report = gather.report(connection, settings(), day)
         events = gather.differing_events(connection, report.reconciliation_id, limit=limit or None)
     if as_json:

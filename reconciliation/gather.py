@@ -37,7 +37,12 @@ TREND_METRIC = "revenue_cents"
 
 
 def report(connection: psycopg.Connection[Any], settings: Settings, business_date: date) -> Report:
-    """The report of a date's newest comparison, with the corrections since. Raises TandemError where there is none."""
+    """The report of a date's newest comparison, with the corrections since. Raises TandemError where there is none.
+
+    ``connection``: a ``database.snapshot``, or what one statement finds may not be what the next one tells of.
+    """
+    if connection.isolation_level is not psycopg.IsolationLevel.REPEATABLE_READ:
+        raise ValueError("a report is read in several statements: give it a database.snapshot")
     found = store.latest(connection, business_date)
     if found is None:
         raise TandemError(f"{business_date} was never reconciled", f"run 'tandem reconcile --date {business_date}'")

@@ -28,7 +28,7 @@ def lateness(
 
     day = business_date.parse(date)
     business_date.require_ended(day, now=datetime.now(UTC), zone=settings().zone)
-    with database.connect(settings(), database.READER) as connection:
+    with database.snapshot(settings()) as connection:
         advice = late.of_dates(connection, settings(), day, days)
         expired = late.left_out(connection, settings(), day, days)
     if advice is None and expired:

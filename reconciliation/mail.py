@@ -46,8 +46,8 @@ def send_report(settings: Settings, business_date: date, *, again: bool = False)
 
     Raises TandemError for a date that was never reconciled.
     """
-    with database.connect(settings, database.RECONCILIATION) as connection:
-        report, is_news = incidents.note(connection, gather.report(connection, settings, business_date))
+    with database.snapshot(settings) as seen, database.connect(settings, database.RECONCILIATION) as connection:
+        report, is_news = incidents.note(connection, gather.report(seen, settings, business_date))
         kept = _keep(connection, settings, report)
         if is_news or again:
             to = post.addresses(settings, incidents.severity_of(report))
@@ -61,13 +61,13 @@ def send_recoveries(settings: Settings, dates: Iterable[date] | None = None) -> 
     """Mail of every date with an open incident (of these ``dates`` only) that it is over, where it is."""
     asked = None if dates is None else set(dates)
     over: dict[date, None] = {}
-    with database.connect(settings, database.RECONCILIATION) as connection:
-        for incident in incidents.open_ones(connection):
+    with database.snapshot(settings) as seen:
+        for incident in incidents.open_ones(seen):
             day = incidents.date_of(incident)
             if day is None or (asked is not None and day not in asked):
                 continue
             try:
-                report = gather.report(connection, settings, day)
+                report = gather.report(seen, settings, day)
             except TandemError:  # of a date that failed before it was ever compared there is nothing to tell yet
                 continue
             if report.state in incidents.SETTLED and incidents.is_answered(incident, report):
@@ -88,9 +88,9 @@ def send_summary(settings: Settings, ends: Sequence[End]) -> Delivery:
 
 def _send_summary(settings: Settings, failures: dict[date, str]) -> Delivery:
     reports, failed, kept = [], [], []
-    with database.connect(settings, database.RECONCILIATION) as connection:
+    with database.snapshot(settings) as seen, database.connect(settings, database.RECONCILIATION) as connection:
         for day, failure in sorted(failures.items()):
-            found = _of_range(connection, settings, day, failure)
+            found = _of_range(seen, connection, settings, day, failure)
             if isinstance(found, Failure):
                 failed.append(found)
             else:
@@ -108,19 +108,21 @@ def _send_summary(settings: Settings, failures: dict[date, str]) -> Delivery:
 
 def send_digest(settings: Settings, last: date) -> Delivery:
     """Mail the digest of the week up to ``last`` to all who get mail. Raises digest.NothingReconciledError."""
-    with database.connect(settings, database.RECONCILIATION) as connection:
-        week = digest.of_week(connection, settings, last)
+    with database.snapshot(settings) as seen, database.connect(settings, database.RECONCILIATION) as connection:
+        week = digest.of_week(seen, settings, last)
         pages = digest_pages.text(week), digest_pages.html(week), digest_pages.pictures(week)
         to = post.addresses(settings, Severity.CRITICAL)
         post.queue(connection, post.compose(settings, to, Letter(week.subject, *pages)), [])
     return post.send_pending(settings)
 
 
-def _of_range(connection: psycopg.Connection[Any], settings: Settings, day: date, failure: str) -> Report | Failure:
+def _of_range(
+    seen: psycopg.Connection[Any], connection: psycopg.Connection[Any], settings: Settings, day: date, failure: str
+) -> Report | Failure:
     """What became of a date. One without a result is an incident, too."""
     if not failure:
         try:
-            return incidents.note(connection, gather.report(connection, settings, day))[0]
+            return incidents.note(connection, gather.report(seen, settings, day))[0]
         except TandemError as error:
             failure = error.problem
     incidents.open_(

@@ -48,7 +48,7 @@ def verify(settings: Settings, document: Certificate) -> Verification:
         raise TandemError(f"this is no certificate in the form {FORMAT}", "write one: tandem certificate --date D")
     if document.get("sha256") != certificate.signature(document):
         return Verification(document, ("the document was changed after it was issued",))
-    with database.connect(settings, database.READER) as connection:
+    with database.snapshot(settings) as connection:
         return Verification(document, tuple(_broken(connection, settings, document)))
 
 

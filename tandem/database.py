@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping
-from contextlib import ExitStack
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg import sql
+from psycopg import IsolationLevel, sql
 from psycopg.rows import tuple_row
 
 from tandem import kpis, pending, rollups
@@ -57,6 +57,15 @@ def connect(settings: Settings, role: str, *, autocommit: bool = False, **option
         reason = " ".join(said.rpartition(" failed: ")[2].split())
         raise TandemError(f"cannot reach Postgres at {address} ({reason})", "run 'tandem up'") from error
     return connection
+
+
+@contextmanager
+def snapshot(settings: Settings, role: str = READER, **options: Any) -> Iterator[psycopg.Connection[Any]]:
+    """A connection that only reads, and sees one instant however many statements ask: that of the first."""
+    with connect(settings, role, **options) as connection:
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
+        yield connection
 
 
 def require_same_books(settings: Settings) -> None:

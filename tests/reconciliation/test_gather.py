@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
+import psycopg
 import pytest
 
 from reconciliation import gather, reconcile, render
@@ -22,7 +24,7 @@ ORDERS = [Record(n, order_id=f"o{n}") for n in range(3)]
 
 def reported(shop: Settings) -> Report:
     reconcile.run(shop, DAY, apply_timeout=timedelta(0))
-    with database.connect(shop, database.READER) as connection:
+    with database.snapshot(shop) as connection:
         return gather.report(connection, shop, DAY)
 
 
@@ -76,7 +78,7 @@ def test_a_report_of_figures_that_were_published_anew_since_says_so(
     stage(shop, ORDERS)
     assert reported(shop).reason == ""
     write_run(shop, [*ORDERS, Record(3, order_id="more", cents=70_000)], "later")
-    with database.connect(shop, database.READER) as connection:
+    with database.snapshot(shop) as connection:
         found = gather.report(connection, shop, DAY)
     assert found.figure("revenue_cents").batch == 3_000
     assert found.serving.version == 2
@@ -124,3 +126,38 @@ def test_the_report_says_how_far_distinct_counts_agree_where_the_batch_layer_has
     assert found == Agreement(
         Subject.DISTINCTS, "customers by category", 0, compared=3, alike=1, apart=0.04, status=Status.MISMATCH
     )
+
+
+def test_a_report_is_of_one_instant_though_a_publication_comes_between_two_of_its_statements(
+    shop: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would name version 1 as what readers have, and say that version 2 was published since."""
+    stage(shop, ORDERS)
+    reconcile.run(shop, DAY, apply_timeout=timedelta(0))
+    causes = gather._causes
+
+    def published_meanwhile(*arguments: Any) -> Any:
+        write_run(shop, [*ORDERS, Record(3, order_id="more", cents=70_000)], "later")
+        return causes(*arguments)
+
+    monkeypatch.setattr(gather, "_causes", published_meanwhile)
+    with database.snapshot(shop) as connection:
+        before = gather.report(connection, shop, DAY)
+    assert (before.serving.version, before.reason) == (1, "")
+    monkeypatch.setattr(gather, "_causes", causes)
+    with database.snapshot(shop) as connection:
+        after = gather.report(connection, shop, DAY)
+    assert (after.serving.version, after.reason.startswith("version 2 of the batch figures was published")) == (2, True)
+
+
+def test_a_report_is_not_read_without_a_snapshot(shop: Settings) -> None:
+    with database.connect(shop, database.READER) as connection, pytest.raises(ValueError, match=r"database\.snapshot"):
+        gather.report(connection, shop, DAY)
+
+
+def test_a_snapshot_only_reads(shop: Settings) -> None:
+    with (
+        pytest.raises(psycopg.errors.ReadOnlySqlTransaction),
+        database.snapshot(shop, database.RECONCILIATION) as connection,
+    ):
+        connection.execute("DELETE FROM reconciliation.reports")

@@ -141,7 +141,7 @@ def test_the_report_and_the_command_advise_from_the_journal(topic_prefix: Settin
     ]
     stage(shop, records)
     reconcile.run(shop, DAY, dry_run=True, apply_timeout=timedelta(0))
-    with database.connect(shop, database.READER) as connection:
+    with database.snapshot(shop) as connection:
         advice = gather.report(connection, shop, DAY).lateness
     assert advice is not None
     curve_found = {grace.minutes: (grace.events, grace.removed_cents) for grace in advice.graces}

@@ -94,7 +94,7 @@ def test_a_date_that_the_batch_layer_no_longer_has_is_not_called_corrected_becau
     cuts.take(shop, DAY, later, timeout=AT_ONCE)
     write_run(shop, [record.again(batch="quarantined") for record in OUTSIDE], later)
     assert run(shop, dry_run=True).verdict is Verdict.MISMATCH
-    with database.connect(shop, database.READER) as connection:
+    with database.snapshot(shop) as connection:
         assert gather.report(connection, shop, DAY).state is State.DIFFERS
 
 
@@ -108,7 +108,7 @@ def test_a_date_of_which_a_correction_was_taken_back_is_not_said_to_agree_to_the
     )
     correct.reverse(shop, chosen.correction_id, "ann")
     applier.apply()
-    with database.connect(shop, database.READER) as connection:
+    with database.snapshot(shop) as connection:
         found = gather.report(connection, shop, DAY)
     assert found.figure("revenue_cents").difference_now == 900
     assert headline(found).endswith("But 1 correction came since and is not compared yet.")
