@@ -96,18 +96,15 @@ class Log:
         topic, partition = position
         low = self._lows[position]
         first, end = self._next[position], min(low, self._ends[position])
-        archived = self._dataset.next_offsets().get(partition, 0) if self._dataset and topic == ORDER_EVENTS else 0
         if first < end and self._dataset and (kept_from := self._dataset.kept_from):
             raise TandemError(
                 f"Kafka begins at offset {low} of {topic} partition {partition}, and the archive keeps only the dates"
                 f" from {kept_from} on",
                 "a rebuild needs the whole log: it is possible only as long as TANDEM_ARCHIVE_RETENTION takes nothing",
             )
-        start = self._dataset.start(partition) if self._dataset and topic == ORDER_EVENTS else 0
-        if first < end and (archived < end or first < start):
-            lacking = (first, min(start, end)) if first < start else (max(first, archived), end)
+        if gone := lacking(self._dataset, position, first, end):
             raise TandemError(
-                f"offsets [{lacking[0]}, {lacking[1]}) of {topic} partition {partition} are neither in Kafka nor in"
+                f"offsets [{gone[0]}, {gone[1]}) of {topic} partition {partition} are neither in Kafka nor in"
                 " the archive",
                 "a rebuild needs the whole log; see 'Rebuild the speed layer' in docs/operations.md",
             )
@@ -160,6 +157,19 @@ class Log:
                     raise TandemError(f"Kafka at {self._settings.brokers} does not answer", "run 'tandem status'")
         finally:
             consumer.close()
+
+
+def lacking(dataset: MasterDataset | None, position: Position, first: int, end: int) -> tuple[int, int] | None:
+    """The first range of offsets in ``[first, end)`` that the archive does not have; None where it has all."""
+    topic, partition = position
+    if first >= end:
+        return None
+    if dataset is None or topic != ORDER_EVENTS:
+        return first, end
+    archived, start = dataset.next_offsets().get(partition, 0), dataset.start(partition)
+    if first < start:
+        return first, min(start, end)
+    return (max(first, archived), end) if archived < end else None
 
 
 def _up_to(messages: list[Message], position: Position, end: int) -> Polled | None:

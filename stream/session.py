@@ -7,7 +7,7 @@ error needs repair: the next session goes on from what was committed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from stream.outgoing import Outgoing
 from stream.process import MicroBatch, process_decoded
 from stream.rebuild_log import Log
 from stream.settle import Settler
-from stream.source import Polled, Position, Source
+from stream.source import Polled, Position, Source, not_there
 from stream.stats import StatsState
 from stream.types import Decoded, Rules
 from stream.upkeep import Upkeep
@@ -231,13 +231,22 @@ class Session:
         self._committing.wait()
         if positions:
             topic_ids.note(self._reader, self._source.topic_ids())
-        for position, bounds in self._source.bounds(positions).items():
+        found = self._source.bounds(positions)
+        self._refuse_expired(found)
+        for position, bounds in found.items():
             self._held[position] = self._take_over(position, bounds)
         _log.info("partitions_granted", worker=self._worker, partitions=[f"{t}:{p}" for t, p in positions])
         held = {position: self._held[position] for position in positions}
         if self._outgoing:
             self._outgoing.granted({position: (of.next_offset, of.epoch) for position, of in held.items()})
         return {position: of.next_offset for position, of in held.items()}
+
+    def _refuse_expired(self, bounds: Mapping[Position, tuple[int, int]]) -> None:
+        """Before any is claimed: whoever reads one from the archive would be fenced."""
+        for topic, partition, offset in self._reader.execute(database.queries("speed").positions):
+            low, high = bounds.get((topic, partition), (offset, offset))
+            if offset < low:
+                raise not_there((topic, partition), low, high, offset)
 
     def _take_over(self, position: Position, bounds: tuple[int, int]) -> HeldState:
         topic, partition = position

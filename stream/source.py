@@ -151,7 +151,7 @@ class Source:
                 ends[self._position(message)] = message.offset()
             elif error.code() in _EXPIRED:
                 position = self._position(message)
-                raise _expired(position, *self.bounds([position])[position])
+                raise not_there(position, *self.bounds([position])[position], self._next[position])
             elif error.fatal() or not (error.retriable() or error.code() in _TRANSIENT):
                 raise KafkaException(error)
             else:
@@ -199,7 +199,7 @@ class Source:
         """Raise TandemError where ``offset`` is not one that Kafka can go on from."""
         low, high = self.bounds([position])[position]
         if not low <= offset <= high:
-            raise _expired(position, low, high, offset)
+            raise not_there(position, low, high, offset)
 
     def ends(self) -> dict[Position, int]:
         """The offset after the last that read_committed shows, for every partition of both topics.
@@ -251,12 +251,16 @@ class Source:
             _log.warning("waiting_for_kafka", brokers=self._settings.brokers, reason=error.str())
 
 
-def _expired(position: Position, low: int, high: int, offset: int | None = None) -> TandemError:
-    where = f"offset {offset}" if offset is not None else "the next offset"
-    return TandemError(
-        f"{where} of {position[0]} partition {position[1]} is not in Kafka, which holds [{low}, {high})",
-        "records expired before they were read, or the topic was made anew; the speed layer does not skip by itself",
-    )
+class ExpiredError(TandemError):
+    """Kafka begins behind the next offset of a partition: what lies between may be in the archive."""
+
+
+def not_there(position: Position, low: int, high: int, offset: int) -> TandemError:
+    """What to say of an offset that a partition cannot be read from."""
+    problem = f"offset {offset} of {position[0]} partition {position[1]} is not in Kafka, which holds [{low}, {high})"
+    if offset < low:
+        return ExpiredError(problem, "records expired before they were read; the archive may have them")
+    return TandemError(problem, "Kafka has lost records that were read, or the settings name another Kafka")
 
 
 def records_of(messages: list[Message]) -> Records:

@@ -10,9 +10,11 @@ from threading import Event
 import structlog
 from confluent_kafka import KafkaError, KafkaException
 
+from stream import catch_up
 from stream.outages import PASSES, passes
 from stream.session import Session
 from stream.sink import Fenced
+from stream.source import ExpiredError
 from stream.stats import StatsState
 from tandem import documents
 from tandem.errors import TandemError, first_line
@@ -40,7 +42,7 @@ class Worker:
         while not self._stop.is_set():
             before = self.stats.micro_batches
             try:
-                if self._run_session(until_caught_up=until_caught_up):
+                if self._work(until_caught_up=until_caught_up):
                     break
             except Fenced as fenced:
                 self.stats.fenced += 1
@@ -51,6 +53,15 @@ class Worker:
                 _log.warning("waiting", worker=self._name, reason=first_line(error), retry_in_s=wait_s)
                 self._stop.wait(wait_s)
         return self.stats
+
+    def _work(self, *, until_caught_up: bool) -> bool:
+        """Whether the worker has nothing left to do. What Kafka no longer has is read from the archive."""
+        try:
+            return self._run_session(until_caught_up=until_caught_up)
+        except ExpiredError as expired:
+            _log.warning("expired", worker=self._name, reason=expired.problem)
+        catch_up.from_archive(self._settings, self._name, self.stats, self._stop)
+        return False
 
     def _run_session(self, *, until_caught_up: bool) -> bool:
         """Whether the worker has nothing left to do."""

@@ -16,7 +16,7 @@ from typing import Any
 import check_oracle
 import day_book
 import payload_oracle as oracle
-from confluent_kafka import Consumer, IsolationLevel, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from psycopg.rows import dict_row
 
@@ -102,7 +102,7 @@ def visible(settings: Settings, topic: str = ORDER_EVENTS) -> list[Visible]:
         }
     )
     waiting = set(ends(settings, topic))
-    consumer.assign([TopicPartition(settings.topic(topic), number, 0) for number in waiting])
+    consumer.assign([TopicPartition(settings.topic(topic), number, OFFSET_BEGINNING) for number in waiting])
     found = []
     while waiting:
         for message in consumer.consume(5_000, 1):

@@ -260,18 +260,3 @@ def test_a_topic_that_was_made_anew_does_not_pass_for_the_one_that_was_read(
     with pytest.raises(TandemError, match="order-events is not the one that was read before"):
         rig.run_to_end(topic_prefix)
     assert rig.positions(topic_prefix)[2] == 11
-
-
-def test_an_offset_that_has_expired_is_an_error_and_never_a_jump(topic_prefix: Settings) -> None:
-    from confluent_kafka import TopicPartition
-    from confluent_kafka.admin import AdminClient
-
-    rig.produce(topic_prefix, [order_record(n, START, partition=2) for n in range(10)])
-    rig.run_to_end(topic_prefix)
-    rig.produce(topic_prefix, [order_record(n, START, partition=2) for n in range(10, 20)])
-    admin = AdminClient({"bootstrap.servers": topic_prefix.brokers})
-    for deleted in admin.delete_records([TopicPartition(topic_prefix.topic(ORDER_EVENTS), 2, 15)]).values():
-        deleted.result()
-    with pytest.raises(TandemError, match="order-events partition 2 is not in Kafka"):
-        rig.run_to_end(topic_prefix)
-    assert rig.positions(topic_prefix)[2] == 11
