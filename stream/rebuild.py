@@ -20,7 +20,7 @@ import psycopg
 from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
-from stream import finals, sink
+from stream import finals, recount, sink
 from stream.rebuild_compare import Difference, differences
 from stream.rebuild_log import Log, lows
 from stream.rebuild_tables import REBUILT, UNCUT
@@ -92,7 +92,7 @@ def rebuild(settings: Settings, since: date, *, swap: bool, say: Say) -> Rebuild
             say(f"reading {count(sum(cut[at] - starts[at] for at in starts), 'offset')} again")
             reading.up_to(cut, say)
             say("comparing")
-            found = list(differences(shadow, scope, noted.journal_begins))
+            found = [*differences(shadow, scope, noted.journal_begins), *recount.differences(live, since)]
             counts = dict(sorted(Counter(difference.table for difference in found).items()))
             swapped = swap and bool(counts or noted.expired)
             if swapped:
@@ -250,7 +250,7 @@ def _swap(
         reading.up_to({(topic, partition): next_offset for topic, partition, next_offset in held}, lambda _: None)
         writer = psycopg.ClientCursor(live)
         packed = {table.name for table in REBUILT if table.is_packed}
-        for table in sorted(tables):
+        for table in sorted(tables - set(recount.TABLES)):
             writer.execute(getattr(_queries, f"clear_{table}"), scope)
             if table in packed:
                 writer.execute(getattr(_queries, f"clear_pending_{table}"), scope)
@@ -260,6 +260,8 @@ def _swap(
             live.execute(getattr(_queries, f"expect_{table}"))
             _copy(shadow, getattr(_queries, f"take_{table}"), live, getattr(_queries, f"receive_{table}"), scope)
             live.execute(getattr(_queries, f"put_{table}"))
+        if tables & set(recount.TABLES):
+            recount.count_again(live, scope["since_date"])
         for topic, partition, watermark in shadow.execute(_queries.take_watermarks).fetchall():
             live.execute(_queries.put_watermark, {"topic": topic, "partition": partition, "watermark": watermark})
         if JOURNAL.name in tables:

@@ -156,6 +156,36 @@ def test_what_retention_took_of_the_journal_is_no_difference_and_the_swap_brings
     rig.assert_books_are_exact(sold)
 
 
+COUNTS = (
+    "UPDATE speed.date_customers SET customers = customers + 3 WHERE business_date = '2017-12-22' RETURNING *",
+    "UPDATE speed.month_customers SET customers = customers - 1 RETURNING *",
+    "DELETE FROM speed.customer_months WHERE customer_id = 'c3' RETURNING *",
+    "INSERT INTO speed.customer_months VALUES ('2017-12-01', 'nobody') RETURNING *",
+)
+
+
+def test_a_count_of_customers_that_is_not_that_of_their_rows_is_reported_and_mended(sold: Settings) -> None:
+    (date_count, month_count, *_) = [damage(sold, statement)["customers"] for statement in COUNTS[:2]]
+    for statement in COUNTS[2:]:
+        damage(sold, statement)
+    code, found = rebuild(sold)
+    assert (code, found["tables"]) == (1, {"customer_months": 2, "date_customers": 1, "month_customers": 1})
+    lacking, surplus, of_date, of_month = (d | {"table": None} for d in found["differences"])
+    assert of_date == told({"business_date": DAY}, date_count, date_count - 3)
+    assert of_month == told({"month": "2017-12-01"}, month_count, month_count + 1)
+    assert lacking == told({"month": "2017-12-01", "customer_id": "c3"}, 0, 1)
+    assert surplus == told({"month": "2017-12-01", "customer_id": "nobody"}, 1, 0)
+    assert rebuild(sold, "--swap")[1]["swapped"] is True
+    assert rebuild(sold)[0] == 0
+    rig.produce(sold, records(100, 3))
+    rig.run_to_end(sold)
+    rig.assert_books_are_exact(sold)
+
+
+def told(key: dict[str, str], live: int, rebuilt: int) -> dict[str, Any]:
+    return {"table": None, "key": key, "live": {"customers": live}, "rebuilt": {"customers": rebuilt}}
+
+
 def shown_revenue(settings: Settings) -> dict[str, int]:
     """What the state topic ends on, by window."""
     rig.settle(settings, "revenue-metrics")
@@ -304,7 +334,7 @@ NOT_RESULTS = {
     "rebuilds": "when figures were swapped",
     "journal_kept": "what retention took, which a swap brings back",
     "journal_expired": "as journal_kept",
-    "customer_months": "kept by whatever changes customer_days",
+    "customer_months": "counted anew from customer_days (stream.recount)",
     "date_customers": "as customer_months",
     "month_customers": "as customer_months",
 }
