@@ -15,6 +15,7 @@ from tandem.local.process import environment
 from tandem.settings import Settings
 
 _NOISE = "WARNING: Using incubator modules"
+_OUT_OF_MEMORY = "java.lang.OutOfMemoryError"
 
 
 def submit(settings: Settings, target: str, arguments: Sequence[str]) -> None:
@@ -31,7 +32,10 @@ def submit(settings: Settings, target: str, arguments: Sequence[str]) -> None:
     )
     try:
         last = _relay(job)
-        if job.wait() != 0:
+        if job.wait() != 0 and last.startswith(_OUT_OF_MEMORY):
+            remedy = f"raise TANDEM_SPARK_DRIVER_MEMORY, which is {settings.spark_driver_memory}, and do it again"
+            raise TandemError("the Spark application ran out of memory", remedy)
+        if job.returncode != 0:
             raise TandemError("the Spark application failed", last.removeprefix(f"{target}: ") or "it said nothing")
     finally:
         job.terminate()
@@ -39,13 +43,16 @@ def submit(settings: Settings, target: str, arguments: Sequence[str]) -> None:
 
 
 def _relay(job: subprocess.Popen[str]) -> str:
-    """Pass on what the job says, but for noise; returns its last words, be there a stack trace after them."""
+    """Pass on what the job says, but for noise; returns its last words, be there a stack trace after them.
+
+    What Spark says after it has run out of memory follows from that, and does not name it.
+    """
     last = ""
     for line in job.stdout or ():
         if _NOISE not in line and line.strip():
             sys.stderr.write(line)
             sys.stderr.flush()
-            last = last if line[0].isspace() else line.strip()
+            last = last if line[0].isspace() or last.startswith(_OUT_OF_MEMORY) else line.strip()
     return last
 
 

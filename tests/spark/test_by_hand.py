@@ -47,6 +47,27 @@ def test_a_target_that_makes_several_views_takes_some_of_them() -> None:
         job.parse("batch", [*day, "--view", "nonsense"], ("daily_metrics", "rfm"))
 
 
+def test_an_application_out_of_memory_is_told_so_and_what_to_raise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Spark names it on the way, and says last that a job was aborted."""
+    spark_submit = tmp_path / "spark-submit"
+    spark_submit.write_text(
+        """#!/bin/sh
+echo "19:36:32 ERROR Executor: Exception in task 1.0 in stage 129.0 (TID 91)"
+echo "java.lang.OutOfMemoryError: Java heap space"
+echo "	at org.apache.spark.sql.catalyst.expressions.UnsafeRow.copy(UnsafeRow.java:504)"
+echo "19:36:32 ERROR TaskSetManager: Task 1 in stage 129.0 failed 1 times; aborting job"
+exit 52
+""",
+        encoding="utf-8",
+    )
+    spark_submit.chmod(0o755)
+    monkeypatch.setattr("spark_jobs.submit._spark_submit", lambda: str(spark_submit))
+    with pytest.raises(TandemError, match="ran out of memory: raise TANDEM_SPARK_DRIVER_MEMORY, which is 3g"):
+        submit(Settings(spark_driver_memory="3g"), "batch", [])
+
+
 @pytest.fixture
 def archived(clean_database: Settings, tmp_path: Path) -> Settings:
     """An archive of two orders of one date, and no facts yet."""
