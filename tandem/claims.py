@@ -65,7 +65,7 @@ def take(
     values = {"dates": list(dates), "holder": holder, "bound_to_session": bound_to_session}
     with connection.transaction():
         connection.execute(named.lock_claims)
-        others = [Claim(*row) for row in connection.execute(named.others_claims, values).fetchall()]
+        others = [claim for claim in present(connection) if claim.business_date in dates and claim.holder != holder]
         standing = [claim for claim in others if not is_over(claim.holder)]
         if not standing:
             connection.execute(named.claim, values)
@@ -79,7 +79,7 @@ def release(connection: psycopg.Connection[Any], holder: str) -> None:
 
 
 def present(connection: psycopg.Connection[Any]) -> list[Claim]:
-    """Every claim there is."""
+    """Every claim that stands: not those of commands that were killed."""
     return [Claim(*row) for row in connection.execute(database.queries("orchestration").all_claims).fetchall()]
 
 

@@ -3,15 +3,6 @@
 -- name: lock_claims
 SELECT pg_advisory_xact_lock(hashtext('tandem.claims'));
 
--- name: others_claims
--- A claim of a command whose database session is gone does not count.
-SELECT business_date, holder, claimed_at FROM batch.claims AS c
-WHERE business_date = ANY (%(dates)s) AND holder <> %(holder)s
-  AND (backend_pid IS NULL OR EXISTS (
-      SELECT FROM pg_stat_activity AS a
-      WHERE a.pid = c.backend_pid AND a.backend_start = c.backend_started))
-ORDER BY business_date;
-
 -- name: claim
 INSERT INTO batch.claims (business_date, holder, backend_pid, backend_started)
 SELECT business_date, %(holder)s, a.pid, a.backend_start
@@ -25,7 +16,12 @@ SET holder = excluded.holder, backend_pid = excluded.backend_pid, backend_starte
 DELETE FROM batch.claims WHERE holder = %(holder)s;
 
 -- name: all_claims
-SELECT business_date, holder, claimed_at FROM batch.claims ORDER BY business_date;
+-- A claim of a command whose database session is gone does not count.
+SELECT business_date, holder, claimed_at FROM batch.claims AS c
+WHERE backend_pid IS NULL OR EXISTS (
+    SELECT FROM pg_stat_activity AS a
+    WHERE a.pid = c.backend_pid AND a.backend_start = c.backend_started)
+ORDER BY business_date;
 
 -- name: installed_at
 SELECT installed_at FROM public.installation;
