@@ -260,7 +260,7 @@ def not_there(position: Position, low: int, high: int, offset: int) -> TandemErr
     problem = f"offset {offset} of {position[0]} partition {position[1]} is not in Kafka, which holds [{low}, {high})"
     if offset < low:
         return ExpiredError(problem, "records expired before they were read; the archive may have them")
-    return TandemError(problem, "Kafka has lost records that were read, or the settings name another Kafka")
+    return TandemError(problem, "Kafka has lost records that were read, or the topic was made anew")
 
 
 def records_of(messages: list[Message]) -> Records:
