@@ -54,11 +54,6 @@ def overdue(business_date: date) -> str:
     return f"overdue:{business_date}"
 
 
-def failure(dag_id: str, task_id: str, business_date: str) -> str:
-    """The name of a task that failed for good."""
-    return f"failure:{dag_id}:{task_id}:{business_date}"
-
-
 def open_(connection: psycopg.Connection[Any], name: str, severity: Severity, said: str, finding: str) -> bool:
     """Open an incident, or renew what was found of it. True where that is news, so that it is to be mailed."""
     values = {"name": name, "severity": severity.value, "finding": finding, "said": said}

@@ -13,7 +13,7 @@ import msgspec
 import psycopg
 import structlog
 
-from reconciliation import chart, digest, digest_pages, gather, incidents, notice, post, render, summary
+from reconciliation import chart, digest, digest_pages, failures, gather, incidents, notice, post, render, summary
 from reconciliation.notice import Notice
 from reconciliation.post import Delivery, Letter
 from reconciliation.report import DayInTrend, Report
@@ -136,7 +136,7 @@ def send_failure(
 ) -> Delivery:
     """Mail that a task failed for good. Never raises: it is called where something is wrong already."""
     told = notice.failure(dag_id=dag_id, task_id=task_id, business_date=business_date, error=error, link=link)
-    return _notify(settings, told, incidents.failure(dag_id, task_id, business_date))
+    return _notify(settings, told, failures.name(dag_id, task_id, business_date))
 
 
 def send_overdue(settings: Settings, business_date: date, *, still_running: bool) -> Delivery:
@@ -168,7 +168,7 @@ def send_recovery(settings: Settings, *, dag_id: str, task_id: str, business_dat
     """Mail that a task went through which had failed for good; nothing where it had not. Never raises."""
     try:
         with database.connect(settings, database.RECONCILIATION) as connection:
-            ended = incidents.resolve(connection, incidents.failure(dag_id, task_id, business_date))
+            ended = incidents.resolve(connection, failures.name(dag_id, task_id, business_date))
             for incident in ended:
                 told = notice.recovered(dag_id=dag_id, task_id=task_id, business_date=business_date, incident=incident)
                 post.queue(connection, _compose(settings, told), [])

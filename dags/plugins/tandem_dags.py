@@ -33,11 +33,15 @@ def tell(context: dict[str, Any]) -> None:
 
 def tell_recovery(context: dict[str, Any]) -> None:
     """Mail that a task went through which had failed for good."""
-    from reconciliation import mail
+    from reconciliation import failures
     from tandem.settings import settings
 
     ti = context["ti"]
-    mail.send_recovery(settings(), dag_id=ti.dag_id, task_id=ti.task_id, business_date=_claimed(ti))
+    place = {"dag_id": ti.dag_id, "task_id": ti.task_id, "business_date": _claimed(ti)}
+    if failures.may_be_open(settings(), **place):
+        from reconciliation import mail
+
+        mail.send_recovery(settings(), **place)
 
 
 def _claimed(ti: Any) -> str:

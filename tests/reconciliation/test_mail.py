@@ -15,7 +15,7 @@ from aiosmtpd.controller import Controller
 from typer.testing import CliRunner
 
 from reconciliation import cli as commands
-from reconciliation import correct, mail, reconcile, render
+from reconciliation import correct, failures, mail, reconcile, render
 from reconciliation import post as post_office
 from reconciliation.ends import End
 from reconciliation.post import Delivery, Letter
@@ -258,11 +258,15 @@ def test_a_report_that_nobody_wants_by_mail_is_kept_all_the_same(post):
 def test_a_task_that_fails_for_the_same_reason_again_is_mailed_once_and_once_when_it_went_through(post):
     post.server.start()
     place = {"dag_id": "nightly", "task_id": "cut", "business_date": "2017-12-23"}
+    assert not failures.may_be_open(post.settings, **place)
     assert mail.send_recovery(post.settings, **place) == Delivery(sent=0, kept=0)
     for error in ("process 4711 ended", "process 4712 ended", "no space left on device"):
         mail.send_failure(post.settings, **place, error=error)
     assert post.subjects == ["[Tandem] nightly failed at cut for 2017-12-23"] * 2
+    assert failures.may_be_open(post.settings, **place)
+    assert not failures.may_be_open(post.settings, **place | {"task_id": "archive"})
     assert mail.send_recovery(post.settings, **place).sent == 1
+    assert not failures.may_be_open(post.settings, **place)
     assert mail.send_recovery(post.settings, **place).sent == 0
     assert post.subjects[2:] == ["[Tandem] nightly is resolved: cut for 2017-12-23 went through"]
     mail.send_failure(post.settings, **place, error="no space left on device")
