@@ -17,6 +17,7 @@ from psycopg.rows import dict_row
 from stream.release import Address, Correction, Release, release
 from stream.types import Rules
 from tandem import database
+from tandem.checks import CHECKS
 from tandem.errors import TandemError
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
@@ -84,7 +85,13 @@ class Decided:
 
 
 def find(settings: Settings, wanted: Filter, limit: int) -> tuple[list[Record], int]:
-    """The first ``limit`` records by their place in Kafka, and how many there are in all."""
+    """The first ``limit`` records by their place in Kafka, and how many there are in all.
+
+    Raises TandemError where no check is called like the reason that is asked for.
+    """
+    codes = [check.code for check in CHECKS]
+    if wanted.reason is not None and wanted.reason not in codes:
+        raise TandemError(f"'{wanted.reason}' is no check", f"give one of {', '.join(codes)}")
     where = {**asdict(wanted), "topic": None, "partition": None, "offset": None, "limit": limit}
     return _found(settings, where)
 

@@ -256,3 +256,6 @@ def test_the_command_lists_shows_approves_and_rejects(quarantined: Settings) -> 
     code, text, _ = command(quarantined, "list", "--status", "approved")
     assert "approved, waits for a speed worker by anna" in text
     assert command(quarantined, "list", "--status", "gone")[0] == 2
+    code, _, said = command(quarantined, "list", "--reason", "MISSING_CUSTOMER")
+    assert code == 2
+    assert "'MISSING_CUSTOMER' is no check: give one of MALFORMED_PAYLOAD, MISSING_EVENT_TYPE, " in said
