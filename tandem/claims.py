@@ -65,6 +65,7 @@ def take(
     values = {"dates": list(dates), "holder": holder, "bound_to_session": bound_to_session}
     with connection.transaction():
         connection.execute(named.lock_claims)
+        connection.execute(named.release_of_killed)
         others = [claim for claim in present(connection) if claim.business_date in dates and claim.holder != holder]
         standing = [claim for claim in others if not is_over(claim.holder)]
         if not standing:

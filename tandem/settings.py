@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tandem import recipients
@@ -25,6 +26,7 @@ _SHORTEST_ARCHIVE = timedelta(days=31)
 _SHORTEST_JOURNAL = _SHORTEST_ARCHIVE
 """... and compared with what the stream made of it."""
 _DAY = timedelta(days=1)
+_SECONDS = re.compile(r"\d+(\.\d+)?")
 
 _MISSPELT = 0.92
 """So alike are a name and its misspelling, of 1: one letter in ten, or two."""
@@ -160,6 +162,12 @@ class Settings(BaseSettings):
 
     log_format: str = Field(default="console", pattern="^(console|json)$")
     """``console`` for people, ``json`` for a log collector."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _durations_may_be_seconds(cls, value: object, info: ValidationInfo) -> object:
+        is_duration = cls.model_fields[str(info.field_name)].annotation is timedelta
+        return float(value) if is_duration and isinstance(value, str) and _SECONDS.fullmatch(value) else value
 
     @field_validator("business_timezone")
     @classmethod

@@ -96,6 +96,8 @@ with claims.held(settings(), [date(2017, 12, 23)]):
         command.kill()
     while holders(batch):  # Postgres notices within moments; else the test times out
         pass
+    assert claims.take(batch, [SUNDAY], BACKFILL) == [], "whatever date the next one claims"
+    assert batch.execute("SELECT business_date FROM batch.claims").fetchall() == [(SUNDAY,)]
     assert claims.take(batch, [SATURDAY], NIGHTLY) == []
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pydantic import TypeAdapter
 
 from tandem.settings import PROJECT_ROOT, Settings
@@ -56,3 +57,17 @@ def test_the_page_about_the_settings_says_what_their_declarations_say() -> None:
 
 def test_every_setting_says_what_it_is() -> None:
     assert not [name for name, field in Settings.model_fields.items() if not field.description]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("3600", timedelta(hours=1)),
+        ("0", timedelta()),
+        ("0.5", timedelta(milliseconds=500)),
+        ("PT1H", timedelta(hours=1)),
+    ],
+)
+def test_a_duration_may_be_written_in_seconds(monkeypatch: pytest.MonkeyPatch, written: str, meant: timedelta) -> None:
+    monkeypatch.setenv("TANDEM_ALLOWED_LATENESS", written)
+    assert Settings().allowed_lateness == meant
