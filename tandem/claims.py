@@ -65,7 +65,6 @@ def take(
     values = {"dates": list(dates), "holder": holder, "bound_to_session": bound_to_session}
     with connection.transaction():
         connection.execute(named.lock_claims)
-        connection.execute(named.release_of_killed)
         others = [claim for claim in present(connection) if claim.business_date in dates and claim.holder != holder]
         standing = [claim for claim in others if not is_over(claim.holder)]
         if not standing:
@@ -80,8 +79,10 @@ def release(connection: psycopg.Connection[Any], holder: str) -> None:
 
 
 def present(connection: psycopg.Connection[Any]) -> list[Claim]:
-    """Every claim that stands: not those of commands that were killed."""
-    return [Claim(*row) for row in connection.execute(database.queries("orchestration").all_claims).fetchall()]
+    """Every claim that stands. Those of commands that were killed are given up first."""
+    named = database.queries("orchestration")
+    connection.execute(named.release_of_killed)
+    return [Claim(*row) for row in connection.execute(named.all_claims).fetchall()]
 
 
 @contextmanager

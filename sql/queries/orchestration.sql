@@ -15,19 +15,15 @@ SET holder = excluded.holder, backend_pid = excluded.backend_pid, backend_starte
 -- name: release
 DELETE FROM batch.claims WHERE holder = %(holder)s;
 
--- name: release_of_killed   Not left until its date is claimed again: the journal keeps the dates that are claimed.
+-- name: release_of_killed   Of commands whose database session is gone. Not left until their date is claimed again: the
+-- journal keeps the dates that are claimed.
 DELETE FROM batch.claims AS c
 WHERE backend_pid IS NOT NULL AND NOT EXISTS (
     SELECT FROM pg_stat_activity AS a
     WHERE a.pid = c.backend_pid AND a.backend_start = c.backend_started);
 
 -- name: all_claims
--- A claim of a command whose database session is gone does not count.
-SELECT business_date, holder, claimed_at FROM batch.claims AS c
-WHERE backend_pid IS NULL OR EXISTS (
-    SELECT FROM pg_stat_activity AS a
-    WHERE a.pid = c.backend_pid AND a.backend_start = c.backend_started)
-ORDER BY business_date;
+SELECT business_date, holder, claimed_at FROM batch.claims ORDER BY business_date;
 
 -- name: installed_at
 SELECT installed_at FROM public.installation;
