@@ -51,6 +51,15 @@ def test_the_locks_name_versions_and_hashes_and_no_address():
         assert len(packages) == len(re.findall(r"^[a-z0-9]\S*==", text, re.MULTILINE)) > 0
 
 
+def test_modules_are_compiled_where_python_is_told_not_to_and_one_that_cannot_be_is_left(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setattr(bootstrap, "python", lambda: sys.executable)
+    (tmp_path / "good.py").write_text("figure = 1\n", encoding="ascii")
+    (tmp_path / "template.py").write_text("class {{ name }}:\n", encoding="ascii")
+    bootstrap.compile_modules(tmp_path)
+    assert [path.name.split(".")[0] for path in (tmp_path / "__pycache__").iterdir()] == ["good"]
+
+
 def test_an_unchanged_lock_is_not_installed_again(tmp_path, monkeypatch):
     stamp = tmp_path / "stamp"
     monkeypatch.setattr(bootstrap, "STAMP", stamp)
