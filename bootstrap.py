@@ -16,7 +16,7 @@ STAMP = VENV / "tandem-installed"
 UV_LOCK = ROOT / "requirements.bootstrap.lock"
 LOCK = ROOT / "requirements.lock"
 SPACE_BYTES = 4 * 1024**3
-"""The environment takes 2.2 GB, its download cache nearly as much again, the JVM parts 0.2 GB."""
+"""The environment takes 2.4 GB, its download cache nearly as much again, the JVM parts 0.2 GB."""
 OWN = ("tandem", "stream", "spark_jobs", "reconciliation", "dags", "sql", "benchmarks", "tests")
 
 

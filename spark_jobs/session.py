@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spark_jobs import jvm_classes
 from tandem.local.jars import spark_jars
 from tandem.settings import Settings
 
@@ -30,8 +29,8 @@ def spark_conf(config: Settings) -> dict[str, str]:
     return {
         "spark.master": config.spark_master,
         "spark.driver.memory": config.spark_driver_memory,
-        "spark.driver.extraJavaOptions": config.spark_driver_java_options,
-        "spark.driver.extraClassPath": ":".join(_first_on_class_path()),
+        "spark.driver.extraJavaOptions": " ".join([*jvm_classes.options(), config.spark_driver_java_options]),
+        "spark.driver.extraClassPath": os.pathsep.join(jvm_classes.class_path()),
         "spark.jars": ",".join(str(jar) for jar in spark_jars()),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -67,25 +66,6 @@ def _s3_conf(environment: Mapping[str, str]) -> dict[str, str]:
             else {}
         ),
     }
-
-
-_BUSIEST_JARS = (
-    "spark-catalyst_", "scala-library-", "spark-core_", "scala-reflect-", "spark-sql-api_", "spark-sql_",
-    "jackson-databind-", "log4j-core-", "hadoop-client-api-", "parquet-column-", "parquet-jackson-", "janino-",
-    "commons-compiler-", "parquet-encoding-", "spark-network-common_", "arrow-vector-", "netty-common-",
-    "parquet-format-structures-", "parquet-hadoop-", "antlr4-runtime-", "jackson-core-", "spark-common-utils_",
-)  # fmt: skip
-"""Where most of the classes are that a job loads, the most of them first."""
-
-
-def _first_on_class_path() -> list[str]:
-    """The busiest of PySpark's jars: the JVM looks for a class in every jar in turn, and there are nearly 300.
-
-    Looking there first takes a fifth off a job of one day.
-    """
-    spec = importlib.util.find_spec("pyspark")
-    folder = Path(spec.origin).parent / "jars" if spec and spec.origin else Path()
-    return [str(path) for prefix in _BUSIEST_JARS for path in sorted(folder.glob(f"{prefix}[0-9]*.jar"))]
 
 
 def submitted() -> bool:

@@ -1,7 +1,8 @@
 """Make ``spark-submit`` work without flags: ``python -m spark_jobs.submit_defaults`` writes PySpark's conf folder.
 
 Jars that a script names after its JVM has started do not reach the driver's class loader, so they stand in
-spark-defaults.conf, which spark-submit reads first. Set-up calls this; running it again changes nothing.
+spark-defaults.conf, which spark-submit reads first. The archive of classes that makes it start quickly is made before.
+Set-up calls this; running it again changes nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
+from spark_jobs import jvm_classes
 from spark_jobs.session import spark_conf
 from tandem.errors import TandemError
 from tandem.local.jars import java_home
@@ -68,6 +70,10 @@ def write_defaults(config: Settings) -> None:
 
 
 if __name__ == "__main__":
+    try:
+        jvm_classes.make(spark_conf(settings()), settings().host)
+    except TandemError as error:
+        print(f"tandem: {error}; jobs will take longer to start", file=sys.stderr)
     try:
         write_defaults(settings())
     except TandemError as error:

@@ -33,9 +33,9 @@ def kafka_classpath() -> str:
     return str(settings().jars_dir / "kafka" / "*")
 
 
-def spark_jars() -> list[Path]:
-    """What a Spark session needs beyond PySpark, for ``spark.jars``: Delta, S3 where it is used."""
-    groups = [group for group in _wanted() if group != "kafka"]
+def spark_jars(*, s3: bool = True) -> list[Path]:
+    """What a Spark session needs beyond PySpark, for ``spark.jars``: Delta; and S3 where it is used and wanted here."""
+    groups = [group for group in _wanted() if group != "kafka" and (s3 or group != _ON_S3)]
     return [settings().jars_dir / name for name in _recorded(groups)]
 
 
