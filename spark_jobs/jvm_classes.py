@@ -1,8 +1,8 @@
 """The class path of the driver, and an archive of the classes that every job loads: a third less work to start one.
 
 The JVM maps the archive into memory instead of reading and checking the same 20,000 classes anew ("class data
-sharing"). Set-up makes it (``python -m spark_jobs.submit_defaults``); where there is none for the jars and the Java, jobs
-start without.
+sharing"). Set-up makes it (``python -m spark_jobs.submit_defaults``); where there is none for these jars and this Java,
+jobs start without.
 """
 
 from __future__ import annotations
@@ -88,9 +88,7 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> str:
     return done.stdout
 
 
-def _training(
-    properties: Mapping[str, str], archive: Path, folder: str, environment: Mapping[str, str]
-) -> list[str]:
+def _training(properties: Mapping[str, str], archive: Path, folder: str, environment: Mapping[str, str]) -> list[str]:
     """The command that Spark's own launcher makes for the training, but that no folder is in its class path."""
     own = {
         **properties,
