@@ -85,8 +85,9 @@ def _ask_kafka(settings: Settings, ask: Callable[[Any], _Answer], timeout_s: flo
 
 
 def _ask_ids_and_ends(settings: Settings, admin: Any) -> tuple[dict[str, int], Offsets]:
-    found = topic_ids.ids(settings, admin, [topics.ORDER_EVENTS])
-    return found, _ask_end_offsets(admin, settings.topic(topics.ORDER_EVENTS), _ANSWER_S)
+    ends = _ask_end_offsets(admin, settings.topic(topics.ORDER_EVENTS), _ANSWER_S)
+    # Asked for after them: where the id is the known one, so was the topic that ends there.
+    return topic_ids.ids(settings, admin, [topics.ORDER_EVENTS]), ends
 
 
 def _ask_end_offsets(admin: Any, topic: str, timeout_s: float) -> Offsets:

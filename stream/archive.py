@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from stream.archive_batch import BatchLimit, PendingState
 from stream.archive_source import BACK_OFF_S, READ_AT_ONCE, Ending, Source, has_members
@@ -100,7 +100,11 @@ class Archiver:
         elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the library's public constant
             self._pending.reach(message.partition(), message.offset(), now)
         else:
-            self._source.check(error, message.partition())
+            try:
+                self._source.check(error, message.partition())
+            except TandemError:  # an offset that is not there, perhaps because the topic is another one
+                self._is_same_topic()
+                raise
 
     def _start(self, partitions: list[int]) -> None:
         """Read the partitions from where the archive ends, forgetting what was read and not committed."""
@@ -122,8 +126,7 @@ class Archiver:
             held = self._dataset.next_offsets()
             if topic is None:
                 return held
-            if self._dataset.topic_id not in {None, topic.topic_id}:
-                raise another(ORDER_EVENTS)
+            self._require_same(topic.topic_id)
             new = {partition: low for partition, (low, _) in topic.bounds.items() if partition not in held}
             if not new and self._dataset.topic_id is not None:
                 return held
@@ -135,6 +138,10 @@ class Archiver:
     def _commit(self) -> None:
         moves = self._pending.moves()
         if not moves:
+            return
+        # After it was read: an id does not come back, so where it is the known one now, it was so then.
+        if not self._is_same_topic():
+            self._ending.has_come_within(BACK_OFF_S[0])
             return
         events = self._pending.table(ORDER_EVENTS, self._settings.zone)
         try:
@@ -148,6 +155,23 @@ class Archiver:
         self._pending.done()
         self._source.show_progress(self._pending.committed)
         _log.info("archived", events=events.num_rows, version=self._dataset.version)
+
+    def _is_same_topic(self) -> bool:
+        """Whether the topic still is the one that is archived; False where Kafka does not tell now.
+
+        Raises TandemError where it is another one.
+        """
+        try:
+            found = self._source.topic_id()
+        except KafkaException as failure:
+            self._source.warn(failure.args[0])
+            return False
+        self._require_same(found)
+        return True
+
+    def _require_same(self, topic_id: int) -> None:
+        if self._dataset.topic_id not in {None, topic_id}:
+            raise another(ORDER_EVENTS)
 
     def _holds(self, target: Offsets) -> bool:
         if covers(self._dataset.next_offsets(), target):

@@ -118,7 +118,7 @@ class Source:
             "heartbeat.interval.ms": session_ms // 3,
             "queued.max.messages.kbytes": 65_536,
             "fetch.queue.backoff.ms": 5,
-            "error_cb": self._on_error,
+            "error_cb": self.warn,
         }
 
     def subscribe(self) -> None:
@@ -154,7 +154,8 @@ class Source:
         missing_since: float | None = None
         while True:
             try:
-                return Topic(topic_ids.ids(self._settings, self._admin, [ORDER_EVENTS])[ORDER_EVENTS], self._bounds())
+                bounds = self._bounds()
+                return Topic(self.topic_id(), bounds)
             except KafkaException as failure:
                 error: KafkaError = failure.args[0]
                 if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
@@ -162,10 +163,14 @@ class Source:
                     if time.monotonic() - missing_since > _NO_TOPIC_S:
                         where = f"topic '{self._topic}' does not exist on {self._settings.brokers}"
                         raise TandemError(where, "run 'tandem up'") from failure
-                self._on_error(error)
+                self.warn(error)
             if ending.has_come_within(wait_s):
                 return None
             wait_s = min(2 * wait_s, longest_s)
+
+    def topic_id(self) -> int:
+        """The id that the topic has now. Raises KafkaException where Kafka does not tell."""
+        return topic_ids.ids(self._settings, self._admin, [ORDER_EVENTS])[ORDER_EVENTS]
 
     def _bounds(self) -> dict[int, tuple[int, int]]:
         found = self._admin.list_topics(self._topic, timeout=_ANSWER_S).topics[self._topic]
@@ -196,7 +201,7 @@ class Source:
             raise self._expired(partition)
         if error.fatal() or not (error.retriable() or error.code() in _PASSING):
             raise TandemError(f"Kafka refuses to be read ({error.str()})", "check the topic and the access rights")
-        self._on_error(error)
+        self.warn(error)
 
     def _expired(self, partition: int) -> TandemError:
         low, high = self._bounds()[partition]
@@ -227,7 +232,8 @@ class Source:
     def _on_loss(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
         self._granted = []
 
-    def _on_error(self, error: KafkaError) -> None:
+    def warn(self, error: KafkaError) -> None:
+        """Say what Kafka says, not too often."""
         if time.monotonic() - self._warned_at >= _WARN_EVERY_S:
             self._warned_at = time.monotonic()
             _log.warning("waiting_for_kafka", brokers=self._settings.brokers, reason=error.str())

@@ -80,11 +80,12 @@ def rebuild(settings: Settings, since: date, *, swap: bool, say: Say) -> Rebuild
     with (
         _connect(settings, database.SPEED) as live,
         _alone(live),
-        _same_log(settings, live),
+        _same_log(settings, live) as topics,
         _database(settings, shadow_settings),
         _connect(shadow_settings, database.OWNER) as shadow,
     ):
         shadow.execute(_queries.make_room)
+        topic_ids.note(shadow, topics)
         say("noting the live state")
         noted = _note(settings, live, shadow, scope)
         starts, cut = noted.starts, noted.cut
@@ -120,10 +121,12 @@ def _alone(live: psycopg.Connection[Any]) -> Iterator[None]:
 
 
 @contextmanager
-def _same_log(settings: Settings, live: psycopg.Connection[Any]) -> Iterator[None]:
+def _same_log(settings: Settings, live: psycopg.Connection[Any]) -> Iterator[dict[str, int]]:
+    """The ids of the topics that the live state was made of."""
     admin = AdminClient({"bootstrap.servers": settings.brokers}, logger=SILENT)
-    topic_ids.note(live, topic_ids.ids(settings, admin, [ORDER_EVENTS, CORRECTIONS]))
-    yield
+    found = topic_ids.ids(settings, admin, [ORDER_EVENTS, CORRECTIONS])
+    topic_ids.note(live, found)
+    yield found
 
 
 def _connect(settings: Settings, role: str) -> psycopg.Connection[Any]:

@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from stream.archive_table import MasterDataset
 from stream.source import SILENT, Polled, Position, records_of
 from stream.types import Records
+from tandem import topic_ids
 from tandem.errors import TandemError
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
@@ -41,6 +42,7 @@ class Log:
         self._granted = False
         self._limit, self._linger_s = 1, 0.0
         self._dataset = MasterDataset.find(settings.archive, ORDER_EVENTS)
+        self._admin = AdminClient({"bootstrap.servers": settings.brokers}, logger=SILENT)
         self._lows = lows(settings, starts)
         self._polls: Iterator[Polled] = iter(())
 
@@ -71,9 +73,9 @@ class Log:
         """From where to where partitions are read."""
         return {position: (self._starts[position], self._ends[position]) for position in positions}
 
-    def topic_ids(self) -> dict[str, int]:
-        """None: a rebuild has asked before it began."""
-        return {}
+    def ask_topic_ids(self) -> topic_ids.Answer:
+        """Ask for the id of each topic that is read."""
+        return topic_ids.ask(self._settings, self._admin, {topic for topic, _ in self._next})
 
     def check(self, position: Position, offset: int) -> None:
         """Nothing to check: a rebuild begins at the start."""

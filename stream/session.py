@@ -29,6 +29,7 @@ from stream.types import Decoded, Rules
 from stream.upkeep import Upkeep
 from stream.written import Written, written
 from tandem import database, topic_ids
+from tandem.errors import TandemError
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
 
@@ -55,6 +56,8 @@ class Ahead:
 
     polled: Polled
     decoding: Future[Decoded] | None
+    topics: topic_ids.Answer
+    """Asked for after it was read. An id does not come back: where it is the known one then, it was so before."""
 
 
 class Session:
@@ -73,6 +76,7 @@ class Session:
         self._settings, self._worker, self._stats = settings, worker, stats
         self._rules = Rules.of(settings)
         self._held: dict[Position, HeldState] = {}
+        self._topic_ids: dict[str, int] = {}
         self._connection = sink.connect_to_commit(settings)
         # Apart from the commits: what operators look up must not wait for a transaction, nor be part of one.
         self._reader = database.connect(settings, database.SPEED, autocommit=True, options="-c TimeZone=UTC")
@@ -109,10 +113,11 @@ class Session:
         """
         before = self._committed
         polled = self._poll()
+        topics = self._source.ask_topic_ids() if polled.reached else dict
         orders = polled.orders
         decoding = self._decoder.submit(decode, orders, self._rules.currency) if len(orders) else None
         self._finish()
-        self._ahead = Ahead(polled, decoding)
+        self._ahead = Ahead(polled, decoding, topics)
         if not len(orders):
             self._finish()
             self._committing.wait()
@@ -131,7 +136,11 @@ class Session:
         self._is_behind = self._source.lag() >= limit
         if not self._is_behind:
             linger_s = max(self._due_s - time.monotonic(), min(linger_s, _SHORTEST_S))
-        polled = self._source.poll(limit, linger_s)
+        try:
+            polled = self._source.poll(limit, linger_s)
+        except TandemError:  # an offset that is not there, perhaps because the topic is another one
+            topic_ids.require_equal(self._topic_ids, self._source.ask_topic_ids()())
+            raise
         self._due_s = time.monotonic() + self._settings.micro_batch_linger.total_seconds()
         return polled
 
@@ -145,6 +154,7 @@ class Session:
         self._keep_up()
         batch = self._process(ahead)
         self._committing.wait()
+        topic_ids.require_equal(self._topic_ids, ahead.topics())
         self._commit(polled, batch)
         self._upkeep.idle.note(
             {held: end for (topic, held), end in polled.ends.items() if topic == ORDER_EVENTS}, time.monotonic()
@@ -230,7 +240,8 @@ class Session:
     def _granted(self, positions: list[Position]) -> dict[Position, int]:
         self._committing.wait()
         if positions:
-            topic_ids.note(self._reader, self._source.topic_ids())
+            self._topic_ids = self._source.ask_topic_ids()()
+            topic_ids.note(self._reader, self._topic_ids)
         found = self._source.bounds(positions)
         self._refuse_expired(found)
         for position, bounds in found.items():

@@ -191,9 +191,9 @@ class Source:
         )
         return {self._position(part): future.result().offset for part, future in asked.items()}
 
-    def topic_ids(self) -> dict[str, int]:
-        """The id of each topic."""
-        return topic_ids.ids(self._settings, self._admin, self._names.values())
+    def ask_topic_ids(self) -> topic_ids.Answer:
+        """Ask for the id of each topic."""
+        return topic_ids.ask(self._settings, self._admin, self._names.values())
 
     def check(self, position: Position, offset: int) -> None:
         """Raise TandemError where ``offset`` is not one that Kafka can go on from."""

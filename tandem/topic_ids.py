@@ -7,7 +7,7 @@ that no comparison could tell.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tandem import database
@@ -21,16 +21,27 @@ if TYPE_CHECKING:
 _ANSWER_S = 10.0
 
 
+Answer = Callable[[], dict[str, int]]
+"""Waits for Kafka, as ``ids`` does."""
+
+
 def ids(settings: Settings, admin: AdminClient, topics: Iterable[str]) -> dict[str, int]:
     """The first 64 bits of each topic's id. Raises KafkaException where there is no such topic, or no answer.
 
     ``topics``: by their names without an installation's prefix, as in the result.
     """
+    return ask(settings, admin, topics)()
+
+
+def ask(settings: Settings, admin: AdminClient, topics: Iterable[str]) -> Answer:
+    """As ``ids``, for who has something else to do until the answer is there."""
     from confluent_kafka import TopicCollection
 
     names = {settings.topic(topic): topic for topic in topics}
     asked = admin.describe_topics(TopicCollection(list(names)), request_timeout=_ANSWER_S)
-    return {names[topic]: future.result().topic_id.get_most_significant_bits() for topic, future in asked.items()}
+    return lambda: {
+        names[topic]: future.result().topic_id.get_most_significant_bits() for topic, future in asked.items()
+    }
 
 
 def note(connection: psycopg.Connection[Any], found: Mapping[str, int]) -> None:
@@ -47,12 +58,16 @@ def note(connection: psycopg.Connection[Any], found: Mapping[str, int]) -> None:
             raise another(topic)
 
 
-def require_same(connection: psycopg.Connection[Any], found: Mapping[str, int]) -> None:
-    """Raises TandemError where a topic is another than the speed layer has read. ``found``: as ``ids`` says."""
-    known = dict(connection.execute(database.queries("reconciliation").topic_ids).fetchall())
+def require_equal(known: Mapping[str, int], found: Mapping[str, int]) -> None:
+    """Raises TandemError where a topic is another than is known."""
     for topic, topic_id in found.items():
         if known.get(topic, topic_id) != topic_id:
             raise another(topic)
+
+
+def require_same(connection: psycopg.Connection[Any], found: Mapping[str, int]) -> None:
+    """Raises TandemError where a topic is another than the speed layer has read. ``found``: as ``ids`` says."""
+    require_equal(dict(connection.execute(database.queries("reconciliation").topic_ids).fetchall()), found)
 
 
 def another(topic: str) -> TandemError:

@@ -16,7 +16,8 @@ from typing import Any
 import check_oracle
 import day_book
 import payload_oracle as oracle
-from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, Producer, TopicPartition
+import stamina
+from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from psycopg.rows import dict_row
 
@@ -79,6 +80,7 @@ class Visible:
     headers: dict[str, bytes]
 
 
+@stamina.retry(on=KafkaException, timeout=60)  # a topic that was just made is not led at once
 def ends(
     settings: Settings, topic: str = ORDER_EVENTS, isolation: IsolationLevel = IsolationLevel.READ_COMMITTED
 ) -> dict[int, int]:
