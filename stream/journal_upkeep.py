@@ -113,12 +113,11 @@ def retain(settings: Settings, now: datetime, say: Say, *, dry_run: bool = False
             computable_from=archive.kept_from if archive else None,
         )
         steps = []
-        for found in connection.execute(_queries.places, {"topic": ORDER_EVENTS}).fetchall():
-            place = Place(*found)
-            for step in _steps(connection, settings, place, terms, dry_run=dry_run):
+        for partition in _places(connection):
+            for step in _steps(connection, settings, partition, terms, dry_run=dry_run):
                 steps.append(step)
                 if step.segments:
-                    say(f"partition {place.partition}: up to offset {step.segments[-1].next_offset}")
+                    say(f"partition {partition}: up to offset {step.segments[-1].next_offset}")
     gone = [segment for step in steps for segment in step.segments]
     return Retained(
         kept_from=terms.kept_from,
@@ -130,21 +129,32 @@ def retain(settings: Settings, now: datetime, say: Say, *, dry_run: bool = False
     )
 
 
+def _places(connection: psycopg.Connection[Any]) -> dict[int, Place]:
+    """By partition."""
+    rows = connection.execute(_queries.places, {"topic": ORDER_EVENTS}).fetchall()
+    return {place.partition: place for place in (Place(*row) for row in rows)}
+
+
 def _steps(
-    connection: psycopg.Connection[Any], settings: Settings, place: Place, terms: Terms, *, dry_run: bool
+    connection: psycopg.Connection[Any], settings: Settings, partition: int, terms: Terms, *, dry_run: bool
 ) -> Iterator[Step]:
     """Step by step, until nothing more of a partition may go."""
+    tried_up_to = 0
     while True:
         with connection.transaction():
-            # Whoever merges segments, or swaps the journal for a rebuilt one, does so before or after.
+            # Whoever merges segments, or swaps in what was rebuilt, does so before or after. After a swap all has to go
+            # out to Kafka once more, so the place is looked at again in each step.
             connection.execute(sink.queries.settling)
+            place = _places(connection)[partition]
+            place = replace(place, from_offset=max(place.from_offset, tried_up_to))
             step = _next(connection, settings, place, terms)
             if step.segments and not dry_run:
                 _let_go(connection, place, step)
         yield step
         if not step.segments or step.held:
             return
-        place = replace(place, from_offset=step.segments[-1].next_offset)
+        if dry_run:
+            tried_up_to = step.segments[-1].next_offset
 
 
 def _next(connection: psycopg.Connection[Any], settings: Settings, place: Place, terms: Terms) -> Step:

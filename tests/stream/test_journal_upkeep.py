@@ -18,6 +18,7 @@ from installations import tandem
 from stream import journal_upkeep as upkeep
 from stream import sink
 from stream.archive_table import MasterDataset
+from stream.rebuild_tables import REBUILT
 from stream.restore import restore
 from stream.segments import Merging
 from tandem import database, journal
@@ -313,6 +314,19 @@ def test_a_step_is_bounded_and_what_is_kept_is_not_looked_at(own: Settings, monk
     few, many = statements(1), statements(60)
     assert few == many, "the same statements, each of so many rows at most"
     assert sum(step.startswith("DELETE FROM speed.journal ") for step in few) == 3
+
+
+def test_what_a_swap_sends_once_more_is_kept_for_that_though_it_came_between_two_steps(
+    own: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is to go out is told by the journal alone."""
+    settled(own, *DAYS)
+    monkeypatch.setattr(upkeep, "_AT_ONCE", 2)
+    for at, day in enumerate(DAYS[:5]):
+        put(own, 0, at, [noon(day)])
+    done = upkeep.retain(own, NOW, lambda _: execute(own, database.queries("rebuild", tables=REBUILT).send_all_again))
+    assert done.segments == 2
+    assert (kept(own), begins(own)) == ([(0, at, at + 1) for at in (2, 3, 4)], {0: 2})
 
 
 class KilledError(BaseException):
