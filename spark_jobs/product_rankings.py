@@ -42,8 +42,10 @@ def compute(asked: job.Job) -> None:
         for first in range(0, len(reading.runs), _AT_ONCE):
             runs = reading.runs[first : first + _AT_ONCE]
             dates = [run.business_date for run in runs]
-            sold = reading.frame(dates[0] - timedelta(days=1), dates[-1])
+            # First, so that what is noted is never said of rows that are there already.
+            staging.begin(asked.settings, "product_rankings", runs)
             reading.note("product_rankings", runs, back=1)
+            sold = reading.frame(dates[0] - timedelta(days=1), dates[-1])
             staging.write(product_rankings(sold, dates), "product_rankings", asked.settings, runs, reading.versions)
     asked.say("batch.product_rankings staged")
 

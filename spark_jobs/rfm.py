@@ -34,6 +34,8 @@ def compute(asked: job.Job) -> None:
     """Stage ``batch.rfm`` for the dates of the job."""
     for reading in sources.readings(asked):
         dates = [run.business_date for run in reading.runs]
+        # First, so that what is noted is never said of rows that are there already.
+        staging.begin(asked.settings, "rfm", reading.runs)
         reading.note("rfm", reading.runs)
         staging.write(rfm(reading.frame(last=dates[-1]), dates), "rfm", asked.settings, reading.runs, reading.versions)
     asked.say("batch.rfm staged")

@@ -70,9 +70,10 @@ def readings(asked: Job) -> Iterator[Reading]:
     own facts are not those that the runs after it are made of.
     """
     own = asked.facts_versions()
-    newest = look(asked.settings)
-    with database.connect(asked.settings, database.BATCH) as connection:
-        rows = connection.execute(database.queries("batch").facts_read, {"last": asked.dates[-1]}).fetchall()
+    newest, rows = look(asked.settings), _facts_read(asked)
+    while newest < max((version for _, version, _ in rows if version is not None), default=newest):
+        # Another job has written it since. At the version before, its date has other facts than are said to count.
+        newest, rows = look(asked.settings), _facts_read(asked)
     versions = {day: version for day, version, _ in rows}
     held = {day: since for day, _, since in rows if since is not None}
     apart = [day for day in asked.dates[:-1] if own[day] != versions.get(day)]
@@ -80,6 +81,11 @@ def readings(asked: Job) -> Iterator[Reading]:
     for runs in parts:
         of_runs = {run.business_date: own[run.business_date] for run in runs}
         yield Reading(asked, runs, newest, {**versions, **of_runs}, held)
+
+
+def _facts_read(asked: Job) -> list[tuple[date, int | None, int | None]]:
+    with database.connect(asked.settings, database.BATCH) as connection:
+        return connection.execute(database.queries("batch").facts_read, {"last": asked.dates[-1]}).fetchall()
 
 
 def look(settings: Settings, version: int | None = None, written: Collection[date] = ()) -> int:

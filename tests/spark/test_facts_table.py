@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, date, datetime
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import gates
 import polars as pl
@@ -13,12 +15,13 @@ from deltalake import DeltaTable
 from log import Log, archived_in, order
 from typer.testing import CliRunner
 
-from spark_jobs import gate, history, job, publish, restate, runs, sources, staging
+from spark_jobs import gate, history, job, product_rankings, publish, restate, rfm, runs, sources, staging
 from spark_jobs.runs import Kind, Why
 from tandem import cli, database, facts_table
 from tandem.errors import TandemError
 from tandem.settings import Settings
 from tandem.settings import settings as settings_of_process
+from tests.reconciliation.books import execute
 
 pytestmark = pytest.mark.integration
 
@@ -92,6 +95,45 @@ def test_an_empty_place_is_refused_and_not_filled(published: Settings) -> None:
     shutil.rmtree(published.order_facts)
     with pytest.raises(TandemError, match="is empty, and not the table"):
         facts_table.require_same(published)
+
+
+def test_what_another_job_writes_between_two_looks_is_read_as_it_wrote_it(
+    published: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Facts that nobody published count as they were written last: an older version of the table has others."""
+    day_after = DAY + timedelta(days=1)
+    own = runs.open_run(published, runs.new_run_id(day_after, datetime.now(UTC)), day_after)
+    runs.record_facts(published, own.run_id, archive_version=0, facts_version=0, cut={}, archived=0)
+    execute(published, "DELETE FROM batch.versions")
+    look, written = sources.look, []
+
+    def looks_and_is_overtaken(settings: Settings) -> int:
+        found = look(settings)
+        if not written:
+            written.append(write_facts(settings))
+            look(settings, written[0], [DAY])
+        return found
+
+    monkeypatch.setattr(sources, "look", looks_and_is_overtaken)
+    (reading,) = sources.readings(job.Job("rfm", no_spark(), published, (own,)))
+    assert (reading.versions[DAY], reading.newest) == (written[0], written[0])
+
+
+@pytest.mark.parametrize("compute", [rfm.compute, product_rankings.compute])
+def test_of_what_a_published_run_is_made_nothing_else_is_noted_by_another_attempt_of_its_job(
+    published: Settings, compute: Callable[[job.Job], None]
+) -> None:
+    """Its rows stay as they are, so they would be certified as made of facts that came later."""
+    run = runs.published(published, "rfm", DAY)
+    assert run is not None
+    with pytest.raises(TandemError, match="was published and stays as it is"):
+        compute(job.Job("rfm", no_spark(), published, (run,)))
+    assert execute(published, "SELECT * FROM batch.made_of") == []
+
+
+def no_spark() -> Any:
+    """What is looked at here comes before it."""
+    return None
 
 
 def test_where_the_table_is_gone_for_good_what_is_published_stays_and_is_due(
