@@ -83,8 +83,8 @@ LEFT JOIN unnest(%(read)s::date[], %(versions)s::bigint[]) AS earlier (business_
 GROUP BY own.run_id
 ON CONFLICT (run_id, view) DO UPDATE SET fingerprint = excluded.fingerprint;
 
--- name: facts_table   The id of the table that versions of order_facts are of.
-SELECT table_id FROM batch.facts_table;
+-- name: facts_table   The id of the table that versions of order_facts are of, and the newest that a run has written.
+SELECT table_id, (SELECT max(facts_version) FROM batch.runs) FROM batch.facts_table;
 
 -- name: note_facts_table
 INSERT INTO batch.facts_table (table_id) VALUES (%(table_id)s) ON CONFLICT DO NOTHING;

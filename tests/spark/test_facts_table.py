@@ -97,6 +97,23 @@ def test_an_empty_place_is_refused_and_not_filled(published: Settings) -> None:
         facts_table.require_same(published)
 
 
+def test_a_table_that_was_set_back_to_a_backup_is_refused(published: Settings, tmp_path: Path) -> None:
+    """It would write the versions that it lost once more, with other facts in them."""
+    shutil.copytree(published.order_facts, tmp_path / "backup")
+    version = write_facts(published)
+    run = runs.open_run(published, runs.new_run_id(DAY, datetime.now(UTC)), DAY)
+    runs.record_facts(published, run.run_id, archive_version=0, facts_version=version, cut={}, archived=1)
+    before = DeltaTable(published.order_facts, version=version - 1)
+    facts_table.require_same(published)
+    facts_table.require_same(published, before)
+    shutil.rmtree(published.order_facts)
+    shutil.copytree(tmp_path / "backup", published.order_facts)
+    with pytest.raises(TandemError, match=f"only versions up to {version - 1}, and a run has written {version}"):
+        facts_table.require_same(published)
+    history.forget_facts(published)
+    facts_table.require_same(published)
+
+
 def test_what_another_job_writes_between_two_looks_is_read_as_it_wrote_it(
     published: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
