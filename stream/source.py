@@ -151,7 +151,9 @@ class Source:
                 ends[self._position(message)] = message.offset()
             elif error.code() in _EXPIRED:
                 position = self._position(message)
-                raise not_there(position, *self.bounds([position])[position], self._next[position])
+                # Of a partition that was taken away since, whoever has it now will find out.
+                if position in self._next:
+                    raise not_there(position, *self.bounds([position])[position], self._next[position])
             elif error.fatal() or not (error.retriable() or error.code() in _TRANSIENT):
                 raise KafkaException(error)
             else:
