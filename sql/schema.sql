@@ -511,6 +511,11 @@ CREATE TABLE public.installation (
     CONSTRAINT installation_only_row_check CHECK (only_row)
 );
 
+CREATE TABLE public.kept_under (
+    setting text NOT NULL,
+    value text NOT NULL
+);
+
 CREATE TABLE reconciliation.agreement (
     reconciliation_id bigint NOT NULL,
     subject text NOT NULL,
@@ -896,7 +901,7 @@ CREATE VIEW serving.customer_metrics AS
            FROM speed.customer_totals
           GROUP BY customer_totals.customer_id) totals;
 
-COMMENT ON VIEW serving.customer_metrics IS 'Per customer, of all time, as the stream counted it. avg_order_value_cents = revenue / orders, rounded half up. days_between_orders is the frequency: days from the first order to the last, per order after the first; NULL with fewer than two. is_high_value: revenue_cents is above TANDEM_HIGH_VALUE_CENTS as it was at the last "tandem up". Corrections: not included; they name no customer.';
+COMMENT ON VIEW serving.customer_metrics IS 'Per customer, of all time, as the stream counted it. avg_order_value_cents = revenue / orders, rounded half up. days_between_orders is the frequency: days from the first order to the last, per order after the first; NULL with fewer than two. is_high_value: revenue_cents is above TANDEM_HIGH_VALUE_CENTS, as "tandem books" shows it. Corrections: not included; they name no customer.';
 
 CREATE TABLE speed.customer_minutes (
     partition integer NOT NULL,
@@ -2726,6 +2731,9 @@ ALTER TABLE ONLY batch.versions
 ALTER TABLE ONLY public.installation
     ADD CONSTRAINT installation_pkey PRIMARY KEY (only_row);
 
+ALTER TABLE ONLY public.kept_under
+    ADD CONSTRAINT kept_under_pkey PRIMARY KEY (setting);
+
 ALTER TABLE ONLY reconciliation.agreement
     ADD CONSTRAINT agreement_pkey PRIMARY KEY (reconciliation_id, subject, measure, top);
 
@@ -3103,6 +3111,12 @@ GRANT SELECT ON TABLE public.installation TO tandem_batch;
 GRANT SELECT ON TABLE public.installation TO tandem_reconciliation;
 GRANT SELECT ON TABLE public.installation TO tandem_review;
 GRANT SELECT ON TABLE public.installation TO tandem_reader;
+
+GRANT SELECT ON TABLE public.kept_under TO tandem_speed;
+GRANT SELECT ON TABLE public.kept_under TO tandem_batch;
+GRANT SELECT ON TABLE public.kept_under TO tandem_reconciliation;
+GRANT SELECT ON TABLE public.kept_under TO tandem_review;
+GRANT SELECT ON TABLE public.kept_under TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reconciliation.agreement TO tandem_reconciliation;
 GRANT SELECT ON TABLE reconciliation.agreement TO tandem_reader;

@@ -49,6 +49,7 @@ COMMANDS = {
     "down": Lazy("tandem.local.cli:down", "Stop the local parts", _LOCAL),
     "status": Lazy("tandem.local.cli:status", "Show which local parts run, and where", _LOCAL),
     "airflow": Lazy("tandem.local.cli:airflow", "Run Airflow's own command against the local Airflow", _LOCAL),
+    "books": Lazy("tandem.books_cli:books", "Show under which settings the books are kept, or change them", _LOCAL),
     "replay": Lazy("tandem.sources.cli:replay", "Send real orders, or your own CSV or Parquet, to Kafka", _DATA),
     "stream": Lazy("stream.cli:app", "Run a worker of the speed layer, or rebuild its state", _DATA),
     "archive": Lazy("stream.archive_cli:app", "Run the archiver, which keeps every event as it came; tend it", _DATA),

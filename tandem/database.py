@@ -15,7 +15,7 @@ import psycopg
 from psycopg import IsolationLevel, sql
 from psycopg.rows import tuple_row
 
-from tandem import kpis, pending, rollups
+from tandem import books, kpis, pending, rollups
 from tandem.errors import TandemError
 
 if TYPE_CHECKING:
@@ -37,26 +37,38 @@ _NAME = re.compile(r"^-- name: (\w+).*$", re.MULTILINE)
 def connect(settings: Settings, role: str, *, autocommit: bool = False, **options: Any) -> psycopg.Connection[Any]:
     """A connection as ``role``.
 
-    Raises TandemError where Postgres cannot be reached, has no tables yet, or keeps books of another currency or time
-    zone than the settings name: under those, every order would be booked wrongly. The owner, who makes the tables, is
-    not asked.
+    Raises TandemError where Postgres cannot be reached, has no tables yet, or keeps the books under other settings than
+    these, as ``tandem.books`` says. The owner, who makes the tables, is not asked.
     """
-    try:
+    with _reaching(settings):
         # In autocommit until it is handed over: a statement must leave no transaction open.
         connection = psycopg.connect(**settings.conninfo(role), connect_timeout=10, autocommit=True, **options)  # type: ignore[arg-type]
         with ExitStack() as refused:
             refused.callback(connection.close)
             if role != OWNER:
-                _require_same_books(connection, settings)
+                books.require_same(_kept(connection, settings), settings)
             connection.autocommit = autocommit
             refused.pop_all()
+    return connection
+
+
+def kept(settings: Settings) -> dict[str, str]:
+    """Under which settings the books are kept, by variable. Raises TandemError as ``connect`` does, but for others."""
+    with _reaching(settings), psycopg.connect(**settings.conninfo(READER), connect_timeout=10) as connection:  # type: ignore[arg-type]
+        return _kept(connection, settings)
+
+
+@contextmanager
+def _reaching(settings: Settings) -> Iterator[None]:
+    """Say in one line that Postgres cannot be reached."""
+    try:
+        yield
     except psycopg.OperationalError as error:
         address = f"{settings.host}:{settings.postgres_port}"
         # What follows the last "failed:" of the last line that is no indented question.
         said = [line for line in str(error).strip().splitlines() if not line.startswith("\t")][-1]
         reason = " ".join(said.rpartition(" failed: ")[2].split())
         raise TandemError(f"cannot reach Postgres at {address} ({reason})", "run 'tandem up'") from error
-    return connection
 
 
 @contextmanager
@@ -73,21 +85,16 @@ def require_same_books(settings: Settings) -> None:
     connect(settings, READER).close()
 
 
-def _require_same_books(connection: psycopg.Connection[Any], settings: Settings) -> None:
+def _kept(connection: psycopg.Connection[Any], settings: Settings) -> dict[str, str]:
     try:
-        kept = connection.cursor(row_factory=tuple_row).execute(queries("installation").kept).fetchone()
+        found = dict(connection.cursor(row_factory=tuple_row).execute(queries("installation").kept).fetchall())
     except psycopg.errors.UndefinedTable:
-        kept = None
-    if kept is None:
-        raise TandemError(f"database '{settings.postgres_database}' has no tables yet", "run 'tandem up'")
-    names = ("TANDEM_BUSINESS_TIMEZONE", "TANDEM_CURRENCY")
-    said = (settings.business_timezone, settings.currency)
-    if other := [each for each in zip(names, kept, said, strict=True) if each[1] != each[2]]:
-        problem = [" and ".join(each[at] for each in other) for at in (1, 2)]
-        raise TandemError(
-            f"the books are kept in {problem[0]}, and the settings say {problem[1]}",
-            f"set {' and '.join(f'{name}={value}' for name, value, _ in other)}",
-        )
+        found = {}
+    wanted = books.said(settings, (*books.FOR_GOOD, *books.UNTIL_CHANGED))
+    if not wanted.keys() <= found.keys():
+        problem = f"database '{settings.postgres_database}' has no tables yet, or those of an older release"
+        raise TandemError(problem, "run 'tandem up'")
+    return {name: found[name] for name in wanted}
 
 
 def render(template: str, **values: object) -> str:
@@ -143,10 +150,11 @@ def run_migration(script: str) -> None:
     op.get_bind().exec_driver_sql(Path(script).with_suffix(".sql").read_text(encoding="utf-8"))
 
 
-def migrate(settings: Settings) -> None:
+def migrate(settings: Settings, *, change: bool = False) -> None:
     """Bring the platform's database to the present: migrations, declared tables, views, grants. Safe to repeat.
 
-    Runs as the owner role. Refuses to change the business time zone or currency over existing data.
+    Runs as the owner role. Raises TandemError where the books are kept under other settings; with ``change`` they are
+    kept under these from now on, but for time zone and currency.
     """
     import sqlalchemy
     from alembic import command
@@ -161,7 +169,7 @@ def migrate(settings: Settings) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
     with connect(settings, OWNER) as owner:
-        _settle_installation(owner, settings)
+        _settle_installation(owner, settings, change=change)
     with engine.begin() as connection:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('tandem.migrate'))")
         for declared in ("cubes", "pending", "views", "rollups", "customers"):
@@ -180,10 +188,19 @@ def _declared(name: str, settings: Settings) -> str:
     )
 
 
-def _settle_installation(owner: psycopg.Connection[Any], settings: Settings) -> None:
-    wanted = {"business_timezone": settings.business_timezone, "currency": settings.currency}
-    owner.execute(queries("installation").settle, wanted)
+def _settle_installation(owner: psycopg.Connection[Any], settings: Settings, *, change: bool) -> None:
+    """In one transaction, so that no worker commits what it decided under the old settings once the new ones hold."""
+    asked = queries("installation")
+    owner.execute(asked.settle, books.said(settings, books.FOR_GOOD))
+    may_change = [
+        {"setting": name, "value": value} for name, value in books.said(settings, books.UNTIL_CHANGED).items()
+    ]
+    with owner.cursor() as cursor:
+        cursor.executemany(asked.settle_setting, may_change)
+        if change and any(_kept(owner, settings)[each["setting"]] != each["value"] for each in may_change):
+            cursor.executemany(asked.change_setting, may_change)
+            cursor.execute(asked.fence)
     try:
-        _require_same_books(owner, settings)
+        books.require_same(_kept(owner, settings), settings)
     except TandemError as error:
         raise TandemError(error.problem, f"{error.remedy}, or start in a new TANDEM_STATE_DIR") from None

@@ -81,6 +81,20 @@ def keeping_books_in(own: Settings, zone: str, currency: str) -> Iterator[None]:
             admin.execute(change, before)
 
 
+@contextmanager
+def keeping_books_under(own: Settings) -> Iterator[None]:
+    """As if 'tandem books --change' had been run with these settings; afterwards as it was."""
+    change = "UPDATE public.kept_under SET value = %s WHERE setting = %s"
+    with postgres.connect_admin(own, own.postgres_database) as admin, admin.cursor() as cursor:
+        before = cursor.execute("SELECT value, setting FROM public.kept_under").fetchall()
+        now = process.environment(own)
+        cursor.executemany(change, [(now[setting], setting) for _, setting in before])
+        try:
+            yield
+        finally:
+            cursor.executemany(change, before)
+
+
 def end_what_killed_sessions_left() -> None:
     """End the servers of test sessions that were killed before they could; one process at a time does."""
     with (Path(tempfile.gettempdir()) / f"{_FOLDER}lock").open("w") as lock:

@@ -21,6 +21,9 @@ Every setting is an environment variable. Durations are seconds (`3600`) or ISO 
 not valid, two that do not fit together and a name that is misspelt are refused in one line. Secrets are none of them:
 `TANDEM_SECRET_<ROLE>`, see [architecture](architecture.md#least-privilege).
 
+Those that figures depend on stand in the books, and nothing works under others: [which, and how to change
+them](operations.md#change-a-setting-that-figures-depend-on).
+
 | variable | default | what |
 | --- | --- | --- |
 """

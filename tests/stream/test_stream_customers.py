@@ -17,6 +17,7 @@ import speed_rig as rig
 from desk_rig import Desk
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from installations import keeping_books_under
 
 from stream import held
 from stream.types import Records, Rules
@@ -99,7 +100,9 @@ def test_the_views_are_those_kept_by_hand_whatever_the_cuts_restarts_and_moves(
 def test_sessions_leave_once_the_watermark_is_so_far_past_them_and_no_earlier(
     postgres: Settings, desks: tuple[Desk, Desk]
 ) -> None:
-    kept_three_hours = Desk(postgres.model_copy(update={"session_retention": timedelta(hours=3)}), "third", RULES)
+    short = postgres.model_copy(update={"session_retention": timedelta(hours=3)})
+    with keeping_books_under(short):
+        kept_three_hours = Desk(short, "third", RULES)
     moments = [START + timedelta(minutes=minutes) for minutes in (0, 70, 130, 299, 300)]
     payloads = [orders.order(f"e{n}", moment, orders.line("p", 100)) for n, moment in enumerate(moments)]
     desk_rig.forget_everything(postgres)
