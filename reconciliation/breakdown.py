@@ -108,19 +108,25 @@ def of_date(
 ) -> Breakdown:
     """The cells of the date's newest comparison that differ: of one metric and one hour where they are given.
 
-    Raises TandemError where the date was never compared, or the figures that were compared are gone.
+    Raises TandemError where the date, or the metric in it, was never compared, or the figures that were are gone.
     """
     found = store.latest(connection, business_date)
     if found is None:
         raise TandemError(f"{business_date} was never reconciled", f"run 'tandem reconcile --date {business_date}'")
     if found.verdict is compare.Verdict.NOT_COMPARABLE:
         raise TandemError(f"{business_date} could not be compared: {found.reason}", found.remedy)
+    where = {"reconciliation_id": found.reconciliation_id}
+    compared = {name for name, *_ in connection.execute(database.queries("reconciliation").day_comparisons, where)}
+    if metric and named(metric) not in compared:
+        raise TandemError(
+            f"'{metric}' was declared after {business_date} was compared",
+            f"run the date again, and compare it: tandem batch --date {business_date}",
+        )
     asked = {named(metric): metrics()[named(metric)]} if metric else metrics()
     both = sides.read(connection, settings, business_date, found.run_id)
     if found.cells_compared and both.batch.is_empty() and both.counted.is_empty():
         again = f"compare again: tandem reconcile --date {business_date}"
         raise TandemError(f"the figures that reconciliation {found.reconciliation_id} compared are gone", again)
-    where = {"reconciliation_id": found.reconciliation_id}
     rows = connection.execute(database.queries("reconciliation").ledger_rows, where).fetchall()
     lines = pl.DataFrame(rows, schema=LEDGER, orient="row")
     zone = settings.business_timezone

@@ -162,6 +162,8 @@ def _totals(reports: tuple[Report, ...]) -> Iterator[Total]:
             continue
         label = kpi.name.removesuffix("_cents").replace("_", " ")
         if isinstance(kpi.source, kpis.Ratio):
+            if not {kpi.source.numerator, kpi.source.denominator} <= sums.keys():
+                continue
             over, under = (sums[name] for name in (kpi.source.numerator, kpi.source.denominator))
             sides = [_ratio(getattr(over, side), getattr(under, side)) for side in ("batch", "counted", "now")]
         else:

@@ -122,7 +122,11 @@ def look(connection: psycopg.Connection[Any], settings: Settings, business_date:
         both = sides.read(connection, settings, business_date, published.run_id)
         reason, remedy = _why_not(business_date, published, taken, both)
         if taken is not None and not reason:
-            reason, remedy = _rebuilt_beneath(connection, taken) or _expired(connection, business_date)
+            reason, remedy = (
+                _rebuilt_beneath(connection, taken)
+                or _declared_later(connection, taken, both)
+                or _expired(connection, business_date)
+            )
         if taken is None or reason:
             return _not_comparable(settings, business_date, published.run_id, reason, remedy, batch=both.batch_day)
         return _explained(connection, settings, published, taken, both)
@@ -157,6 +161,24 @@ def _rebuilt_beneath(connection: psycopg.Connection[Any], taken: Cut) -> tuple[s
         f"the stream was rebuilt at {at}, beneath the figures at the cut",
         f"run the date in Airflow, or: tandem batch --date {taken.business_date}; then reconcile it",
     )
+
+
+def _declared_later(connection: psycopg.Connection[Any], taken: Cut, both: Sides) -> tuple[str, str] | None:
+    """What one side has, and the other was made without, is no difference."""
+    day, queries = taken.business_date, database.queries("reconciliation")
+    where = {"run_id": taken.run_id, "business_date": day}
+    again = f"run the date in Airflow, or: tandem batch --date {day}; then reconcile it"
+    if not_kept := [name for (name,) in connection.execute(queries.not_kept, where)]:
+        rebuild = f"fill it: tandem stream rebuild --from {day} --swap; then {again}"
+        return f"not kept by the stream then: {', '.join(not_kept)}, declared later", rebuild
+    lacking = {name for (name,) in connection.execute(queries.not_computed, where)}
+    of_cells = both.batch.day_values() or {}
+    lacking |= {
+        name for name, value in (both.batch_day or {}).items() if value is None and of_cells.get(name) is not None
+    }
+    if lacking:
+        return f"the published run was computed without {', '.join(sorted(lacking))}, declared later", again
+    return None
 
 
 def _filled(offsets: Offsets) -> Offsets:

@@ -30,12 +30,12 @@ CREATE FUNCTION serving.category_series(one text DEFAULT NULL::text, until times
     WITH edge AS (
         SELECT coalesce($2, (SELECT max(watermark) + interval '1 microsecond' FROM speed.partitions)) AS until
     ), windows AS (
-        SELECT date_bin('5 minutes', pane_start, timestamptz '2000-01-01 00:00:00+00') AS window_start,
-               category AS key, sum(order_count)::bigint AS order_count, sum(revenue_cents)::bigint AS revenue_cents, min(smallest_cents) AS smallest_cents, max(largest_cents) AS largest_cents
+        SELECT date_bin('5 minutes', pane_start, timestamptz '2000-01-01 00:00:00+00') AS window_start, business_date,
+               category AS key, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'category_minutes' AND measure = 'order_count') THEN sum(order_count)::bigint END AS order_count, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'category_minutes' AND measure = 'revenue_cents') THEN sum(revenue_cents)::bigint END AS revenue_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'category_minutes' AND measure = 'smallest_cents') THEN min(smallest_cents) END AS smallest_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'category_minutes' AND measure = 'largest_cents') THEN max(largest_cents) END AS largest_cents
         FROM speed.category_minutes_all, edge
         WHERE pane_start >= date_bin('5 minutes', edge.until - interval '24 hours', timestamptz '2000-01-01 00:00:00+00')
               AND pane_start < edge.until AND ($1 IS NULL OR category = $1)
-        GROUP BY 1, 2
+        GROUP BY 1, 2, 3
     )
     SELECT window_start, key, order_count, revenue_cents, smallest_cents, largest_cents, (2 * revenue_cents + order_count) / (2 * nullif(order_count, 0))
     FROM windows ORDER BY window_start, key
@@ -49,12 +49,12 @@ CREATE FUNCTION serving.payment_method_series(one text DEFAULT NULL::text, until
     WITH edge AS (
         SELECT coalesce($2, (SELECT max(watermark) + interval '1 microsecond' FROM speed.partitions)) AS until
     ), windows AS (
-        SELECT date_bin('5 minutes', pane_start, timestamptz '2000-01-01 00:00:00+00') AS window_start,
-               payment_method AS key, sum(order_count)::bigint AS order_count, sum(revenue_cents)::bigint AS revenue_cents, min(smallest_cents) AS smallest_cents, max(largest_cents) AS largest_cents
+        SELECT date_bin('5 minutes', pane_start, timestamptz '2000-01-01 00:00:00+00') AS window_start, business_date,
+               payment_method AS key, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'payment_method_minutes' AND measure = 'order_count') THEN sum(order_count)::bigint END AS order_count, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'payment_method_minutes' AND measure = 'revenue_cents') THEN sum(revenue_cents)::bigint END AS revenue_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'payment_method_minutes' AND measure = 'smallest_cents') THEN min(smallest_cents) END AS smallest_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'payment_method_minutes' AND measure = 'largest_cents') THEN max(largest_cents) END AS largest_cents
         FROM speed.payment_method_minutes_all, edge
         WHERE pane_start >= date_bin('5 minutes', edge.until - interval '24 hours', timestamptz '2000-01-01 00:00:00+00')
               AND pane_start < edge.until AND ($1 IS NULL OR payment_method = $1)
-        GROUP BY 1, 2
+        GROUP BY 1, 2, 3
     )
     SELECT window_start, key, order_count, revenue_cents, smallest_cents, largest_cents, (2 * revenue_cents + order_count) / (2 * nullif(order_count, 0))
     FROM windows ORDER BY window_start, key
@@ -68,12 +68,12 @@ CREATE FUNCTION serving.region_series(one text DEFAULT NULL::text, until timesta
     WITH edge AS (
         SELECT coalesce($2, (SELECT max(watermark) + interval '1 microsecond' FROM speed.partitions)) AS until
     ), windows AS (
-        SELECT date_bin('5 minutes', pane_start, timestamptz '2000-01-01 00:00:00+00') AS window_start,
-               region AS key, sum(order_count)::bigint AS order_count, sum(revenue_cents)::bigint AS revenue_cents, min(smallest_cents) AS smallest_cents, max(largest_cents) AS largest_cents
+        SELECT date_bin('5 minutes', pane_start, timestamptz '2000-01-01 00:00:00+00') AS window_start, business_date,
+               region AS key, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'region_minutes' AND measure = 'order_count') THEN sum(order_count)::bigint END AS order_count, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'region_minutes' AND measure = 'revenue_cents') THEN sum(revenue_cents)::bigint END AS revenue_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'region_minutes' AND measure = 'smallest_cents') THEN min(smallest_cents) END AS smallest_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'region_minutes' AND measure = 'largest_cents') THEN max(largest_cents) END AS largest_cents
         FROM speed.region_minutes_all, edge
         WHERE pane_start >= date_bin('5 minutes', edge.until - interval '24 hours', timestamptz '2000-01-01 00:00:00+00')
               AND pane_start < edge.until AND ($1 IS NULL OR region = $1)
-        GROUP BY 1, 2
+        GROUP BY 1, 2, 3
     )
     SELECT window_start, key, order_count, revenue_cents, smallest_cents, largest_cents, (2 * revenue_cents + order_count) / (2 * nullif(order_count, 0))
     FROM windows ORDER BY window_start, key
@@ -112,13 +112,14 @@ CREATE FUNCTION serving.top_categories(since timestamp with time zone, until tim
     LANGUAGE sql STABLE
     AS $_$
     WITH cells AS (
-        SELECT date_trunc('hour', pane_start, 'UTC') AS cell_start, category AS key
-, sum(order_count)::bigint AS order_count, sum(revenue_cents)::bigint AS revenue_cents, min(smallest_cents) AS smallest_cents, max(largest_cents) AS largest_cents
+        SELECT date_trunc('hour', pane_start, 'UTC') AS cell_start, business_date, category AS key
+, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'category_minutes' AND measure = 'order_count') THEN sum(order_count)::bigint END AS order_count, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'category_minutes' AND measure = 'revenue_cents') THEN sum(revenue_cents)::bigint END AS revenue_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'category_minutes' AND measure = 'smallest_cents') THEN min(smallest_cents) END AS smallest_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'category_minutes' AND measure = 'largest_cents') THEN max(largest_cents) END AS largest_cents
         FROM speed.category_minutes_all
         WHERE pane_start >= $1 AND pane_start < $2
-        GROUP BY 1, 2
+        GROUP BY 1, 2, 3
     ), ranked AS (
         SELECT *, row_number() OVER (PARTITION BY cell_start ORDER BY revenue_cents DESC, key) AS rank FROM cells
+        WHERE revenue_cents IS NOT NULL
     )
     SELECT cell_start, rank, key, order_count, revenue_cents, smallest_cents, largest_cents, (2 * revenue_cents + order_count) / (2 * nullif(order_count, 0))
 , (
@@ -137,13 +138,14 @@ CREATE FUNCTION serving.top_payment_methods(since timestamp with time zone, unti
     LANGUAGE sql STABLE
     AS $_$
     WITH cells AS (
-        SELECT date_trunc('hour', pane_start, 'UTC') AS cell_start, payment_method AS key
-, sum(order_count)::bigint AS order_count, sum(revenue_cents)::bigint AS revenue_cents, min(smallest_cents) AS smallest_cents, max(largest_cents) AS largest_cents
+        SELECT date_trunc('hour', pane_start, 'UTC') AS cell_start, business_date, payment_method AS key
+, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'payment_method_minutes' AND measure = 'order_count') THEN sum(order_count)::bigint END AS order_count, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'payment_method_minutes' AND measure = 'revenue_cents') THEN sum(revenue_cents)::bigint END AS revenue_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'payment_method_minutes' AND measure = 'smallest_cents') THEN min(smallest_cents) END AS smallest_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'payment_method_minutes' AND measure = 'largest_cents') THEN max(largest_cents) END AS largest_cents
         FROM speed.payment_method_minutes_all
         WHERE pane_start >= $1 AND pane_start < $2
-        GROUP BY 1, 2
+        GROUP BY 1, 2, 3
     ), ranked AS (
         SELECT *, row_number() OVER (PARTITION BY cell_start ORDER BY revenue_cents DESC, key) AS rank FROM cells
+        WHERE revenue_cents IS NOT NULL
     )
     SELECT cell_start, rank, key, order_count, revenue_cents, smallest_cents, largest_cents, (2 * revenue_cents + order_count) / (2 * nullif(order_count, 0))
 , (
@@ -162,13 +164,14 @@ CREATE FUNCTION serving.top_products(since timestamp with time zone, until times
     LANGUAGE sql STABLE
     AS $_$
     WITH cells AS (
-        SELECT date_trunc('hour', pane_start, 'UTC') AS cell_start, product_id AS key
-, sum(revenue_cents)::bigint AS revenue_cents, sum(order_count)::bigint AS order_count, sum(units)::bigint AS units, sum(cancelled_revenue_cents)::bigint AS cancelled_revenue_cents, sum(cancelled_units)::bigint AS cancelled_units, sum(amended_revenue_cents)::bigint AS amended_revenue_cents, sum(amended_units)::bigint AS amended_units
+        SELECT date_trunc('hour', pane_start, 'UTC') AS cell_start, business_date, product_id AS key
+, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'product_hours' AND measure = 'revenue_cents') THEN sum(revenue_cents)::bigint END AS revenue_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'product_hours' AND measure = 'order_count') THEN sum(order_count)::bigint END AS order_count, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'product_hours' AND measure = 'units') THEN sum(units)::bigint END AS units, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'product_hours' AND measure = 'cancelled_revenue_cents') THEN sum(cancelled_revenue_cents)::bigint END AS cancelled_revenue_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'product_hours' AND measure = 'cancelled_units') THEN sum(cancelled_units)::bigint END AS cancelled_units, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'product_hours' AND measure = 'amended_revenue_cents') THEN sum(amended_revenue_cents)::bigint END AS amended_revenue_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'product_hours' AND measure = 'amended_units') THEN sum(amended_units)::bigint END AS amended_units
         FROM speed.product_hours_all
         WHERE pane_start >= $1 AND pane_start < $2
-        GROUP BY 1, 2
+        GROUP BY 1, 2, 3
     ), ranked AS (
         SELECT *, row_number() OVER (PARTITION BY cell_start ORDER BY revenue_cents DESC, key) AS rank FROM cells
+        WHERE revenue_cents IS NOT NULL
     )
     SELECT cell_start, rank, key, revenue_cents, order_count, units, cancelled_revenue_cents, cancelled_units, amended_revenue_cents, amended_units, (2 * revenue_cents + order_count) / (2 * nullif(order_count, 0))
 
@@ -181,13 +184,14 @@ CREATE FUNCTION serving.top_regions(since timestamp with time zone, until timest
     LANGUAGE sql STABLE
     AS $_$
     WITH cells AS (
-        SELECT date_trunc('hour', pane_start, 'UTC') AS cell_start, region AS key
-, sum(order_count)::bigint AS order_count, sum(revenue_cents)::bigint AS revenue_cents, min(smallest_cents) AS smallest_cents, max(largest_cents) AS largest_cents
+        SELECT date_trunc('hour', pane_start, 'UTC') AS cell_start, business_date, region AS key
+, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'region_minutes' AND measure = 'order_count') THEN sum(order_count)::bigint END AS order_count, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'region_minutes' AND measure = 'revenue_cents') THEN sum(revenue_cents)::bigint END AS revenue_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'region_minutes' AND measure = 'smallest_cents') THEN min(smallest_cents) END AS smallest_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'region_minutes' AND measure = 'largest_cents') THEN max(largest_cents) END AS largest_cents
         FROM speed.region_minutes_all
         WHERE pane_start >= $1 AND pane_start < $2
-        GROUP BY 1, 2
+        GROUP BY 1, 2, 3
     ), ranked AS (
         SELECT *, row_number() OVER (PARTITION BY cell_start ORDER BY revenue_cents DESC, key) AS rank FROM cells
+        WHERE revenue_cents IS NOT NULL
     )
     SELECT cell_start, rank, key, order_count, revenue_cents, smallest_cents, largest_cents, (2 * revenue_cents + order_count) / (2 * nullif(order_count, 0))
 , (
@@ -270,13 +274,13 @@ CREATE TABLE batch.category_hours (
     business_date date NOT NULL,
     cell_start timestamp with time zone NOT NULL,
     category text NOT NULL,
-    revenue_cents bigint DEFAULT 0 NOT NULL,
-    order_count bigint DEFAULT 0 NOT NULL,
-    units bigint DEFAULT 0 NOT NULL,
-    cancelled_revenue_cents bigint DEFAULT 0 NOT NULL,
-    cancelled_units bigint DEFAULT 0 NOT NULL,
-    amended_revenue_cents bigint DEFAULT 0 NOT NULL,
-    amended_units bigint DEFAULT 0 NOT NULL
+    revenue_cents bigint,
+    order_count bigint,
+    units bigint,
+    cancelled_revenue_cents bigint,
+    cancelled_units bigint,
+    amended_revenue_cents bigint,
+    amended_units bigint
 );
 
 CREATE TABLE batch.claims (
@@ -437,11 +441,11 @@ CREATE TABLE batch.order_hours (
     run_id text NOT NULL,
     business_date date NOT NULL,
     cell_start timestamp with time zone NOT NULL,
-    revenue_cents bigint DEFAULT 0 NOT NULL,
-    order_count bigint DEFAULT 0 NOT NULL,
-    units bigint DEFAULT 0 NOT NULL,
-    cancelled_revenue_cents bigint DEFAULT 0 NOT NULL,
-    amended_revenue_cents bigint DEFAULT 0 NOT NULL
+    revenue_cents bigint,
+    order_count bigint,
+    units bigint,
+    cancelled_revenue_cents bigint,
+    amended_revenue_cents bigint
 );
 
 CREATE TABLE batch.product_hours (
@@ -449,13 +453,13 @@ CREATE TABLE batch.product_hours (
     business_date date NOT NULL,
     cell_start timestamp with time zone NOT NULL,
     product_id text NOT NULL,
-    revenue_cents bigint DEFAULT 0 NOT NULL,
-    order_count bigint DEFAULT 0 NOT NULL,
-    units bigint DEFAULT 0 NOT NULL,
-    cancelled_revenue_cents bigint DEFAULT 0 NOT NULL,
-    cancelled_units bigint DEFAULT 0 NOT NULL,
-    amended_revenue_cents bigint DEFAULT 0 NOT NULL,
-    amended_units bigint DEFAULT 0 NOT NULL
+    revenue_cents bigint,
+    order_count bigint,
+    units bigint,
+    cancelled_revenue_cents bigint,
+    cancelled_units bigint,
+    amended_revenue_cents bigint,
+    amended_units bigint
 );
 
 CREATE TABLE batch.product_rankings (
@@ -590,13 +594,13 @@ CREATE TABLE reconciliation.cut_category_hours (
     run_id text NOT NULL,
     cell_start timestamp with time zone NOT NULL,
     category text NOT NULL,
-    revenue_cents bigint DEFAULT 0 NOT NULL,
-    order_count bigint DEFAULT 0 NOT NULL,
-    units bigint DEFAULT 0 NOT NULL,
-    cancelled_revenue_cents bigint DEFAULT 0 NOT NULL,
-    cancelled_units bigint DEFAULT 0 NOT NULL,
-    amended_revenue_cents bigint DEFAULT 0 NOT NULL,
-    amended_units bigint DEFAULT 0 NOT NULL
+    revenue_cents bigint,
+    order_count bigint,
+    units bigint,
+    cancelled_revenue_cents bigint,
+    cancelled_units bigint,
+    amended_revenue_cents bigint,
+    amended_units bigint
 );
 
 CREATE TABLE reconciliation.cut_distincts (
@@ -625,24 +629,24 @@ CREATE TABLE reconciliation.cut_offsets (
 CREATE TABLE reconciliation.cut_order_hours (
     run_id text NOT NULL,
     cell_start timestamp with time zone NOT NULL,
-    revenue_cents bigint DEFAULT 0 NOT NULL,
-    order_count bigint DEFAULT 0 NOT NULL,
-    units bigint DEFAULT 0 NOT NULL,
-    cancelled_revenue_cents bigint DEFAULT 0 NOT NULL,
-    amended_revenue_cents bigint DEFAULT 0 NOT NULL
+    revenue_cents bigint,
+    order_count bigint,
+    units bigint,
+    cancelled_revenue_cents bigint,
+    amended_revenue_cents bigint
 );
 
 CREATE TABLE reconciliation.cut_product_hours (
     run_id text NOT NULL,
     cell_start timestamp with time zone NOT NULL,
     product_id text NOT NULL,
-    revenue_cents bigint DEFAULT 0 NOT NULL,
-    order_count bigint DEFAULT 0 NOT NULL,
-    units bigint DEFAULT 0 NOT NULL,
-    cancelled_revenue_cents bigint DEFAULT 0 NOT NULL,
-    cancelled_units bigint DEFAULT 0 NOT NULL,
-    amended_revenue_cents bigint DEFAULT 0 NOT NULL,
-    amended_units bigint DEFAULT 0 NOT NULL
+    revenue_cents bigint,
+    order_count bigint,
+    units bigint,
+    cancelled_revenue_cents bigint,
+    cancelled_units bigint,
+    amended_revenue_cents bigint,
+    amended_units bigint
 );
 
 CREATE TABLE reconciliation.cuts (
@@ -850,12 +854,47 @@ CREATE VIEW serving.batch_daily AS
     d.net_revenue_cents,
     d.avg_order_value_cents,
     d.unique_customers,
-    d.units
+    d.units,
+    COALESCE((('the run was computed without '::text || NULLIF(concat_ws(', '::text,
+        CASE
+            WHEN (d.order_count IS NULL) THEN 'order_count'::text
+            ELSE NULL::text
+        END,
+        CASE
+            WHEN (d.revenue_cents IS NULL) THEN 'revenue_cents'::text
+            ELSE NULL::text
+        END,
+        CASE
+            WHEN (d.cancelled_revenue_cents IS NULL) THEN 'cancelled_revenue_cents'::text
+            ELSE NULL::text
+        END,
+        CASE
+            WHEN (d.amended_revenue_cents IS NULL) THEN 'amended_revenue_cents'::text
+            ELSE NULL::text
+        END,
+        CASE
+            WHEN (d.net_revenue_cents IS NULL) THEN 'net_revenue_cents'::text
+            ELSE NULL::text
+        END,
+        CASE
+            WHEN ((d.avg_order_value_cents IS NULL) AND (EXISTS ( SELECT
+               FROM batch.order_hours h
+              WHERE ((h.run_id = v.run_id) AND (h.business_date = v.business_date) AND (h.order_count IS DISTINCT FROM 0))))) THEN 'avg_order_value_cents'::text
+            ELSE NULL::text
+        END,
+        CASE
+            WHEN (d.unique_customers IS NULL) THEN 'unique_customers'::text
+            ELSE NULL::text
+        END,
+        CASE
+            WHEN (d.units IS NULL) THEN 'units'::text
+            ELSE NULL::text
+        END), ''::text)) || ', which was declared later'::text), ''::text) AS reason
    FROM (batch.versions v
      JOIN batch.daily_metrics d USING (run_id, business_date))
   WHERE ((v.view = 'daily_metrics'::text) AND (v.superseded_at IS NULL));
 
-COMMENT ON VIEW serving.batch_daily IS 'The published KPIs per business date. Corrections: none, since they are the batch layer''s.';
+COMMENT ON VIEW serving.batch_daily IS 'The published KPIs per business date. NULL: what was declared after the run, as reason says; or nothing to divide by. Corrections: none, since they are the batch layer''s.';
 
 CREATE VIEW serving.batch_horizon AS
  SELECT max(business_date) AS batch_horizon
@@ -877,6 +916,12 @@ CREATE TABLE speed.customer_totals (
 )
 WITH (fillfactor='70');
 
+CREATE TABLE speed.measures_since (
+    table_name text NOT NULL,
+    measure text NOT NULL,
+    since date NOT NULL
+);
+
 CREATE VIEW serving.customer_metrics AS
  SELECT customer_id,
     revenue_cents,
@@ -891,17 +936,42 @@ CREATE VIEW serving.customer_metrics AS
     round(((EXTRACT(epoch FROM (last_order_time - first_order_time)) / (86400)::numeric) / (NULLIF((order_count - 1), 0))::numeric), 4) AS days_between_orders,
     (revenue_cents > 100000) AS is_high_value
    FROM ( SELECT customer_totals.customer_id,
-            (sum(customer_totals.revenue_cents))::bigint AS revenue_cents,
-            (sum(customer_totals.order_count))::bigint AS order_count,
-            (sum(customer_totals.units))::bigint AS units,
-            (sum(customer_totals.cancelled_revenue_cents))::bigint AS cancelled_revenue_cents,
-            (sum(customer_totals.amended_revenue_cents))::bigint AS amended_revenue_cents,
+                CASE
+                    WHEN ('-infinity'::date >= ( SELECT measures_since.since
+                       FROM speed.measures_since
+                      WHERE ((measures_since.table_name = 'customer_totals'::text) AND (measures_since.measure = 'revenue_cents'::text)))) THEN (sum(customer_totals.revenue_cents))::bigint
+                    ELSE NULL::bigint
+                END AS revenue_cents,
+                CASE
+                    WHEN ('-infinity'::date >= ( SELECT measures_since.since
+                       FROM speed.measures_since
+                      WHERE ((measures_since.table_name = 'customer_totals'::text) AND (measures_since.measure = 'order_count'::text)))) THEN (sum(customer_totals.order_count))::bigint
+                    ELSE NULL::bigint
+                END AS order_count,
+                CASE
+                    WHEN ('-infinity'::date >= ( SELECT measures_since.since
+                       FROM speed.measures_since
+                      WHERE ((measures_since.table_name = 'customer_totals'::text) AND (measures_since.measure = 'units'::text)))) THEN (sum(customer_totals.units))::bigint
+                    ELSE NULL::bigint
+                END AS units,
+                CASE
+                    WHEN ('-infinity'::date >= ( SELECT measures_since.since
+                       FROM speed.measures_since
+                      WHERE ((measures_since.table_name = 'customer_totals'::text) AND (measures_since.measure = 'cancelled_revenue_cents'::text)))) THEN (sum(customer_totals.cancelled_revenue_cents))::bigint
+                    ELSE NULL::bigint
+                END AS cancelled_revenue_cents,
+                CASE
+                    WHEN ('-infinity'::date >= ( SELECT measures_since.since
+                       FROM speed.measures_since
+                      WHERE ((measures_since.table_name = 'customer_totals'::text) AND (measures_since.measure = 'amended_revenue_cents'::text)))) THEN (sum(customer_totals.amended_revenue_cents))::bigint
+                    ELSE NULL::bigint
+                END AS amended_revenue_cents,
             min(customer_totals.first_order_time) AS first_order_time,
             max(customer_totals.last_order_time) AS last_order_time
            FROM speed.customer_totals
           GROUP BY customer_totals.customer_id) totals;
 
-COMMENT ON VIEW serving.customer_metrics IS 'Per customer, of all time, as the stream counted it. avg_order_value_cents = revenue / orders, rounded half up. days_between_orders is the frequency: days from the first order to the last, per order after the first; NULL with fewer than two. is_high_value: revenue_cents is above TANDEM_HIGH_VALUE_CENTS, as "tandem books" shows it. Corrections: not included; they name no customer.';
+COMMENT ON VIEW serving.customer_metrics IS 'Per customer, of all time, as the stream counted it. avg_order_value_cents = revenue / orders, rounded half up. days_between_orders is the frequency: days from the first order to the last, per order after the first; NULL with fewer than two. is_high_value: revenue_cents is above TANDEM_HIGH_VALUE_CENTS, as "tandem books" shows it. NULL: a measure that was declared after the first events, until a rebuild. Corrections: not included; they name no customer.';
 
 CREATE TABLE speed.customer_minutes (
     partition integer NOT NULL,
@@ -988,15 +1058,40 @@ CREATE TABLE speed.order_minutes (
 CREATE VIEW serving.speed_order_hours AS
  SELECT business_date,
     cell_start,
-    (sum(revenue_cents))::bigint AS revenue_cents,
+        CASE
+            WHEN (business_date >= ( SELECT measures_since.since
+               FROM speed.measures_since
+              WHERE ((measures_since.table_name = 'order_minutes'::text) AND (measures_since.measure = 'revenue_cents'::text)))) THEN (sum(revenue_cents))::bigint
+            ELSE NULL::bigint
+        END AS revenue_cents,
     (sum(revenue_cents_adjusted))::bigint AS revenue_cents_adjusted,
-    (sum(order_count))::bigint AS order_count,
+        CASE
+            WHEN (business_date >= ( SELECT measures_since.since
+               FROM speed.measures_since
+              WHERE ((measures_since.table_name = 'order_minutes'::text) AND (measures_since.measure = 'order_count'::text)))) THEN (sum(order_count))::bigint
+            ELSE NULL::bigint
+        END AS order_count,
     (sum(order_count_adjusted))::bigint AS order_count_adjusted,
-    (sum(units))::bigint AS units,
+        CASE
+            WHEN (business_date >= ( SELECT measures_since.since
+               FROM speed.measures_since
+              WHERE ((measures_since.table_name = 'order_minutes'::text) AND (measures_since.measure = 'units'::text)))) THEN (sum(units))::bigint
+            ELSE NULL::bigint
+        END AS units,
     (sum(units_adjusted))::bigint AS units_adjusted,
-    (sum(cancelled_revenue_cents))::bigint AS cancelled_revenue_cents,
+        CASE
+            WHEN (business_date >= ( SELECT measures_since.since
+               FROM speed.measures_since
+              WHERE ((measures_since.table_name = 'order_minutes'::text) AND (measures_since.measure = 'cancelled_revenue_cents'::text)))) THEN (sum(cancelled_revenue_cents))::bigint
+            ELSE NULL::bigint
+        END AS cancelled_revenue_cents,
     (sum(cancelled_revenue_cents_adjusted))::bigint AS cancelled_revenue_cents_adjusted,
-    (sum(amended_revenue_cents))::bigint AS amended_revenue_cents,
+        CASE
+            WHEN (business_date >= ( SELECT measures_since.since
+               FROM speed.measures_since
+              WHERE ((measures_since.table_name = 'order_minutes'::text) AND (measures_since.measure = 'amended_revenue_cents'::text)))) THEN (sum(amended_revenue_cents))::bigint
+            ELSE NULL::bigint
+        END AS amended_revenue_cents,
     (sum(amended_revenue_cents_adjusted))::bigint AS amended_revenue_cents_adjusted
    FROM ( SELECT order_minutes.business_date,
             date_trunc('hour'::text, order_minutes.pane_start, 'UTC'::text) AS cell_start,
@@ -1126,7 +1221,10 @@ CREATE VIEW serving.speed_daily AS
     ((((+ 1) * measured.revenue_cents) + (1 * measured.amended_revenue_cents)) - (1 * measured.cancelled_revenue_cents)) AS net_revenue_cents,
     (((2 * measured.revenue_cents) + measured.order_count) / (2 * NULLIF(measured.order_count, 0))) AS avg_order_value_cents,
     counted.unique_customers,
-    measured.units
+    measured.units,
+    COALESCE(( SELECT (('the stream did not keep '::text || string_agg(measures_since.measure, ', '::text ORDER BY measures_since.measure)) || ' then, which was declared later'::text)
+           FROM speed.measures_since
+          WHERE ((measures_since.table_name = 'order_minutes'::text) AND (measures_since.since > measured.business_date))), ''::text) AS reason
    FROM ((serving.speed_daily_measures measured
      LEFT JOIN LATERAL ( SELECT (COALESCE(( SELECT c.customers
                    FROM speed.date_customers_all c
@@ -1136,7 +1234,7 @@ CREATE VIEW serving.speed_daily AS
      CROSS JOIN ( SELECT max(partitions.updated_at) AS as_of
            FROM speed.partitions) progress);
 
-COMMENT ON VIEW serving.speed_daily IS 'The speed layer''s KPIs per business date. Corrections: included.';
+COMMENT ON VIEW serving.speed_daily IS 'The speed layer''s KPIs per business date. NULL: what was declared later, as reason says; or nothing to divide by. Corrections: included.';
 
 CREATE VIEW serving.daily AS
  WITH span AS (
@@ -1213,14 +1311,15 @@ CREATE VIEW serving.daily AS
             ELSE NULL::timestamp with time zone
         END) AS as_of,
     (j.status = 'certified'::text) AS complete,
+    concat_ws('; '::text,
         CASE
             WHEN (j.status = 'failed'::text) THEN ('the gates failed: '::text || j.expectations)
             WHEN (j.status = 'missing'::text) THEN 'neither layer has this date'::text
             WHEN (j.status = 'overdue'::text) THEN 'the nightly run for this date never published'::text
             WHEN (j.status = 'provisional'::text) THEN 'the nightly run comes after the date ends'::text
             WHEN (j.began_at >= j.published_began_at) THEN ('a later run failed its gates: '::text || j.expectations)
-            ELSE ''::text
-        END AS reason,
+            ELSE NULL::text
+        END, NULLIF(COALESCE((j.published).reason, s.reason), ''::text)) AS reason,
     COALESCE((j.published).order_count, s.order_count) AS order_count,
     COALESCE((j.published).revenue_cents, s.revenue_cents) AS revenue_cents,
     COALESCE((j.published).cancelled_revenue_cents, s.cancelled_revenue_cents) AS cancelled_revenue_cents,
@@ -1239,7 +1338,8 @@ CREATE VIEW serving.daily AS
             day.net_revenue_cents,
             day.avg_order_value_cents,
             day.unique_customers,
-            day.units
+            day.units,
+            day.reason
            FROM serving.speed_daily day
           WHERE ((day.business_date = j.business_date) AND (j.status = ANY (ARRAY['provisional'::text, 'overdue'::text])))
          OFFSET 0) s ON (true));
@@ -1559,35 +1659,205 @@ CREATE VIEW serving.hourly_trend AS
         END AS status,
     finals.finalised_at,
         CASE
+            WHEN (NOT (((hours.cell_start AT TIME ZONE 'UTC'::text))::date >=
+            CASE hours.cube
+                WHEN 'orders'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'order_minutes'::text) AND (measures_since.measure = 'revenue_cents'::text)))
+                WHEN 'categories'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'category_hours'::text) AND (measures_since.measure = 'revenue_cents'::text)))
+                ELSE NULL::date
+            END)) THEN NULL::bigint
             WHEN (hours.cell_start < finality.closed_before) THEN COALESCE(finals.revenue_cents, (0)::bigint)
             ELSE hours.revenue_cents
         END AS revenue_cents,
         CASE
+            WHEN (NOT (((hours.cell_start AT TIME ZONE 'UTC'::text))::date >=
+            CASE hours.cube
+                WHEN 'orders'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'order_minutes'::text) AND (measures_since.measure = 'order_count'::text)))
+                WHEN 'categories'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'category_hours'::text) AND (measures_since.measure = 'order_count'::text)))
+                ELSE NULL::date
+            END)) THEN NULL::bigint
             WHEN (hours.cell_start < finality.closed_before) THEN COALESCE(finals.order_count, (0)::bigint)
             ELSE hours.order_count
         END AS order_count,
         CASE
+            WHEN (NOT (((hours.cell_start AT TIME ZONE 'UTC'::text))::date >=
+            CASE hours.cube
+                WHEN 'orders'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'order_minutes'::text) AND (measures_since.measure = 'units'::text)))
+                WHEN 'categories'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'category_hours'::text) AND (measures_since.measure = 'units'::text)))
+                ELSE NULL::date
+            END)) THEN NULL::bigint
             WHEN (hours.cell_start < finality.closed_before) THEN COALESCE(finals.units, (0)::bigint)
             ELSE hours.units
         END AS units,
         CASE
+            WHEN (NOT (((hours.cell_start AT TIME ZONE 'UTC'::text))::date >=
+            CASE hours.cube
+                WHEN 'orders'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'order_minutes'::text) AND (measures_since.measure = 'cancelled_revenue_cents'::text)))
+                WHEN 'categories'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'category_hours'::text) AND (measures_since.measure = 'cancelled_revenue_cents'::text)))
+                ELSE NULL::date
+            END)) THEN NULL::bigint
             WHEN (hours.cell_start < finality.closed_before) THEN COALESCE(finals.cancelled_revenue_cents, (0)::bigint)
             ELSE hours.cancelled_revenue_cents
         END AS cancelled_revenue_cents,
         CASE
+            WHEN (NOT (((hours.cell_start AT TIME ZONE 'UTC'::text))::date >=
+            CASE hours.cube
+                WHEN 'orders'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'order_minutes'::text) AND (measures_since.measure = 'amended_revenue_cents'::text)))
+                WHEN 'categories'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'category_hours'::text) AND (measures_since.measure = 'amended_revenue_cents'::text)))
+                ELSE NULL::date
+            END)) THEN NULL::bigint
             WHEN (hours.cell_start < finality.closed_before) THEN COALESCE(finals.amended_revenue_cents, (0)::bigint)
             ELSE hours.amended_revenue_cents
         END AS amended_revenue_cents,
-    hours.revenue_cents_after_final,
-    hours.order_count_after_final,
-    hours.units_after_final,
-    hours.cancelled_revenue_cents_after_final,
-    hours.amended_revenue_cents_after_final,
-    hours.revenue_cents_late,
-    hours.order_count_late,
-    hours.units_late,
-    hours.cancelled_revenue_cents_late,
-    hours.amended_revenue_cents_late,
+        CASE
+            WHEN (((hours.cell_start AT TIME ZONE 'UTC'::text))::date >=
+            CASE hours.cube
+                WHEN 'orders'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'order_minutes'::text) AND (measures_since.measure = 'revenue_cents'::text)))
+                WHEN 'categories'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'category_hours'::text) AND (measures_since.measure = 'revenue_cents'::text)))
+                ELSE NULL::date
+            END) THEN hours.revenue_cents_after_final
+            ELSE NULL::bigint
+        END AS revenue_cents_after_final,
+        CASE
+            WHEN (((hours.cell_start AT TIME ZONE 'UTC'::text))::date >=
+            CASE hours.cube
+                WHEN 'orders'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'order_minutes'::text) AND (measures_since.measure = 'order_count'::text)))
+                WHEN 'categories'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'category_hours'::text) AND (measures_since.measure = 'order_count'::text)))
+                ELSE NULL::date
+            END) THEN hours.order_count_after_final
+            ELSE NULL::bigint
+        END AS order_count_after_final,
+        CASE
+            WHEN (((hours.cell_start AT TIME ZONE 'UTC'::text))::date >=
+            CASE hours.cube
+                WHEN 'orders'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'order_minutes'::text) AND (measures_since.measure = 'units'::text)))
+                WHEN 'categories'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'category_hours'::text) AND (measures_since.measure = 'units'::text)))
+                ELSE NULL::date
+            END) THEN hours.units_after_final
+            ELSE NULL::bigint
+        END AS units_after_final,
+        CASE
+            WHEN (((hours.cell_start AT TIME ZONE 'UTC'::text))::date >=
+            CASE hours.cube
+                WHEN 'orders'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'order_minutes'::text) AND (measures_since.measure = 'cancelled_revenue_cents'::text)))
+                WHEN 'categories'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'category_hours'::text) AND (measures_since.measure = 'cancelled_revenue_cents'::text)))
+                ELSE NULL::date
+            END) THEN hours.cancelled_revenue_cents_after_final
+            ELSE NULL::bigint
+        END AS cancelled_revenue_cents_after_final,
+        CASE
+            WHEN (((hours.cell_start AT TIME ZONE 'UTC'::text))::date >=
+            CASE hours.cube
+                WHEN 'orders'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'order_minutes'::text) AND (measures_since.measure = 'amended_revenue_cents'::text)))
+                WHEN 'categories'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'category_hours'::text) AND (measures_since.measure = 'amended_revenue_cents'::text)))
+                ELSE NULL::date
+            END) THEN hours.amended_revenue_cents_after_final
+            ELSE NULL::bigint
+        END AS amended_revenue_cents_after_final,
+        CASE
+            WHEN (((hours.cell_start AT TIME ZONE 'UTC'::text))::date >=
+            CASE hours.cube
+                WHEN 'orders'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'order_minutes'::text) AND (measures_since.measure = 'revenue_cents'::text)))
+                WHEN 'categories'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'category_hours'::text) AND (measures_since.measure = 'revenue_cents'::text)))
+                ELSE NULL::date
+            END) THEN hours.revenue_cents_late
+            ELSE NULL::bigint
+        END AS revenue_cents_late,
+        CASE
+            WHEN (((hours.cell_start AT TIME ZONE 'UTC'::text))::date >=
+            CASE hours.cube
+                WHEN 'orders'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'order_minutes'::text) AND (measures_since.measure = 'order_count'::text)))
+                WHEN 'categories'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'category_hours'::text) AND (measures_since.measure = 'order_count'::text)))
+                ELSE NULL::date
+            END) THEN hours.order_count_late
+            ELSE NULL::bigint
+        END AS order_count_late,
+        CASE
+            WHEN (((hours.cell_start AT TIME ZONE 'UTC'::text))::date >=
+            CASE hours.cube
+                WHEN 'orders'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'order_minutes'::text) AND (measures_since.measure = 'units'::text)))
+                WHEN 'categories'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'category_hours'::text) AND (measures_since.measure = 'units'::text)))
+                ELSE NULL::date
+            END) THEN hours.units_late
+            ELSE NULL::bigint
+        END AS units_late,
+        CASE
+            WHEN (((hours.cell_start AT TIME ZONE 'UTC'::text))::date >=
+            CASE hours.cube
+                WHEN 'orders'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'order_minutes'::text) AND (measures_since.measure = 'cancelled_revenue_cents'::text)))
+                WHEN 'categories'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'category_hours'::text) AND (measures_since.measure = 'cancelled_revenue_cents'::text)))
+                ELSE NULL::date
+            END) THEN hours.cancelled_revenue_cents_late
+            ELSE NULL::bigint
+        END AS cancelled_revenue_cents_late,
+        CASE
+            WHEN (((hours.cell_start AT TIME ZONE 'UTC'::text))::date >=
+            CASE hours.cube
+                WHEN 'orders'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'order_minutes'::text) AND (measures_since.measure = 'amended_revenue_cents'::text)))
+                WHEN 'categories'::text THEN ( SELECT measures_since.since
+                   FROM speed.measures_since
+                  WHERE ((measures_since.table_name = 'category_hours'::text) AND (measures_since.measure = 'amended_revenue_cents'::text)))
+                ELSE NULL::date
+            END) THEN hours.amended_revenue_cents_late
+            ELSE NULL::bigint
+        END AS amended_revenue_cents_late,
     hours.revenue_cents_corrected,
     hours.order_count_corrected,
     hours.units_corrected,
@@ -1670,23 +1940,56 @@ CREATE VIEW serving.monthly_order_aggregates AS
             ELSE 'provisional'::text
         END AS status,
     measured.as_of,
-    measured.order_count,
-    measured.revenue_cents,
-    measured.cancelled_revenue_cents,
-    measured.amended_revenue_cents,
-    ((((+ 1) * measured.revenue_cents) + (1 * measured.amended_revenue_cents)) - (1 * measured.cancelled_revenue_cents)) AS net_revenue_cents,
+        CASE
+            WHEN (NOT COALESCE(lacks.order_count, false)) THEN measured.order_count
+            ELSE NULL::bigint
+        END AS order_count,
+        CASE
+            WHEN (NOT COALESCE(lacks.revenue_cents, false)) THEN measured.revenue_cents
+            ELSE NULL::bigint
+        END AS revenue_cents,
+        CASE
+            WHEN (NOT COALESCE(lacks.cancelled_revenue_cents, false)) THEN measured.cancelled_revenue_cents
+            ELSE NULL::bigint
+        END AS cancelled_revenue_cents,
+        CASE
+            WHEN (NOT COALESCE(lacks.amended_revenue_cents, false)) THEN measured.amended_revenue_cents
+            ELSE NULL::bigint
+        END AS amended_revenue_cents,
+        CASE
+            WHEN (NOT COALESCE(lacks.net_revenue_cents, false)) THEN ((((+ 1) * measured.revenue_cents) + (1 * measured.amended_revenue_cents)) - (1 * measured.cancelled_revenue_cents))
+            ELSE NULL::bigint
+        END AS net_revenue_cents,
     (((2 * measured.revenue_cents) + measured.order_count) / (2 * NULLIF(measured.order_count, 0))) AS avg_order_value_cents,
     counted.unique_customers,
-    measured.units
-   FROM (((( SELECT (date_trunc('month'::text, (order_days.business_date)::timestamp with time zone))::date AS month,
+        CASE
+            WHEN (NOT COALESCE(lacks.units, false)) THEN measured.units
+            ELSE NULL::bigint
+        END AS units
+   FROM ((((( SELECT (date_trunc('month'::text, (order_days.business_date)::timestamp with time zone))::date AS month,
             max(order_days.as_of) AS as_of,
             ((date_trunc('month'::text, (order_days.business_date)::timestamp with time zone) + '1 mon'::interval))::date AS month_end,
             bool_and((order_days.status = 'final'::text)) AS all_final,
-            (sum(order_days.revenue_cents))::bigint AS revenue_cents,
-            (sum(order_days.order_count))::bigint AS order_count,
-            (sum(order_days.units))::bigint AS units,
-            (sum(order_days.cancelled_revenue_cents))::bigint AS cancelled_revenue_cents,
-            (sum(order_days.amended_revenue_cents))::bigint AS amended_revenue_cents
+                CASE
+                    WHEN (count(order_days.revenue_cents) = count(*)) THEN (sum(order_days.revenue_cents))::bigint
+                    ELSE NULL::bigint
+                END AS revenue_cents,
+                CASE
+                    WHEN (count(order_days.order_count) = count(*)) THEN (sum(order_days.order_count))::bigint
+                    ELSE NULL::bigint
+                END AS order_count,
+                CASE
+                    WHEN (count(order_days.units) = count(*)) THEN (sum(order_days.units))::bigint
+                    ELSE NULL::bigint
+                END AS units,
+                CASE
+                    WHEN (count(order_days.cancelled_revenue_cents) = count(*)) THEN (sum(order_days.cancelled_revenue_cents))::bigint
+                    ELSE NULL::bigint
+                END AS cancelled_revenue_cents,
+                CASE
+                    WHEN (count(order_days.amended_revenue_cents) = count(*)) THEN (sum(order_days.amended_revenue_cents))::bigint
+                    ELSE NULL::bigint
+                END AS amended_revenue_cents
            FROM serving.order_days
           GROUP BY (date_trunc('month'::text, (order_days.business_date)::timestamp with time zone))) measured
      CROSS JOIN ( SELECT ((installation.installed_at AT TIME ZONE 'UTC'::text))::date AS day
@@ -1696,6 +1999,19 @@ CREATE VIEW serving.monthly_order_aggregates AS
             COALESCE(bool_or((versions.business_date < measured.month)), false) AS before
            FROM batch.versions
           WHERE ((versions.view = 'daily_metrics'::text) AND (versions.superseded_at IS NULL) AND (versions.business_date >= (measured.month - '1 mon'::interval)) AND (versions.business_date < measured.month_end))) published)
+     CROSS JOIN LATERAL ( SELECT bool_or((d.order_count IS NULL)) AS order_count,
+            bool_or((d.revenue_cents IS NULL)) AS revenue_cents,
+            bool_or((d.cancelled_revenue_cents IS NULL)) AS cancelled_revenue_cents,
+            bool_or((d.amended_revenue_cents IS NULL)) AS amended_revenue_cents,
+            bool_or((d.net_revenue_cents IS NULL)) AS net_revenue_cents,
+            bool_or((d.avg_order_value_cents IS NULL)) AS avg_order_value_cents,
+            bool_or((d.unique_customers IS NULL)) AS unique_customers,
+            bool_or((d.units IS NULL)) AS units
+           FROM (batch.versions v
+             JOIN batch.daily_metrics d USING (run_id, business_date))
+          WHERE ((v.view = 'daily_metrics'::text) AND (v.superseded_at IS NULL) AND (v.business_date >= measured.month) AND (v.business_date < measured.month_end) AND (NOT (EXISTS ( SELECT
+                   FROM batch.order_hours h
+                  WHERE ((h.run_id = v.run_id) AND (h.business_date = v.business_date))))))) lacks)
      LEFT JOIN LATERAL ( SELECT COALESCE(( SELECT c.customers
                    FROM speed.month_customers_all c
                   WHERE (c.month = measured.month)), (0)::bigint) AS unique_customers) counted ON (true));
@@ -1770,64 +2086,109 @@ UNION ALL
 
 CREATE VIEW serving.product_metrics AS
  SELECT product_id,
-    (sum(revenue_cents))::bigint AS revenue_cents,
-    (sum(order_count))::bigint AS order_count,
-    (sum(units))::bigint AS units,
-    (sum(cancelled_revenue_cents))::bigint AS cancelled_revenue_cents,
-    (sum(cancelled_units))::bigint AS cancelled_units,
-    (sum(amended_revenue_cents))::bigint AS amended_revenue_cents,
-    (sum(amended_units))::bigint AS amended_units,
-    (((sum(revenue_cents) + sum(amended_revenue_cents)) - sum(cancelled_revenue_cents)))::bigint AS net_revenue_cents,
-    min(first_order_time) AS first_order_time,
-    max(last_order_time) AS last_order_time
-   FROM ( SELECT product_totals_all.product_id,
-            product_totals_all.revenue_cents,
-            product_totals_all.order_count,
-            product_totals_all.units,
-            product_totals_all.cancelled_revenue_cents,
-            product_totals_all.cancelled_units,
-            product_totals_all.amended_revenue_cents,
-            product_totals_all.amended_units,
-            product_totals_all.first_order_time,
-            product_totals_all.last_order_time
-           FROM speed.product_totals_all
-        UNION ALL
-         SELECT adjustments.key,
+    revenue_cents,
+    order_count,
+    units,
+    cancelled_revenue_cents,
+    cancelled_units,
+    amended_revenue_cents,
+    amended_units,
+    ((revenue_cents + amended_revenue_cents) - cancelled_revenue_cents) AS net_revenue_cents,
+    first_order_time,
+    last_order_time
+   FROM ( SELECT totals.product_id,
                 CASE
-                    WHEN (adjustments.measure = 'revenue_cents'::text) THEN adjustments.delta
-                    ELSE (0)::bigint
-                END AS "case",
+                    WHEN ('-infinity'::date >= ( SELECT measures_since.since
+                       FROM speed.measures_since
+                      WHERE ((measures_since.table_name = 'product_totals'::text) AND (measures_since.measure = 'revenue_cents'::text)))) THEN (sum(totals.revenue_cents))::bigint
+                    ELSE NULL::bigint
+                END AS revenue_cents,
                 CASE
-                    WHEN (adjustments.measure = 'order_count'::text) THEN adjustments.delta
-                    ELSE (0)::bigint
-                END AS "case",
+                    WHEN ('-infinity'::date >= ( SELECT measures_since.since
+                       FROM speed.measures_since
+                      WHERE ((measures_since.table_name = 'product_totals'::text) AND (measures_since.measure = 'order_count'::text)))) THEN (sum(totals.order_count))::bigint
+                    ELSE NULL::bigint
+                END AS order_count,
                 CASE
-                    WHEN (adjustments.measure = 'units'::text) THEN adjustments.delta
-                    ELSE (0)::bigint
-                END AS "case",
+                    WHEN ('-infinity'::date >= ( SELECT measures_since.since
+                       FROM speed.measures_since
+                      WHERE ((measures_since.table_name = 'product_totals'::text) AND (measures_since.measure = 'units'::text)))) THEN (sum(totals.units))::bigint
+                    ELSE NULL::bigint
+                END AS units,
                 CASE
-                    WHEN (adjustments.measure = 'cancelled_revenue_cents'::text) THEN adjustments.delta
-                    ELSE (0)::bigint
-                END AS "case",
+                    WHEN ('-infinity'::date >= ( SELECT measures_since.since
+                       FROM speed.measures_since
+                      WHERE ((measures_since.table_name = 'product_totals'::text) AND (measures_since.measure = 'cancelled_revenue_cents'::text)))) THEN (sum(totals.cancelled_revenue_cents))::bigint
+                    ELSE NULL::bigint
+                END AS cancelled_revenue_cents,
                 CASE
-                    WHEN (adjustments.measure = 'cancelled_units'::text) THEN adjustments.delta
-                    ELSE (0)::bigint
-                END AS "case",
+                    WHEN ('-infinity'::date >= ( SELECT measures_since.since
+                       FROM speed.measures_since
+                      WHERE ((measures_since.table_name = 'product_totals'::text) AND (measures_since.measure = 'cancelled_units'::text)))) THEN (sum(totals.cancelled_units))::bigint
+                    ELSE NULL::bigint
+                END AS cancelled_units,
                 CASE
-                    WHEN (adjustments.measure = 'amended_revenue_cents'::text) THEN adjustments.delta
-                    ELSE (0)::bigint
-                END AS "case",
+                    WHEN ('-infinity'::date >= ( SELECT measures_since.since
+                       FROM speed.measures_since
+                      WHERE ((measures_since.table_name = 'product_totals'::text) AND (measures_since.measure = 'amended_revenue_cents'::text)))) THEN (sum(totals.amended_revenue_cents))::bigint
+                    ELSE NULL::bigint
+                END AS amended_revenue_cents,
                 CASE
-                    WHEN (adjustments.measure = 'amended_units'::text) THEN adjustments.delta
-                    ELSE (0)::bigint
-                END AS "case",
-            NULL::timestamp with time zone,
-            NULL::timestamp with time zone
-           FROM speed.adjustments
-          WHERE (adjustments.cube = 'products'::text)) totals
-  GROUP BY product_id;
+                    WHEN ('-infinity'::date >= ( SELECT measures_since.since
+                       FROM speed.measures_since
+                      WHERE ((measures_since.table_name = 'product_totals'::text) AND (measures_since.measure = 'amended_units'::text)))) THEN (sum(totals.amended_units))::bigint
+                    ELSE NULL::bigint
+                END AS amended_units,
+            min(totals.first_order_time) AS first_order_time,
+            max(totals.last_order_time) AS last_order_time
+           FROM ( SELECT product_totals_all.product_id,
+                    product_totals_all.revenue_cents,
+                    product_totals_all.order_count,
+                    product_totals_all.units,
+                    product_totals_all.cancelled_revenue_cents,
+                    product_totals_all.cancelled_units,
+                    product_totals_all.amended_revenue_cents,
+                    product_totals_all.amended_units,
+                    product_totals_all.first_order_time,
+                    product_totals_all.last_order_time
+                   FROM speed.product_totals_all
+                UNION ALL
+                 SELECT adjustments.key,
+                        CASE
+                            WHEN (adjustments.measure = 'revenue_cents'::text) THEN adjustments.delta
+                            ELSE (0)::bigint
+                        END AS "case",
+                        CASE
+                            WHEN (adjustments.measure = 'order_count'::text) THEN adjustments.delta
+                            ELSE (0)::bigint
+                        END AS "case",
+                        CASE
+                            WHEN (adjustments.measure = 'units'::text) THEN adjustments.delta
+                            ELSE (0)::bigint
+                        END AS "case",
+                        CASE
+                            WHEN (adjustments.measure = 'cancelled_revenue_cents'::text) THEN adjustments.delta
+                            ELSE (0)::bigint
+                        END AS "case",
+                        CASE
+                            WHEN (adjustments.measure = 'cancelled_units'::text) THEN adjustments.delta
+                            ELSE (0)::bigint
+                        END AS "case",
+                        CASE
+                            WHEN (adjustments.measure = 'amended_revenue_cents'::text) THEN adjustments.delta
+                            ELSE (0)::bigint
+                        END AS "case",
+                        CASE
+                            WHEN (adjustments.measure = 'amended_units'::text) THEN adjustments.delta
+                            ELSE (0)::bigint
+                        END AS "case",
+                    NULL::timestamp with time zone,
+                    NULL::timestamp with time zone
+                   FROM speed.adjustments
+                  WHERE (adjustments.cube = 'products'::text)) totals
+          GROUP BY totals.product_id) kept;
 
-COMMENT ON VIEW serving.product_metrics IS 'Per product, of all time, of the stream. order_count, units and revenue_cents are orders created; cancellations and amendments stand beside them, net_revenue_cents = revenue + amended - cancelled. Order times are event times of orders created. Corrections: included.';
+COMMENT ON VIEW serving.product_metrics IS 'Per product, of all time, of the stream. order_count, units and revenue_cents are orders created; cancellations and amendments stand beside them, net_revenue_cents = revenue + amended - cancelled. Order times are event times of orders created. NULL: a measure that was declared after the first events, until a rebuild. Corrections: included.';
 
 CREATE VIEW serving.product_rankings_dates AS
  WITH judged AS (
@@ -2064,19 +2425,54 @@ CREATE VIEW serving.speed_category_hours AS
  SELECT business_date,
     cell_start,
     category,
-    (sum(revenue_cents))::bigint AS revenue_cents,
+        CASE
+            WHEN (business_date >= ( SELECT measures_since.since
+               FROM speed.measures_since
+              WHERE ((measures_since.table_name = 'category_hours'::text) AND (measures_since.measure = 'revenue_cents'::text)))) THEN (sum(revenue_cents))::bigint
+            ELSE NULL::bigint
+        END AS revenue_cents,
     (sum(revenue_cents_adjusted))::bigint AS revenue_cents_adjusted,
-    (sum(order_count))::bigint AS order_count,
+        CASE
+            WHEN (business_date >= ( SELECT measures_since.since
+               FROM speed.measures_since
+              WHERE ((measures_since.table_name = 'category_hours'::text) AND (measures_since.measure = 'order_count'::text)))) THEN (sum(order_count))::bigint
+            ELSE NULL::bigint
+        END AS order_count,
     (sum(order_count_adjusted))::bigint AS order_count_adjusted,
-    (sum(units))::bigint AS units,
+        CASE
+            WHEN (business_date >= ( SELECT measures_since.since
+               FROM speed.measures_since
+              WHERE ((measures_since.table_name = 'category_hours'::text) AND (measures_since.measure = 'units'::text)))) THEN (sum(units))::bigint
+            ELSE NULL::bigint
+        END AS units,
     (sum(units_adjusted))::bigint AS units_adjusted,
-    (sum(cancelled_revenue_cents))::bigint AS cancelled_revenue_cents,
+        CASE
+            WHEN (business_date >= ( SELECT measures_since.since
+               FROM speed.measures_since
+              WHERE ((measures_since.table_name = 'category_hours'::text) AND (measures_since.measure = 'cancelled_revenue_cents'::text)))) THEN (sum(cancelled_revenue_cents))::bigint
+            ELSE NULL::bigint
+        END AS cancelled_revenue_cents,
     (sum(cancelled_revenue_cents_adjusted))::bigint AS cancelled_revenue_cents_adjusted,
-    (sum(cancelled_units))::bigint AS cancelled_units,
+        CASE
+            WHEN (business_date >= ( SELECT measures_since.since
+               FROM speed.measures_since
+              WHERE ((measures_since.table_name = 'category_hours'::text) AND (measures_since.measure = 'cancelled_units'::text)))) THEN (sum(cancelled_units))::bigint
+            ELSE NULL::bigint
+        END AS cancelled_units,
     (sum(cancelled_units_adjusted))::bigint AS cancelled_units_adjusted,
-    (sum(amended_revenue_cents))::bigint AS amended_revenue_cents,
+        CASE
+            WHEN (business_date >= ( SELECT measures_since.since
+               FROM speed.measures_since
+              WHERE ((measures_since.table_name = 'category_hours'::text) AND (measures_since.measure = 'amended_revenue_cents'::text)))) THEN (sum(amended_revenue_cents))::bigint
+            ELSE NULL::bigint
+        END AS amended_revenue_cents,
     (sum(amended_revenue_cents_adjusted))::bigint AS amended_revenue_cents_adjusted,
-    (sum(amended_units))::bigint AS amended_units,
+        CASE
+            WHEN (business_date >= ( SELECT measures_since.since
+               FROM speed.measures_since
+              WHERE ((measures_since.table_name = 'category_hours'::text) AND (measures_since.measure = 'amended_units'::text)))) THEN (sum(amended_units))::bigint
+            ELSE NULL::bigint
+        END AS amended_units,
     (sum(amended_units_adjusted))::bigint AS amended_units_adjusted
    FROM ( SELECT category_hours.business_date,
             date_trunc('hour'::text, category_hours.pane_start, 'UTC'::text) AS cell_start,
@@ -2179,11 +2575,26 @@ CREATE VIEW serving.speed_monthly AS
                  SELECT adjustments.business_date
                    FROM speed.adjustments) known) months
      CROSS JOIN LATERAL ( SELECT count(*) AS days,
-            (sum(speed_daily_measures.revenue_cents))::bigint AS revenue_cents,
-            (sum(speed_daily_measures.order_count))::bigint AS order_count,
-            (sum(speed_daily_measures.units))::bigint AS units,
-            (sum(speed_daily_measures.cancelled_revenue_cents))::bigint AS cancelled_revenue_cents,
-            (sum(speed_daily_measures.amended_revenue_cents))::bigint AS amended_revenue_cents
+                CASE
+                    WHEN (count(speed_daily_measures.revenue_cents) = count(*)) THEN (sum(speed_daily_measures.revenue_cents))::bigint
+                    ELSE NULL::bigint
+                END AS revenue_cents,
+                CASE
+                    WHEN (count(speed_daily_measures.order_count) = count(*)) THEN (sum(speed_daily_measures.order_count))::bigint
+                    ELSE NULL::bigint
+                END AS order_count,
+                CASE
+                    WHEN (count(speed_daily_measures.units) = count(*)) THEN (sum(speed_daily_measures.units))::bigint
+                    ELSE NULL::bigint
+                END AS units,
+                CASE
+                    WHEN (count(speed_daily_measures.cancelled_revenue_cents) = count(*)) THEN (sum(speed_daily_measures.cancelled_revenue_cents))::bigint
+                    ELSE NULL::bigint
+                END AS cancelled_revenue_cents,
+                CASE
+                    WHEN (count(speed_daily_measures.amended_revenue_cents) = count(*)) THEN (sum(speed_daily_measures.amended_revenue_cents))::bigint
+                    ELSE NULL::bigint
+                END AS amended_revenue_cents
            FROM serving.speed_daily_measures
           WHERE ((speed_daily_measures.business_date >= months.month) AND (speed_daily_measures.business_date < ((months.month + '1 mon'::interval))::date))) measured)
      CROSS JOIN LATERAL ( SELECT COALESCE(( SELECT c.customers
@@ -2260,19 +2671,54 @@ CREATE VIEW serving.speed_product_hours AS
  SELECT business_date,
     cell_start,
     product_id,
-    (sum(revenue_cents))::bigint AS revenue_cents,
+        CASE
+            WHEN (business_date >= ( SELECT measures_since.since
+               FROM speed.measures_since
+              WHERE ((measures_since.table_name = 'product_hours'::text) AND (measures_since.measure = 'revenue_cents'::text)))) THEN (sum(revenue_cents))::bigint
+            ELSE NULL::bigint
+        END AS revenue_cents,
     (sum(revenue_cents_adjusted))::bigint AS revenue_cents_adjusted,
-    (sum(order_count))::bigint AS order_count,
+        CASE
+            WHEN (business_date >= ( SELECT measures_since.since
+               FROM speed.measures_since
+              WHERE ((measures_since.table_name = 'product_hours'::text) AND (measures_since.measure = 'order_count'::text)))) THEN (sum(order_count))::bigint
+            ELSE NULL::bigint
+        END AS order_count,
     (sum(order_count_adjusted))::bigint AS order_count_adjusted,
-    (sum(units))::bigint AS units,
+        CASE
+            WHEN (business_date >= ( SELECT measures_since.since
+               FROM speed.measures_since
+              WHERE ((measures_since.table_name = 'product_hours'::text) AND (measures_since.measure = 'units'::text)))) THEN (sum(units))::bigint
+            ELSE NULL::bigint
+        END AS units,
     (sum(units_adjusted))::bigint AS units_adjusted,
-    (sum(cancelled_revenue_cents))::bigint AS cancelled_revenue_cents,
+        CASE
+            WHEN (business_date >= ( SELECT measures_since.since
+               FROM speed.measures_since
+              WHERE ((measures_since.table_name = 'product_hours'::text) AND (measures_since.measure = 'cancelled_revenue_cents'::text)))) THEN (sum(cancelled_revenue_cents))::bigint
+            ELSE NULL::bigint
+        END AS cancelled_revenue_cents,
     (sum(cancelled_revenue_cents_adjusted))::bigint AS cancelled_revenue_cents_adjusted,
-    (sum(cancelled_units))::bigint AS cancelled_units,
+        CASE
+            WHEN (business_date >= ( SELECT measures_since.since
+               FROM speed.measures_since
+              WHERE ((measures_since.table_name = 'product_hours'::text) AND (measures_since.measure = 'cancelled_units'::text)))) THEN (sum(cancelled_units))::bigint
+            ELSE NULL::bigint
+        END AS cancelled_units,
     (sum(cancelled_units_adjusted))::bigint AS cancelled_units_adjusted,
-    (sum(amended_revenue_cents))::bigint AS amended_revenue_cents,
+        CASE
+            WHEN (business_date >= ( SELECT measures_since.since
+               FROM speed.measures_since
+              WHERE ((measures_since.table_name = 'product_hours'::text) AND (measures_since.measure = 'amended_revenue_cents'::text)))) THEN (sum(amended_revenue_cents))::bigint
+            ELSE NULL::bigint
+        END AS amended_revenue_cents,
     (sum(amended_revenue_cents_adjusted))::bigint AS amended_revenue_cents_adjusted,
-    (sum(amended_units))::bigint AS amended_units,
+        CASE
+            WHEN (business_date >= ( SELECT measures_since.since
+               FROM speed.measures_since
+              WHERE ((measures_since.table_name = 'product_hours'::text) AND (measures_since.measure = 'amended_units'::text)))) THEN (sum(amended_units))::bigint
+            ELSE NULL::bigint
+        END AS amended_units,
     (sum(amended_units_adjusted))::bigint AS amended_units_adjusted
    FROM ( SELECT product_hours_all.business_date,
             date_trunc('hour'::text, product_hours_all.pane_start, 'UTC'::text) AS cell_start,
@@ -2845,6 +3291,9 @@ ALTER TABLE ONLY speed.journal_kept
 ALTER TABLE ONLY speed.journal
     ADD CONSTRAINT journal_pkey PRIMARY KEY (topic, partition, first_offset);
 
+ALTER TABLE ONLY speed.measures_since
+    ADD CONSTRAINT measures_since_pkey PRIMARY KEY (table_name, measure);
+
 ALTER TABLE ONLY speed.month_customers
     ADD CONSTRAINT month_customers_pkey PRIMARY KEY (month);
 
@@ -3204,6 +3653,10 @@ GRANT SELECT ON TABLE serving.batch_horizon TO tandem_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.customer_totals TO tandem_speed;
 GRANT SELECT ON TABLE speed.customer_totals TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.customer_totals TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.measures_since TO tandem_speed;
+GRANT SELECT ON TABLE speed.measures_since TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.measures_since TO tandem_reader;
 
 GRANT SELECT ON TABLE serving.customer_metrics TO tandem_speed;
 GRANT SELECT ON TABLE serving.customer_metrics TO tandem_reconciliation;

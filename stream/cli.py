@@ -90,6 +90,9 @@ def rebuild(
             dates = count(len(done.expired), "date")
             back = "is back" if done.swapped else "is not compared; --swap brings it back"
             typer.echo(f"the journal that retention took of {dates} from {done.expired[0]} on {back}")
+        if done.not_kept:
+            what = "filled" if done.swapped else "declared later and not kept of all these dates; --swap fills it"
+            typer.echo(f"{', '.join(done.not_kept)}: {what}")
     if done.counts and not done.swapped:
         raise typer.Exit(1)
 

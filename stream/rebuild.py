@@ -47,6 +47,7 @@ class Rebuild:
     """What came of it. ``counts``: differences by table; ``shown``: the first of them.
 
     ``expired``: dates of whose journal retention took anything, which is not compared; a swap brings it back.
+    ``not_kept``: measures that were declared later, and that the live state lacks of these dates; a swap fills them.
     """
 
     since: date
@@ -55,6 +56,7 @@ class Rebuild:
     shown: list[Difference]
     swapped: bool
     expired: list[date]
+    not_kept: list[str]
 
     def document(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
@@ -64,6 +66,7 @@ class Rebuild:
             "equal": not self.counts,
             "swapped": self.swapped,
             "journal_expired": [str(day) for day in self.expired],
+            "not_kept": self.not_kept,
             "tables": self.counts,
             "differences": [difference.document() for difference in self.shown],
         }
@@ -95,13 +98,14 @@ def rebuild(settings: Settings, since: date, *, swap: bool, say: Say) -> Rebuild
             say("comparing")
             found = [*differences(shadow, scope, noted.journal_begins), *recount.differences(live, since)]
             counts = dict(sorted(Counter(difference.table for difference in found).items()))
-            swapped = swap and bool(counts or noted.expired)
+            swapped = swap and bool(counts or noted.expired or noted.not_kept)
             if swapped:
-                say(f"swapping {', '.join([*counts, *(['what retention took of the journal'] * bool(noted.expired))])}")
+                more = {"what retention took of the journal": noted.expired, "what was declared later": noted.not_kept}
+                say(f"swapping {', '.join([*counts, *(said for said, found in more.items() if found)])}")
                 _swap(live, shadow, reading, counts.keys() | ({JOURNAL.name} if noted.expired else set()), scope)
                 _tell_of_corrections(live, set(counts), scope, say)
             events = reading.stats.events
-    return Rebuild(since, events, counts, list(islice(found, _SHOWN)), swapped, noted.expired)
+    return Rebuild(since, events, counts, list(islice(found, _SHOWN)), swapped, noted.expired, noted.not_kept)
 
 
 def _tell_of_corrections(live: psycopg.Connection[Any], swapped: set[str], scope: dict[str, Any], say: Say) -> None:
@@ -159,13 +163,15 @@ def _database(settings: Settings, shadow: Settings) -> Iterator[None]:
 class _Noted:
     """Of the live state at one moment: where its log begins and where it had got to, and what it has of the journal.
 
-    ``journal_begins``: by partition of ``order-events``; ``expired``: dates in scope of which retention took some.
+    ``journal_begins``: by partition of ``order-events``; ``expired``: dates in scope of which retention took some;
+    ``not_kept``: measures that it lacks of dates in scope.
     """
 
     starts: dict[Position, int]
     cut: dict[Position, int]
     journal_begins: dict[int, int]
     expired: list[date]
+    not_kept: list[str]
 
 
 def _note(
@@ -177,6 +183,7 @@ def _note(
         places = live.execute(_queries.starts).fetchall()
         kept = dict(live.execute(_queries.kept).fetchall())
         expired = [day for (day,) in live.execute(_queries.expired, scope)]
+        not_kept = [measure for (measure,) in live.execute(_queries.not_kept, scope)]
         for table in (*(table.name for table in REBUILT), *UNCUT):
             _copy(live, getattr(_queries, f"take_{table}"), shadow, getattr(_queries, f"note_{table}"), scope)
         _copy(live, _queries.take_marks, shadow, _queries.put_marks, scope)
@@ -186,7 +193,7 @@ def _note(
     corrections = [position for position in begun if position[0] == CORRECTIONS]
     cut = {(topic, partition): next_offset for topic, partition, _, next_offset in places}
     journal_begins = {partition: kept.get(partition, 0) for topic, partition in cut if topic == ORDER_EVENTS}
-    return _Noted(begun | lows(settings, corrections), cut, journal_begins, expired)
+    return _Noted(begun | lows(settings, corrections), cut, journal_begins, expired, not_kept)
 
 
 def _copy(
@@ -242,6 +249,8 @@ def _swap(
 ) -> None:
     with live.transaction():
         live.execute(sink.queries.settling)
+        # Before partitions are locked, as where one is claimed.
+        is_filled = live.execute(_queries.note_kept, scope).rowcount > 0
         held = live.execute(_queries.hold_live).fetchall()
         # All goes out to the state topics once more, and what that is, the whole journal says.
         if live.execute(_queries.has_expired).fetchone() == (True,):
@@ -269,7 +278,7 @@ def _swap(
             live.execute(_queries.put_watermark, {"topic": topic, "partition": partition, "watermark": watermark})
         if JOURNAL.name in tables:
             live.execute(_queries.forget_expiry)
-        if tables - set(UNCUT):
+        if tables - set(UNCUT) or is_filled:
             live.execute(_queries.note_swap, scope)
         live.execute(_queries.send_all_again)
         live.execute(_queries.fence)

@@ -28,6 +28,8 @@ from stream.registry import OPERATORS
 from stream.tables import OWN, Table, Write
 from stream.types import Rules
 from tandem import database
+from tandem.errors import TandemError
+from tandem.rollups import KEPT
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
 
@@ -107,9 +109,14 @@ def _milliseconds(duration: timedelta) -> int:
 
 
 def claim(connection: psycopg.Connection[Any], topic: str, partition: int, start: int, worker: str) -> Claim:
-    """Take a partition over. ``start``: first offset of a partition that was never read."""
+    """Take a partition over. ``start``: first offset of a partition that was never read.
+
+    Raises TandemError where the tables are for other measures than this worker counts: some would be too small.
+    """
     parameters = {"topic": topic, "partition": partition, "start": start, "worker": worker}
     with connection.transaction():
+        connection.execute(queries.hold_measures)
+        _require_same_measures(connection)
         finals.lock(connection)
         row = connection.execute(queries.claim, parameters).fetchone()
         assert row is not None  # noqa: S101 - an upsert returns its row
@@ -117,6 +124,17 @@ def claim(connection: psycopg.Connection[Any], topic: str, partition: int, start
         if epoch == 1 and topic == ORDER_EVENTS:
             finals.mark_new(connection, partition, start)
     return Claim(epoch, next_offset, watermark)
+
+
+def _require_same_measures(connection: psycopg.Connection[Any]) -> None:
+    kept = set(connection.execute(queries.measures).fetchall())
+    for said, differing in (("lacks", kept - KEPT), ("counts", KEPT - kept)):
+        if differing:
+            table, measure = min(differing)
+            raise TandemError(
+                f"this worker {said} {measure} of speed.{table}, and the tables are for other KPIs",
+                "run 'tandem up' and every worker with the same tandem/kpis.py and tandem/rollups.py",
+            )
 
 
 def commit(connection: psycopg.Connection[Any], writes: Writes) -> None:

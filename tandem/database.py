@@ -86,6 +86,7 @@ def require_same_books(settings: Settings) -> None:
 
 
 def _kept(connection: psycopg.Connection[Any], settings: Settings) -> dict[str, str]:
+    found: dict[str, str]
     try:
         found = dict(connection.cursor(row_factory=tuple_row).execute(queries("installation").kept).fetchall())
     except psycopg.errors.UndefinedTable:
@@ -116,6 +117,8 @@ def render(template: str, **values: object) -> str:
         "sketches": rollups.SKETCHES,
         "top_cubes": (kpis.PRODUCTS, *rollups.ROLLUPS),
         "plurals": rollups.PLURALS,
+        "totals": rollups.TOTALS,
+        "kept": sorted(rollups.KEPT),
         "packs": pending.PACKS,
         "all_partitions": pending.ALL_PARTITIONS,
         "readable": pending.readable,

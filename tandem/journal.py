@@ -190,9 +190,11 @@ def booked(rows: pl.DataFrame) -> dict[str, int]:
 def disagreements(connection: psycopg.Connection[Any], topic: str, business_date: date) -> dict[str, tuple[int, int]]:
     """Measures of a date where journal and panes differ: ``{measure: (journal, panes)}``; empty is as it must be.
 
+    What the panes did not keep then, because it was declared later, does not differ.
+
     Call it inside one REPEATABLE READ transaction where events are still coming. Raises ExpiredError.
     """
     wanted = booked(read(connection, topic, business_date))
     row = connection.execute(database.queries("speed").order_panes_of_date, {"business_date": business_date}).fetchone()
     panes = dict(zip((m.name for m in kpis.measures_of(kpis.ORDERS)), row or (), strict=True))
-    return {name: (wanted[name], panes[name]) for name in wanted if wanted[name] != panes[name]}
+    return {name: (wanted[name], panes[name]) for name in wanted if panes[name] not in {None, wanted[name]}}

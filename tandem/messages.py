@@ -116,7 +116,10 @@ class KpiValue(Message, frozen=True):
 
     business_date: date
     kpi: Annotated[Text, Meta(description="its name in tandem/kpis.py")]
-    value: Annotated[int | None, Meta(description="in the KPI's unit; null where there is nothing to divide by")]
+    value: Annotated[
+        int | None,
+        Meta(description="in the KPI's unit; null where there is nothing to divide by, or it was not kept then"),
+    ]
     unit: Annotated[Unit, Meta(description="cents or count")]
 
 
@@ -143,15 +146,16 @@ MonthlyAggregates = _struct(
 )
 
 
-def _measure_field(measure: Measure, suffix: str = "", said: str = "") -> tuple[str, Any]:
-    return measure.name + suffix, Annotated[int, Meta(description=measure.meaning + said)]
+def _measure_field(measure: Measure, suffix: str = "", said: str = "", kind: Any = int | None) -> tuple[str, Any]:
+    """NULL where the measure was declared later. Of corrections all are kept."""
+    return measure.name + suffix, Annotated[kind, Meta(description=measure.meaning + said)]
 
 
 _ORDER_TIMES = (
     ("first_order_time", Annotated[Instant | None, Meta(description="event time of the first order created")]),
     ("last_order_time", Annotated[Instant | None, Meta(description="event time of the last order created")]),
 )
-_NET = ("net_revenue_cents", Annotated[int, Meta(description="revenue + amended - cancelled")])
+_NET = ("net_revenue_cents", Annotated[int | None, Meta(description="revenue + amended - cancelled")])
 ProductMetrics = _struct(
     "ProductMetrics",
     "What a product has come to, of all time: counted, with corrections applied.",
@@ -172,13 +176,14 @@ CustomerMetrics = _struct(
         "days_between_orders",
         Annotated[float | None, Meta(description="the frequency: days from first order to last, per order after it")],
     ),
-    ("is_high_value", Annotated[bool, Meta(description="revenue is above `TANDEM_HIGH_VALUE_CENTS`")]),
+    ("is_high_value", Annotated[bool | None, Meta(description="revenue is above `TANDEM_HIGH_VALUE_CENTS`")]),
 )
+_CORRECTED = "_corrected"
 _PARTS = {
     "": "",
     "_after_final": ", that came when the hour was final",
     "_late": ", that came too late to be counted",
-    "_corrected": ", that reconciliation corrected",
+    _CORRECTED: ", that reconciliation corrected",
 }
 _OF_CATEGORIES = {measure.name for measure in measures_of(CATEGORIES)}
 _TRENDS = [measure for measure in measures_of(ORDERS) if measure.name in _OF_CATEGORIES]
@@ -194,7 +199,12 @@ HourlyTrend = _struct(
     ),
     ("finalised_at", Instant | None),
     *(_measure_field(measure) for measure in _TRENDS),
-    *(_measure_field(measure, part, said) for part, said in _PARTS.items() if part for measure in _TRENDS),
+    *(
+        _measure_field(measure, part, said, int if part == _CORRECTED else int | None)
+        for part, said in _PARTS.items()
+        if part
+        for measure in _TRENDS
+    ),
 )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tandem.events import EventType
-from tandem.kpis import CUBES, MEASURES, Aggregate, Cube, Measure, Unit
+from tandem.kpis import CUBES, MEASURES, ORDERS, PRODUCTS, Aggregate, Cube, Measure, Unit
 
 UNKNOWN = "unknown"
 """The key of what names none."""
@@ -21,6 +21,11 @@ REGION_MINUTES = Cube("region_minutes", "events", "region", "region_minutes", "m
 ROLLUPS: tuple[Cube, ...] = (CATEGORY_MINUTES, PAYMENT_METHOD_MINUTES, REGION_MINUTES)
 SPEED_CUBES: tuple[Cube, ...] = (*CUBES, *ROLLUPS)
 """Every cube the stream folds."""
+TOTALS: dict[str, tuple[str, Cube]] = {
+    "product_totals": ("product_id", PRODUCTS),
+    "customer_totals": ("customer_id", ORDERS),
+}
+"""Running totals of all time, by table: their key, and the cube whose measures they have."""
 
 
 def _measures(rollup: Cube) -> tuple[Measure, ...]:
@@ -71,3 +76,14 @@ PLURALS = {
 def measures_of(cube: Cube) -> tuple[Measure, ...]:
     """The measures of any cube of the speed layer, in declared order: the order of their columns."""
     return tuple(measure for measure in (*MEASURES, *ROLLUP_MEASURES) if measure.cube is cube)
+
+
+KEPT: frozenset[tuple[str, str]] = frozenset(
+    (table, measure.name)
+    for table, cube in (
+        *((cube.pane_table, cube) for cube in SPEED_CUBES),
+        *((table, cube) for table, (_, cube) in TOTALS.items()),
+    )
+    for measure in measures_of(cube)
+)
+"""Every table of the speed layer with measures, and each of them: the rows of ``speed.measures_since``."""

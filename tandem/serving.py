@@ -77,10 +77,11 @@ def _judge(
     settings: Settings, business_date: date, layer: Layer, row: dict[str, Any]
 ) -> tuple[bool, dict[str, str | int]]:
     if layer is Layer.BATCH:
-        return True, {"version": row["version"], "run_id": row["run_id"], "reason": ""}
+        return True, {"version": row["version"], "run_id": row["run_id"], "reason": row["reason"]}
     if layer is Layer.SERVING:
         details = {name: row[name] for name in ("status", "version", "reason") if row[name] is not None}
         return row["complete"], details
     _, end = clock.day_bounds(business_date, settings.zone)
     passed = row["watermark"] is not None and row["watermark"] >= end
-    return passed, {"reason": "" if passed else "no event after the end of the date has come yet"}
+    said = ["" if passed else "no event after the end of the date has come yet", row["reason"]]
+    return passed, {"reason": "; ".join(filter(None, said))}

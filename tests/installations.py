@@ -57,11 +57,11 @@ def installations(**changes: object) -> Iterator[Settings]:
 
 
 def empty_database(own: Settings) -> None:
-    """Delete every row of every layer."""
+    """Delete every row of every layer, but for what is declared."""
     with postgres.connect_admin(own, own.postgres_database) as admin:
         tables = admin.execute(
             "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
-            " WHERE schemaname IN ('speed', 'batch', 'reconciliation')"
+            " WHERE schemaname IN ('speed', 'batch', 'reconciliation') AND tablename <> 'measures_since'"
         ).fetchall()
         filled = [name for (name,) in tables if admin.execute(f"SELECT EXISTS (SELECT FROM {name})").fetchone()[0]]
         if filled:

@@ -39,6 +39,13 @@ def test_an_average_of_the_week_is_that_of_its_sums_and_customers_are_not_added_
     assert "unique_customers" not in totals
 
 
+def test_what_was_declared_within_the_week_has_no_total_nor_has_a_ratio_of_it():
+    older = replace(EQUAL, figures=tuple(each for each in EQUAL.figures if each.name != "order_count"))
+    names = {total.name for total in digest._totals((older, WITHIN))}
+    assert "revenue_cents" in names
+    assert names.isdisjoint({"order_count", "avg_order_value_cents"})
+
+
 def test_dates_that_are_not_in_the_totals_are_named():
     assert DIGEST.not_in_totals == (DAY - timedelta(days=4), DAY - timedelta(days=2))
     assert "Without 2017-12-19, 2017-12-21." in digest_pages.text(DIGEST)

@@ -25,6 +25,7 @@ def test_a_key_of_any_characters_is_read_as_it_is(clean_database: Settings) -> N
         both = sides.read(connection, clean_database, DAY, RUN)
         orders = sides.read(connection, clean_database, DAY, RUN, cubes=[kpis.ORDERS])
     read = both.counted.cubes[kpis.PRODUCTS.name].select("cell_start", "key", "revenue_cents", "units")
+    # What the cut lacks is NULL, and as nothing here.
     assert set(read.iter_rows()) == {(at(number), key, -(10**15) + number, 0) for number, key in enumerate(KEYS)}
     assert both.batch.is_empty()
     assert orders.counted.is_empty()

@@ -137,8 +137,9 @@ class World:
             if table == "daily_metrics":
                 with database.connect(self.settings, database.BATCH) as batch:
                     batch.execute(
-                        "INSERT INTO batch.daily_metrics (run_id, business_date, order_count, revenue_cents)"
-                        " VALUES (%s, %s, %s, %s)",
+                        "INSERT INTO batch.daily_metrics (run_id, business_date, order_count, revenue_cents,"
+                        " cancelled_revenue_cents, amended_revenue_cents, net_revenue_cents, unique_customers, units)"
+                        " VALUES (%s, %s, %s, %s, 0, 0, 0, 0, 0)",
                         (run.run_id, opened.business_date, run.order_count, run.revenue_cents),
                     )
             staging.finish(self.settings, table, (opened,))

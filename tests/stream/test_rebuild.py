@@ -332,6 +332,7 @@ NOT_RESULTS = {
     "published": "what was sent",
     "publisher": "who sends",
     "rebuilds": "when figures were swapped",
+    "measures_since": "what was declared when",
     "journal_kept": "what retention took, which a swap brings back",
     "journal_expired": "as journal_kept",
     "customer_months": "counted anew from customer_days (stream.recount)",

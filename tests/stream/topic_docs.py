@@ -23,6 +23,9 @@ name.
   `message_id` is the same then, so a reader that drops ids it knows sees each once. None is missing.
 - A topic of **state** is compacted: the last value of a key is what counts, and it is what the tables show. It is
   sent at the cadence where it has changed, never once per event, in transactions: read it `read_committed`.
+
+A figure is null where it was [declared later](semantics.md#what-was-declared-later), and not kept of all that the
+message is about.
 """
 _KINDS = {Holds.INPUT: "input", Holds.EVENTS: "events", Holds.STATE: "state"}
 
