@@ -61,8 +61,10 @@ class Desk:
 
 
 def forget_everything(settings: Settings) -> None:
+    """All that the stream ever counted. Which measures are kept is none of it."""
+    tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'speed' AND tablename <> 'measures_since'"
     with database.connect(settings, database.SPEED) as speed:
-        for (table,) in speed.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'speed'").fetchall():
+        for (table,) in speed.execute(tables).fetchall():
             speed.execute(psycopg.sql.SQL("DELETE FROM speed.{}").format(psycopg.sql.Identifier(table)))
 
 

@@ -11,6 +11,7 @@ import odd_values as odd
 import orders
 import pytest
 import speed_rig as rig
+from desk_rig import forget_everything
 
 from stream.corrections import MALFORMED
 from tandem import database, journal
@@ -72,13 +73,6 @@ def dump(settings: Settings) -> dict[str, list[dict[str, Any]]]:
     with database.connect(settings, database.READER) as reader:
         found["journal"] = journal.read(reader, ORDER_EVENTS).to_dicts()
     return {name: sorted(rows, key=repr) for name, rows in found.items()}
-
-
-def forget_everything(settings: Settings) -> None:
-    tables = rig.query(settings, "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'speed'")
-    with database.connect(settings, database.SPEED) as speed:
-        for table in tables:
-            speed.execute(f"DELETE FROM speed.{table['name']}")
 
 
 def test_three_real_days_replayed_at_once_give_the_books_of_one_event_at_a_time(topic_prefix: Settings) -> None:
