@@ -36,7 +36,7 @@ def class_path() -> list[str]:
 
     All by name: an archive of classes holds for what begins with the jars that it was made from, and for no folder.
     """
-    folder = _pyspark() / "jars"
+    folder = pyspark() / "jars"
     busiest = [path for prefix in _BUSIEST_JARS for path in sorted(folder.glob(f"{prefix}[0-9]*.jar"))]
     return [str(path) for path in dict.fromkeys([*busiest, *sorted(folder.glob("*.jar")), *spark_jars(s3=False)])]
 
@@ -55,7 +55,7 @@ def archive_path() -> Path:
     for jar in class_path():
         found = Path(jar).stat()
         digest.update(f"{jar} {found.st_size} {found.st_mtime_ns}\n".encode())
-    return _pyspark() / f"classes-{digest.hexdigest()[:16]}.jsa"
+    return pyspark() / f"classes-{digest.hexdigest()[:16]}.jsa"
 
 
 def make(properties: Mapping[str, str], host: str) -> None:
@@ -99,7 +99,7 @@ def _training(properties: Mapping[str, str], archive: Path, folder: str, environ
     }
     pairs = [part for name, value in own.items() for part in ("--conf", f"{name}={value}")]
     job = [str(Path(__file__).with_name("jvm_training.py")), folder]
-    java = [str(java_home() / "bin" / "java"), "-cp", f"{_pyspark() / 'jars'}/*"]
+    java = [str(java_home() / "bin" / "java"), "-cp", f"{pyspark() / 'jars'}/*"]
     told = _run([*java, _LAUNCHER, _SUBMIT, *pairs, *job], environment)
     command = [part for part in told.replace("\n", "").split("\0") if part]
     command[command.index("-cp") + 1] = os.pathsep.join(class_path())
@@ -108,11 +108,12 @@ def _training(properties: Mapping[str, str], archive: Path, folder: str, environ
 
 def _environment(host: str) -> dict[str, str]:
     """What the scripts around Spark's launcher would set."""
-    home = {"SPARK_HOME": str(_pyspark()), "SPARK_SCALA_VERSION": "2.13", "SPARK_LOCAL_IP": host}
+    home = {"SPARK_HOME": str(pyspark()), "SPARK_SCALA_VERSION": "2.13", "SPARK_LOCAL_IP": host}
     return {**os.environ, **home, "PYSPARK_PYTHON": sys.executable, "JAVA_HOME": str(java_home())}
 
 
-def _pyspark() -> Path:
+def pyspark() -> Path:
+    """The folder of the installed PySpark. Raises TandemError where there is none."""
     spec = importlib.util.find_spec("pyspark")
     if spec is None or spec.origin is None:
         raise TandemError("pyspark is not installed", "run 'make install'")

@@ -7,7 +7,6 @@ Set-up calls this; running it again changes nothing.
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -32,10 +31,7 @@ appender.console.layout.pattern = %d{{HH:mm:ss}} %p %c{{1}}: %m%n%ex
 
 def conf_folder() -> Path:
     """PySpark's own conf folder. Raises TandemError where PySpark is not installed."""
-    spec = importlib.util.find_spec("pyspark")
-    if spec is None or spec.origin is None:
-        raise TandemError("pyspark is not installed", "run 'make install'")
-    return Path(spec.origin).parent / "conf"
+    return jvm_classes.pyspark() / "conf"
 
 
 def defaults(config: Settings) -> dict[str, str]:

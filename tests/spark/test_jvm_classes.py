@@ -27,7 +27,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     jar = tmp_path / "spark.jar"
     jar.write_bytes(b"one")
     monkeypatch.setattr(jvm_classes, "class_path", lambda: [str(jar)])
-    monkeypatch.setattr(jvm_classes, "_pyspark", lambda: tmp_path)
+    monkeypatch.setattr(jvm_classes, "pyspark", lambda: tmp_path)
     jvm_classes.archive_path.cache_clear()
     yield jar
     jvm_classes.archive_path.cache_clear()
