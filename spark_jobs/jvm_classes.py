@@ -75,6 +75,8 @@ def make(properties: Mapping[str, str], host: str) -> None:
         with TemporaryDirectory(prefix="tandem-classes-") as folder:
             _run(_training(properties, unfinished, folder, environment), environment)
         unfinished.rename(archive)
+    except OSError as error:
+        raise TandemError("Spark could not be prepared to start quickly", str(error)) from error
     finally:
         unfinished.unlink(missing_ok=True)
 
