@@ -30,6 +30,12 @@ def figure(own: Settings, table: str) -> int:
     return row[0] if row else 0
 
 
+def assert_nothing_was_taken(own: Settings) -> None:
+    """Neither by the stream nor by the archive."""
+    assert (figure(own, "speed.journal"), figure(own, "speed.partitions")) == (0, 0)
+    assert not Path(own.archive).exists() or archived(own) == []
+
+
 OTHER_CURRENCY = "are kept in USD, and the settings say EUR: set TANDEM_CURRENCY=USD"
 OTHER_ZONE = "are kept in UTC, and the settings say Europe/Berlin: set TANDEM_BUSINESS_TIMEZONE=UTC"
 BOTH = "are kept in UTC and USD, and the settings say Europe/Berlin and EUR: set TANDEM_BUSINESS_TIMEZONE=UTC and"
@@ -94,8 +100,7 @@ def test_a_command_in_a_terminal_without_the_setting_refuses_and_changes_nothing
         " set TANDEM_BUSINESS_TIMEZONE=Europe/Berlin and TANDEM_CURRENCY=EUR"
     )
     assert "Traceback" not in done.stderr
-    assert (figure(topic_prefix, "speed.journal"), figure(topic_prefix, "speed.partitions")) == (0, 0)
-    assert not Path(topic_prefix.archive).exists() or archived(topic_prefix) == []
+    assert_nothing_was_taken(topic_prefix)
 
 
 @pytest.mark.usefixtures("clean_database")
@@ -156,8 +161,7 @@ def test_a_command_under_another_lateness_refuses_and_changes_nothing(
     assert done.stderr.splitlines()[-1] == (
         f"tandem: the books are kept under TANDEM_ALLOWED_LATENESS=PT1H, and the settings say PT10M: {SET_OR_CHANGE}"
     )
-    assert (figure(topic_prefix, "speed.journal"), figure(topic_prefix, "speed.partitions")) == (0, 0)
-    assert not Path(topic_prefix.archive).exists() or archived(topic_prefix) == []
+    assert_nothing_was_taken(topic_prefix)
 
 
 @pytest.mark.usefixtures("clean_database")
