@@ -8,7 +8,6 @@ jobs start without.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tandem.errors import TandemError
-from tandem.local.jars import java_home, spark_jars
+from tandem.local.jars import java_home, pyspark, spark_jars
 
 _BUSIEST_JARS = (
     "spark-catalyst_", "scala-library-", "spark-core_", "scala-reflect-", "spark-sql-api_", "spark-sql_",
@@ -112,11 +111,3 @@ def _environment(host: str) -> dict[str, str]:
     """What the scripts around Spark's launcher would set."""
     home = {"SPARK_HOME": str(pyspark()), "SPARK_SCALA_VERSION": "2.13", "SPARK_LOCAL_IP": host}
     return {**os.environ, **home, "PYSPARK_PYTHON": sys.executable, "JAVA_HOME": str(java_home())}
-
-
-def pyspark() -> Path:
-    """The folder of the installed PySpark. Raises TandemError where there is none."""
-    spec = importlib.util.find_spec("pyspark")
-    if spec is None or spec.origin is None:
-        raise TandemError("pyspark is not installed", "run 'make install'")
-    return Path(spec.origin).parent

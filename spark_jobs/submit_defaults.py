@@ -13,7 +13,7 @@ from pathlib import Path
 from spark_jobs import jvm_classes
 from spark_jobs.session import spark_conf
 from tandem.errors import TandemError
-from tandem.local.jars import java_home
+from tandem.local.jars import java_home, pyspark
 from tandem.settings import PROJECT_ROOT, Settings, settings
 
 _MARK = "# Written by tandem (spark_jobs/submit_defaults.py)"
@@ -31,7 +31,7 @@ appender.console.layout.pattern = %d{{HH:mm:ss}} %p %c{{1}}: %m%n%ex
 
 def conf_folder() -> Path:
     """PySpark's own conf folder. Raises TandemError where PySpark is not installed."""
-    return jvm_classes.pyspark() / "conf"
+    return pyspark() / "conf"
 
 
 def defaults(config: Settings) -> dict[str, str]:

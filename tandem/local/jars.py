@@ -39,6 +39,14 @@ def spark_jars(*, s3: bool = True) -> list[Path]:
     return [settings().jars_dir / name for name in _recorded(groups)]
 
 
+def pyspark() -> Path:
+    """The folder of the installed PySpark. Raises TandemError where there is none."""
+    spec = importlib.util.find_spec("pyspark")
+    if spec is None or spec.origin is None:
+        raise TandemError("pyspark is not installed", "run 'make install'")
+    return Path(spec.origin).parent
+
+
 def java_home() -> Path:
     """The JAVA_HOME to give to Spark and Kafka. Raises TandemError where there is no supported Java."""
     return find_java().home
@@ -125,10 +133,7 @@ def _fetch(folder: Path, groups: Sequence[str]) -> None:
 
 
 def _resolve(folder: Path, groups: Sequence[str], log: Path) -> bool:
-    pyspark = importlib.util.find_spec("pyspark")
-    if pyspark is None or pyspark.origin is None:
-        raise TandemError("pyspark is not installed", "run 'make install'")
-    ivy = next((Path(pyspark.origin).parent / "jars").glob("ivy-*.jar"))
+    ivy = next((pyspark() / "jars").glob("ivy-*.jar"))
     command = [str(find_java().command), "-jar", str(ivy), "-cache", str(folder / "cache"), "-ivy", str(_WANTED)]
     command += ["-confs", *groups, "-types", "jar", "bundle"]
     command += ["-retrieve", str(folder / "[conf]" / "[artifact]-[revision].[ext]")]
