@@ -507,6 +507,11 @@ CREATE TABLE batch.staged (
     facts_version bigint
 );
 
+CREATE TABLE public.definitions (
+    name text NOT NULL,
+    definition text NOT NULL
+);
+
 CREATE TABLE public.installation (
     only_row boolean DEFAULT true NOT NULL,
     business_timezone text NOT NULL,
@@ -3174,6 +3179,9 @@ ALTER TABLE ONLY batch.staged
 ALTER TABLE ONLY batch.versions
     ADD CONSTRAINT versions_pkey PRIMARY KEY (view, business_date, version);
 
+ALTER TABLE ONLY public.definitions
+    ADD CONSTRAINT definitions_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY public.installation
     ADD CONSTRAINT installation_pkey PRIMARY KEY (only_row);
 
@@ -3554,6 +3562,12 @@ GRANT SELECT ON TABLE batch.rfm TO tandem_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE batch.staged TO tandem_batch;
 GRANT SELECT ON TABLE batch.staged TO tandem_reconciliation;
 GRANT SELECT ON TABLE batch.staged TO tandem_reader;
+
+GRANT SELECT ON TABLE public.definitions TO tandem_speed;
+GRANT SELECT ON TABLE public.definitions TO tandem_batch;
+GRANT SELECT ON TABLE public.definitions TO tandem_reconciliation;
+GRANT SELECT ON TABLE public.definitions TO tandem_review;
+GRANT SELECT ON TABLE public.definitions TO tandem_reader;
 
 GRANT SELECT ON TABLE public.installation TO tandem_speed;
 GRANT SELECT ON TABLE public.installation TO tandem_batch;

@@ -12,7 +12,7 @@ from enum import StrEnum
 from tandem.events import ORDER_TYPES, EventType
 
 RULE_VERSION = "1"
-"""Raise it with any change to a check, a grammar or a measure: the journal and every batch run carry it."""
+"""Raise it with any change to a check or a grammar: the journal and every batch run carry it."""
 
 
 class Severity(StrEnum):

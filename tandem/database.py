@@ -15,7 +15,7 @@ import psycopg
 from psycopg import IsolationLevel, sql
 from psycopg.rows import tuple_row
 
-from tandem import books, kpis, pending, rollups
+from tandem import books, definitions, kpis, pending, rollups
 from tandem.errors import TandemError
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def connect(settings: Settings, role: str, *, autocommit: bool = False, **option
     """A connection as ``role``.
 
     Raises TandemError where Postgres cannot be reached, has no tables yet, or keeps the books under other settings than
-    these, as ``tandem.books`` says. The owner, who makes the tables, is not asked.
+    these, as ``tandem.books`` says, or by other definitions, as ``tandem.definitions`` says. The owner, who makes the
+    tables, is not asked.
     """
     with _reaching(settings):
         # In autocommit until it is handed over: a statement must leave no transaction open.
@@ -47,6 +48,7 @@ def connect(settings: Settings, role: str, *, autocommit: bool = False, **option
             refused.callback(connection.close)
             if role != OWNER:
                 books.require_same(_kept(connection, settings), settings)
+                definitions.require_same(_defined(connection, settings), definitions.declared())
             connection.autocommit = autocommit
             refused.pop_all()
     return connection
@@ -86,16 +88,29 @@ def require_same_books(settings: Settings) -> None:
 
 
 def _kept(connection: psycopg.Connection[Any], settings: Settings) -> dict[str, str]:
-    found: dict[str, str]
-    try:
-        found = dict(connection.cursor(row_factory=tuple_row).execute(queries("installation").kept).fetchall())
-    except psycopg.errors.UndefinedTable:
-        found = {}
+    found = _noted(connection, "kept", settings)
     wanted = books.said(settings, (*books.FOR_GOOD, *books.UNTIL_CHANGED))
     if not wanted.keys() <= found.keys():
-        problem = f"database '{settings.postgres_database}' has no tables yet, or those of an older release"
-        raise TandemError(problem, "run 'tandem up'")
+        raise _no_tables(settings)
     return {name: found[name] for name in wanted}
+
+
+def _defined(connection: psycopg.Connection[Any], settings: Settings) -> dict[str, str]:
+    """What each name that was ever declared means in the books."""
+    return _noted(connection, "definitions", settings)
+
+
+def _noted(connection: psycopg.Connection[Any], query: str, settings: Settings) -> dict[str, str]:
+    try:
+        rows = connection.cursor(row_factory=tuple_row).execute(getattr(queries("installation"), query)).fetchall()
+    except psycopg.errors.UndefinedTable as error:
+        raise _no_tables(settings) from error
+    return dict(rows)
+
+
+def _no_tables(settings: Settings) -> TandemError:
+    problem = f"database '{settings.postgres_database}' has no tables yet, or those of an older release"
+    return TandemError(problem, "run 'tandem up'")
 
 
 def render(template: str, **values: object) -> str:
@@ -156,8 +171,8 @@ def run_migration(script: str) -> None:
 def migrate(settings: Settings, *, change: bool = False) -> None:
     """Bring the platform's database to the present: migrations, declared tables, views, grants. Safe to repeat.
 
-    Runs as the owner role. Raises TandemError where the books are kept under other settings; with ``change`` they are
-    kept under these from now on, but for time zone and currency.
+    Runs as the owner role. Raises TandemError where the books are kept under other settings, or by other definitions;
+    with ``change`` they are kept under these settings from now on, but for time zone and currency.
     """
     import sqlalchemy
     from alembic import command
@@ -200,10 +215,13 @@ def _settle_installation(owner: psycopg.Connection[Any], settings: Settings, *, 
     ]
     with owner.cursor() as cursor:
         cursor.executemany(asked.settle_setting, may_change)
+        named = [{"name": name, "definition": definition} for name, definition in definitions.declared().items()]
+        cursor.executemany(asked.define, named)
         if change and any(_kept(owner, settings)[each["setting"]] != each["value"] for each in may_change):
             cursor.executemany(asked.change_setting, may_change)
             cursor.execute(asked.fence)
     try:
         books.require_same(_kept(owner, settings), settings)
+        definitions.require_same(_defined(owner, settings), definitions.declared())
     except TandemError as error:
         raise TandemError(error.problem, f"{error.remedy}, or start in a new TANDEM_STATE_DIR") from None

@@ -19,5 +19,12 @@ SELECT 'TANDEM_CURRENCY', currency FROM public.installation
 UNION ALL
 SELECT setting, value FROM public.kept_under;
 
+-- name: define   The first one to declare a name says what it means.
+INSERT INTO public.definitions (name, definition) VALUES (%(name)s, %(definition)s)
+ON CONFLICT DO NOTHING;
+
+-- name: definitions
+SELECT name, definition FROM public.definitions;
+
 -- name: fence   Workers that run begin anew, and are told.
 UPDATE speed.partitions SET epoch = epoch + 1;
