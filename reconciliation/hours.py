@@ -18,4 +18,5 @@ def hour_start(time: pl.Expr, zone: str) -> pl.Expr:
         return time.dt.truncate("1h")
     local = time.fill_null(_SOME_INSTANT).dt.convert_time_zone(zone)  # polars looks beneath NULLs too
     ahead = local.dt.base_utc_offset() + local.dt.dst_offset()
-    return (time + ahead).dt.truncate("1h") - ahead
+    # An offset is in milliseconds, and so would be what it was added to.
+    return ((time + ahead).dt.truncate("1h") - ahead).dt.cast_time_unit("us")

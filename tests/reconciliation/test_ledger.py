@@ -101,7 +101,9 @@ def test_an_hour_begins_where_the_clock_of_the_instant_has_it(time, zone):
     instant = time.replace(tzinfo=UTC)
     ahead = instant.astimezone(ZoneInfo(zone)).utcoffset()
     local = (instant + ahead).replace(minute=0, second=0, microsecond=0)
-    assert pl.select(hour_start(pl.lit(instant), zone)).item() == local - ahead
+    found = pl.select(hour_start(pl.lit(instant), zone)).to_series()
+    assert found.item() == local - ahead
+    assert found.dtype == pl.Datetime("us", "UTC")
 
 
 @given(first=st.integers(1, 5), lengths=st.lists(st.tuples(st.integers(0, 3), st.integers(1, 3)), max_size=6))

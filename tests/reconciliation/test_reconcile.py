@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from datetime import date
+from datetime import date, timedelta
 from threading import Event, Thread
 
 import polars as pl
 import pytest
+from installations import keeping_books_in
 
 from reconciliation import books, correct, reconcile, sides
 from reconciliation.compare import Verdict
@@ -74,6 +75,22 @@ def test_a_date_outside_tolerance_gets_a_correction_for_every_differing_cell_and
     assert again.corrected.emitted == 0
     assert remaining(shop).is_empty()
     assert serving.read(shop, DAY, Layer.SPEED).metrics == serving.read(shop, DAY, Layer.BATCH).metrics
+
+
+def test_a_date_of_another_clock_is_corrected_to_zero_as_well(shop, applier):
+    berlin = shop.model_copy(update={"business_timezone": "Europe/Berlin"})
+    with keeping_books_in(shop, "Europe/Berlin", "USD"):
+        stage(berlin, OUTSIDE)
+        assert run(berlin).corrected.emitted == len(EXPECTED)
+        applier.apply()
+        again = run(berlin)
+    assert (again.verdict, again.cells_differing) == (Verdict.MATCH, 0)
+    customers = ("distinct", at(0), "", "unique_customers")
+    assert adjusted(shop) == {
+        (cube, at(0) - timedelta(hours=1) if cell == customers else start, key, measure): delta
+        for cell, delta in EXPECTED.items()
+        for cube, start, key, measure in [cell]
+    }
 
 
 def test_after_corrections_both_sides_have_one_hash(shop, applier):
