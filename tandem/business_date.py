@@ -102,7 +102,13 @@ def last_meant(instant: datetime, zone: ZoneInfo) -> date:
 
 
 def _written_date(instant: datetime, zone: ZoneInfo) -> date | None:
-    """The date whose midnight, on the business clock or in UTC, ``instant`` is."""
+    """The date whose midnight, on the business clock or in UTC, ``instant`` is.
+
+    A date that the clocks rob of its midnight begins at one o'clock, and an entered midnight of it means that.
+    """
+    day = clock.business_date(instant, zone)
+    if instant == clock.day_bounds(day, zone)[0]:
+        return day
     for local in (instant.astimezone(zone), instant.astimezone(UTC)):
         if local.time() == time.min:
             return local.date()

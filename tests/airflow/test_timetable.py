@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from types import ModuleType
 from zoneinfo import ZoneInfo
 
@@ -35,6 +35,7 @@ def backfilled(business_day: ModuleType, zone: str, first: str, last: str) -> li
     return dates
 
 
+_DAY = timedelta(days=1)
 THREE_DAYS = [date(2017, 12, day) for day in (21, 22, 23)]
 
 
@@ -55,6 +56,23 @@ def test_a_backfill_takes_exactly_the_dates_that_were_entered(
 
 def test_bare_dates_mean_business_dates_in_another_zone_too(business_day: ModuleType) -> None:
     assert backfilled(business_day, "America/New_York", "2017-12-21T00:00:00Z", "2017-12-23T00:00:00Z") == THREE_DAYS
+
+
+@pytest.mark.parametrize("zone", ["America/Santiago", "Asia/Beirut", "America/Havana"])
+@pytest.mark.parametrize("clocks", ["forward", "back"])
+def test_bare_dates_mean_themselves_where_clocks_change_at_midnight(
+    business_day: ModuleType, zone: str, clocks: str
+) -> None:
+    day = {
+        "America/Santiago": {"forward": date(2026, 9, 6), "back": date(2026, 4, 4)},
+        "Asia/Beirut": {"forward": date(2026, 3, 29), "back": date(2026, 10, 24)},
+        "America/Havana": {"forward": date(2026, 3, 8), "back": date(2026, 11, 1)},
+    }[zone][clocks]
+    # Airflow's command line reads a bare date on its own clock, which is the business's: it has no midnight that day.
+    read = {each: pendulum.parse(str(each), tz=zone).in_tz("UTC").isoformat() for each in (day - _DAY, day, day + _DAY)}
+    assert backfilled(business_day, zone, read[day], read[day]) == [day]
+    assert backfilled(business_day, zone, read[day - _DAY], read[day]) == [day - _DAY, day]
+    assert backfilled(business_day, zone, read[day], read[day + _DAY]) == [day, day + _DAY]
 
 
 def test_the_day_the_clocks_change_is_one_run_of_23_hours(business_day: ModuleType) -> None:
