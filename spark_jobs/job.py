@@ -18,7 +18,7 @@ from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from spark_jobs import archive, done, runs
+from spark_jobs import archive, caller, done, runs
 from spark_jobs.runs import Run
 from tandem import business_date, claims, clock, database, facts_table
 from tandem.errors import TandemError
@@ -98,6 +98,7 @@ def main(
     run shows how its figures differ from the published ones, and publishes ``views`` only where ``--publish`` says so.
     ``ahead``: what ``--ahead`` does after it, in the same application.
     """
+    caller.end_with_caller()
     try:
         config = settings()
         asked = parse(name, sys.argv[1:], views, may_go_ahead=ahead is not None)

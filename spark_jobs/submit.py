@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from spark_jobs import caller
 from spark_jobs.session import spark_conf
 from tandem.errors import TandemError
 from tandem.local.jars import java_home
@@ -19,13 +20,16 @@ _OUT_OF_MEMORY = "java.lang.OutOfMemoryError"
 
 
 def submit(settings: Settings, target: str, arguments: Sequence[str]) -> None:
-    """Run ``spark_jobs/<target>.py`` to its end; its words go to stderr. Raises TandemError where it fails."""
+    """Run ``spark_jobs/<target>.py`` to its end; its words go to stderr. Raises TandemError where it fails.
+
+    It ends with this process, also where that is killed.
+    """
     properties = [part for name, value in spark_conf(settings).items() for part in ("--conf", f"{name}={value}")]
     # spark-submit looks for PySpark with a Python of its own choice: without a .venv on PATH, the wrong one.
     python = {"PYSPARK_PYTHON": sys.executable, "JAVA_HOME": str(java_home())}
     job = subprocess.Popen(
         [_spark_submit(), *properties, str(Path(__file__).with_name(f"{target}.py")), *arguments],
-        env={**os.environ, **environment(settings), **python},
+        env={**os.environ, **environment(settings), **python, **caller.named()},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,  # as spark-submit itself does with what a Python job says
         text=True,
