@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from stream.archive_table import Offsets
 from tandem import topic_ids
+from tandem.compacted import refuse_compacted
 from tandem.errors import TandemError
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
@@ -148,13 +149,14 @@ class Source:
     def wait_for_topic(self, ending: Ending) -> Topic | None:
         """The topic as it is now. Waits for Kafka; None where the ending comes first.
 
-        Raises TandemError where there is no such topic.
+        Raises TandemError where there is no such topic, or Kafka compacts it.
         """
         wait_s, longest_s = BACK_OFF_S
         missing_since: float | None = None
         while True:
             try:
                 bounds = self._bounds()
+                refuse_compacted(self._settings, self._admin)
                 return Topic(self.topic_id(), bounds)
             except KafkaException as failure:
                 error: KafkaError = failure.args[0]

@@ -31,6 +31,7 @@ from stream.tables import JOURNAL
 from stream.types import Rules
 from tandem import clock, database, topic_ids
 from tandem.amounts import count
+from tandem.compacted import refuse_compacted
 from tandem.errors import TandemError
 from tandem.settings import Settings
 from tandem.topics import CORRECTIONS, ORDER_EVENTS
@@ -128,6 +129,7 @@ def _alone(live: psycopg.Connection[Any]) -> Iterator[None]:
 def _same_log(settings: Settings, live: psycopg.Connection[Any]) -> Iterator[dict[str, int]]:
     """The ids of the topics that the live state was made of."""
     admin = AdminClient({"bootstrap.servers": settings.brokers}, logger=SILENT)
+    refuse_compacted(settings, admin)
     found = topic_ids.ids(settings, admin, [ORDER_EVENTS, CORRECTIONS])
     topic_ids.note(live, found)
     yield found

@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from stream.types import Records
 from tandem import topic_ids
+from tandem.compacted import refuse_compacted
 from tandem.errors import TandemError
 from tandem.settings import Settings
 from tandem.topics import CORRECTIONS, ORDER_EVENTS
@@ -236,6 +237,7 @@ class Source:
 
     def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._moved = True
+        refuse_compacted(self._settings, self._admin)
         granted = self._on_granted(sorted(map(self._position, partitions)))
         self._next.update(granted)
         consumer.incremental_assign([self._on_broker(position, offset) for position, offset in granted.items()])

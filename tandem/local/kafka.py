@@ -18,6 +18,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from tandem.compacted import refuse_compacted
 from tandem.errors import TandemError
 from tandem.local import jars, process
 from tandem.local.java import find_java
@@ -56,7 +57,10 @@ def is_ready(settings: Settings) -> bool:
 
 
 def ensure_topics(settings: Settings, replication: int = _REPLICATION, topics: Sequence[Topic] = TOPICS) -> None:
-    """Create the missing topics and bring the settings of the others into line; partitions are never changed."""
+    """Create the missing topics and bring the settings of the others into line; partitions are never changed.
+
+    Raises TandemError where orders are compacted: to stop that does not bring back what is gone, so somebody must know.
+    """
     admin = _admin(settings)
     wanted = {settings.topic(topic.name): topic for topic in topics}
     existing = admin.list_topics(timeout=30).topics
@@ -89,6 +93,7 @@ def ensure_topics(settings: Settings, replication: int = _REPLICATION, topics: S
     if changes:
         for changed in admin.incremental_alter_configs(changes).values():
             changed.result()
+    refuse_compacted(settings, admin)
 
 
 def _wait_for_leaders(admin: AdminClient, names: set[str]) -> None:
