@@ -46,12 +46,15 @@ class Worker:
                     break
             except Fenced as fenced:
                 self.stats.fenced += 1
-                _log.warning("fenced", worker=self._name, reason=str(fenced))
+                event, reason = "fenced", str(fenced)
             except (*PASSES, TandemError) as error:
                 _raise_if_final(error)
-                wait_s = _PATIENCE_S[0] if self.stats.micro_batches > before else min(2 * wait_s, _PATIENCE_S[1])
-                _log.warning("waiting", worker=self._name, reason=first_line(error), retry_in_s=wait_s)
-                self._stop.wait(wait_s)
+                event, reason = "waiting", first_line(error)
+            else:
+                continue  # what had expired was read from the archive
+            wait_s = _PATIENCE_S[0] if self.stats.micro_batches > before else min(2 * wait_s, _PATIENCE_S[1])
+            _log.warning(event, worker=self._name, reason=reason, retry_in_s=wait_s)
+            self._stop.wait(wait_s)
         return self.stats
 
     def _work(self, *, until_caught_up: bool) -> bool:

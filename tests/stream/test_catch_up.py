@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from threading import Event
+from threading import Event, Thread
 
 import orders
 import pytest
@@ -11,8 +11,10 @@ import speed_rig as rig
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from stream import sink
 from stream.archive import archive
 from stream.worker import Worker
+from tandem import database
 from tandem.errors import TandemError
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
@@ -44,6 +46,22 @@ def expire(settings: Settings, below: dict[int, int]) -> None:
 
 def keep(settings: Settings) -> None:
     archive(settings, stop=Event(), until_caught_up=True)
+
+
+class AfterWaits(Event):
+    """Waits no time at all, and tells its worker to stop after so many waits; ``waits``: how long each was to be."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._count = count
+        self.waits: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.waits.append(timeout)
+        if len(self.waits) == self._count:
+            self.set()
+        return self.is_set()
 
 
 class AfterThreeMicroBatches(Event):
@@ -118,3 +136,22 @@ def test_a_worker_that_is_stopped_while_it_reads_the_archive_goes_on_where_it_wa
     assert before != rig.positions(left) != rig.ends(left)
     rig.run_to_end(small)
     rig.assert_books_are_those_of(left, log)
+
+
+def test_while_another_reads_the_archive_a_worker_waits_longer_each_time(left: Settings) -> None:
+    """It would join and leave the group without a rest otherwise."""
+    keep(left)
+    expire(left, rig.ends(left))
+    stop = AfterWaits(4)
+    worker = Worker(left, stop)
+    with database.connect(left, database.SPEED, autocommit=True) as other:
+        assert other.execute(sink.queries.catching_up).fetchone() == (True,)
+        running = Thread(target=worker.run, daemon=True)
+        running.start()
+        running.join(60)
+        ended = not running.is_alive()
+        stop.set()
+        running.join(60)
+    assert ended
+    assert worker.stats.fenced == 4
+    assert stop.waits == sorted(set(stop.waits))
