@@ -44,17 +44,11 @@ def due(settings: Settings, last: date) -> dict[date, Why]:
     kept = {day: counted for day, counted in published.items() if first is None or day >= first}
     found = which(kept, held.counts, since=max(since, first or since), last=last)
     repeated = {day: why for day, why in repeats.due(settings, last).items() if day in kept}
-    tried = {
-        day: Why(Kind.RECOMPUTE, f"run {run_id} wrote its facts anew and was not published")
-        for day, run_id in rewritten.items()
-        if day in kept and day <= last
-    }
-    gone = {
-        day: Why(Kind.RECOMPUTE, "its order facts were in a table that is gone")
-        for day in lost
-        if day in kept and day <= last
-    }
-    return dict(sorted({**gone, **tried, **repeated, **found}.items()))
+    other_facts = dict.fromkeys(lost, "its order facts were in a table that is gone")
+    for day, run_id in rewritten.items():
+        other_facts[day] = f"run {run_id} wrote its facts anew and was not published"
+    anew = {day: Why(Kind.RECOMPUTE, why) for day, why in other_facts.items() if day in kept and day <= last}
+    return dict(sorted({**anew, **repeated, **found}.items()))
 
 
 def which(

@@ -52,7 +52,7 @@ def from_archive(settings: Settings, worker: str, stats: StatsState, stop: Event
         row = live.execute(sink.queries.catching_up).fetchone()
         if row is None or not row[0]:
             raise sink.Fenced("another worker reads from the archive")
-        known = {(topic, partition): (at, mark) for topic, partition, at, mark in live.execute(sink.queries.reached)}
+        known = {(topic, partition): (at, mark) for topic, partition, at, mark in live.execute(sink.queries.positions)}
         behind = {
             position: Behind(at, low, mark)
             for position, low in lows(settings, known).items()

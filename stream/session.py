@@ -229,7 +229,7 @@ class Session:
         self._committing.wait()
         done = {
             (topic, partition): offset
-            for topic, partition, offset in self._connection.execute(database.queries("speed").positions)
+            for topic, partition, offset, _ in self._connection.execute(database.queries("speed").positions)
         }
         wanted = self._source.ends()
         if any(done.get(position, 0) < end for position, end in wanted.items()):
@@ -254,7 +254,7 @@ class Session:
 
     def _refuse_expired(self, bounds: Mapping[Position, tuple[int, int]]) -> None:
         """Before any is claimed: whoever reads one from the archive would be fenced."""
-        for topic, partition, offset in self._reader.execute(database.queries("speed").positions):
+        for topic, partition, offset, _ in self._reader.execute(database.queries("speed").positions):
             low, high = bounds.get((topic, partition), (offset, offset))
             if offset < low:
                 raise not_there((topic, partition), low, high, offset)
