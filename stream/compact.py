@@ -36,16 +36,16 @@ def compact(
     What is added meanwhile stays beside, so that it does no harm whoever does it, however often. In the caller's
     transaction, or one of its own for each round.
     """
-    parameters = {"partition": partition, "since": since, "before": before, "most": most, "limit": _AT_ONCE}
+    parameters = {"partition": partition, "since": since, "before": before, "most": most}
     total = 0
-    while True:
-        with connection.transaction():
-            cells = connection.execute(_queries.cells_to_compact, parameters).fetchall()
-            if cells:
+    # Looked for once: nearly all cells of a long backlog are of one sketch, and not to be passed over for each round.
+    with connection.cursor(name="cells_to_compact", withhold=True) as found:
+        found.execute(_queries.cells_to_compact, parameters)
+        while cells := found.fetchmany(_AT_ONCE):
+            with connection.transaction():
                 _merge(connection, partition, cells)
-        total += len(cells)
-        if len(cells) < _AT_ONCE:
-            return total
+            total += len(cells)
+    return total
 
 
 def _merge(connection: psycopg.Connection[Any], partition: int, cells: Sequence[tuple[Any, ...]]) -> None:

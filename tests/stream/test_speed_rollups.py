@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 
 import datasketches
 import orders
+import psycopg
 import pytest
 import speed_rig as rig
 
@@ -15,6 +17,7 @@ from stream import sink
 from stream.compact import MANY, Compacting, compact
 from stream.sketches import estimate
 from tandem import database
+from tandem.local import postgres as server
 from tandem.rollups import SKETCH_LOG_SIZE
 from tandem.settings import Settings
 
@@ -167,6 +170,37 @@ def test_a_sketch_that_comes_while_others_of_its_cell_are_merged_is_not_lost(
         assert compact(connection, 0, None) == 1
         put_sketches(postgres, 3, 4)
     assert estimates(postgres) == [(0, 3), (3, 1)]
+
+
+def sketches_read(connection: psycopg.Connection[Any]) -> int:
+    """How many entries of the key of sketches were read since the servers began."""
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    row = connection.execute(
+        "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'sketches_pkey'"
+    ).fetchone()
+    return row[0] if row else 0
+
+
+def test_a_backlog_of_many_hours_is_read_once_however_many_cells_are_merged(
+    postgres: Settings, clean_database: Settings
+) -> None:
+    alone, in_two = 4_000, 3_000
+    sketch = datasketches.update_theta_sketch(SKETCH_LOG_SIZE)
+    sketch.update("v")
+    with sink.connect(postgres) as connection:
+        connection.execute(
+            "INSERT INTO speed.sketches"
+            " SELECT 0, %(start)s + cell * interval '1 hour', 'category_minutes', 'k', 'customers', part, %(sketch)s"
+            " FROM generate_series(1, %(alone)s + %(in_two)s) AS cell, generate_series(1, 2) AS part"
+            " WHERE part = 1 OR cell > %(alone)s",
+            {"start": START, "alone": alone, "in_two": in_two, "sketch": sketch.compact().serialize()},
+        )
+        with server.connect_admin(postgres, postgres.postgres_database) as owner:
+            owner.execute("ANALYZE speed.sketches")
+        before = sketches_read(connection)
+        assert compact(connection, 0, None) == in_two
+        assert sketches_read(connection) - before <= 2 * (alone + 2 * in_two), "once to find them, once to take them"
+    assert len(estimates(postgres)) == alone + in_two
 
 
 @pytest.mark.parametrize(("shared", "apart"), [(0, 300), (3_000, 2_000), (20_000, 5_000)])
