@@ -134,11 +134,14 @@ def report(business_date: str, **context: Any) -> None:
 
 @task
 def finish(**context: Any) -> None:
-    """Give up the date, whatever became of the run. The last run of a backfill also sends its mail."""
+    """Give up the date, whatever became of the run. The last run of a backfill also sends its mail. Fails where
+    somebody marked the run as failed while a task was at work, which would end as a success.
+    """
     import tandem_dags
 
     tandem_dags.release(context)
     tandem_dags.note_end(context)
+    tandem_dags.show_failure(context)
 
 
 @dag(
@@ -181,7 +184,7 @@ def nightly() -> None:
     mailed = linked(report(day), ReportLink)
     archive(run_id) >> facts >> linked(gate(run_id, day), GatesLink) >> views >> published >> compared
     # One view may fail while another still runs: the date is given up only when all have ended.
-    [correct(compared) >> mailed, *views] >> finish().as_teardown(setups=day)
+    [correct(compared) >> mailed, *views] >> finish().as_teardown(setups=day, on_failure_fail_dagrun=True)
 
 
 nightly()

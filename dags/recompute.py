@@ -72,7 +72,9 @@ def recompute() -> None:
     )
     published = linked(publish(arguments), GatesLink)
     arguments >> views >> published
-    judge(linked(report(reconcile(published)), ReportLink)) >> finish().as_teardown(setups=dates)
+    judge(linked(report(reconcile(published)), ReportLink)) >> finish().as_teardown(
+        setups=dates, on_failure_fail_dagrun=True
+    )
 
 
 recompute()

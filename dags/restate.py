@@ -128,7 +128,9 @@ def restate() -> None:
     arguments >> views >> published >> stale
     again = publish_segments(stale)
     stale >> segments >> again
-    [judge(linked(report(reconcile(published)), ReportLink)), again] >> finish().as_teardown(setups=dates)
+    [judge(linked(report(reconcile(published)), ReportLink)), again] >> finish().as_teardown(
+        setups=dates, on_failure_fail_dagrun=True
+    )
 
 
 restate()

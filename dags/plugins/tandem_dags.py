@@ -5,6 +5,7 @@ Everything of the project is imported inside the functions: the DAG processor pa
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,9 @@ def date_of_run(context: dict[str, Any]) -> date:
 
     run = context["dag_run"]
     bounds = (run.data_interval_start, run.data_interval_end)
+    if unknown := sorted(set(run.conf or {}) - set(context["dag"].params)):
+        # Misspelt, it would be left out without a word, and the run would be for another date.
+        raise final(f"the run was given '{unknown[0]}', which it does not know: give {_names(context['dag'].params)}")
     try:
         return business_date.of_run(
             zone=settings().zone,
@@ -114,6 +118,10 @@ def date_of_run(context: dict[str, Any]) -> date:
         )
     except TandemError as problem:
         raise final(problem) from problem
+
+
+def _names(params: Iterable[str]) -> str:
+    return " or ".join(f"'{name}'" for name in params) or "nothing"
 
 
 def dates_between(first: str, last: str) -> list[date]:
@@ -202,6 +210,21 @@ def note_end(context: dict[str, Any]) -> None:
         day, compared = date_of_run(context), ti.xcom_pull(task_ids="reconcile")
         ends.note(settings(), ends.End(run.run_id, day, compared, failed))
     send_summary(context)
+
+
+def show_failure(context: dict[str, Any]) -> None:
+    """Fail where a task failed and no other says so to the run: somebody marked the run as failed while it was at work.
+
+    Airflow then skips what has not begun. Skipped tasks fail no run: it would end as a success that published nothing.
+    """
+    ti = context["ti"]
+    states = ti.get_task_states(ti.dag_id, run_ids=[context["dag_run"].run_id]).get(context["dag_run"].run_id, {})
+    failed = sorted(task for task, state in states.items() if state == "failed" and task != ti.task_id)
+    last = {states.get(task) for task in context["task"].upstream_task_ids}
+    if failed and not last & {"failed", "upstream_failed"}:
+        raise final(
+            f"{', '.join(failed)} failed, and what follows was skipped: clear {failed[0]} and everything after it"
+        )
 
 
 def send_summary(context: dict[str, Any]) -> None:

@@ -77,6 +77,7 @@ def test_the_date_is_given_up_whatever_becomes_of_the_run(dag: DAG) -> None:
     if teardowns:
         work = {t.task_id for t in dag.tasks} - {"claim", "finish"}
         assert {t.task_id for t in dag.get_task("finish").get_flat_relatives(upstream=True)} >= work
+        assert dag.get_task("finish").on_failure_fail_dagrun
 
 
 def test_the_nightly_run_does_its_work_in_this_order(dagbag: DagBag) -> None:
