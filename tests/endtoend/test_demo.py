@@ -47,7 +47,7 @@ class MemoryState:
     _over: threading.Event = field(default_factory=threading.Event)
 
     def watch(self) -> None:
-        while not self._over.wait(3):
+        while not self._over.wait(10):  # each look is long: the kernel goes through every page of a JVM
             self.peak_bytes = max(self.peak_bytes, sum(map(proportional_bytes, processes_of(self.settings))))
 
     def stop(self) -> None:
