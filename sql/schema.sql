@@ -2890,6 +2890,11 @@ UNION ALL
    FROM speed.category_minutes_pending held,
     LATERAL UNNEST(held.category, held.order_count, held.revenue_cents, held.smallest_cents, held.largest_cents) one(category, order_count, revenue_cents, smallest_cents, largest_cents);
 
+CREATE TABLE speed.compacted (
+    partition integer NOT NULL,
+    before timestamp with time zone NOT NULL
+);
+
 CREATE VIEW speed.customer_days_all AS
  SELECT customer_days.business_date,
     customer_days.customer_id,
@@ -3268,6 +3273,9 @@ ALTER TABLE ONLY speed.category_hours
 
 ALTER TABLE ONLY speed.category_minutes
     ADD CONSTRAINT category_minutes_pkey PRIMARY KEY (pane_start, category, partition);
+
+ALTER TABLE ONLY speed.compacted
+    ADD CONSTRAINT compacted_pkey PRIMARY KEY (partition);
 
 ALTER TABLE ONLY speed.customer_days
     ADD CONSTRAINT customer_days_pkey PRIMARY KEY (business_date, customer_id, partition);
@@ -3867,6 +3875,10 @@ GRANT SELECT ON TABLE speed.category_minutes_pending TO tandem_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.category_minutes_all TO tandem_speed;
 GRANT SELECT ON TABLE speed.category_minutes_all TO tandem_reconciliation;
 GRANT SELECT ON TABLE speed.category_minutes_all TO tandem_reader;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.compacted TO tandem_speed;
+GRANT SELECT ON TABLE speed.compacted TO tandem_reconciliation;
+GRANT SELECT ON TABLE speed.compacted TO tandem_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE speed.customer_days_all TO tandem_speed;
 GRANT SELECT ON TABLE speed.customer_days_all TO tandem_reconciliation;

@@ -65,20 +65,12 @@ def _merge(connection: psycopg.Connection[Any], partition: int, cells: Sequence[
         connection.execute(_queries.put_sketches, {"partition": partition, **put})
 
 
-class Compacting:
-    """Does so for all partitions, by the event time they have reached. ``_over``: up to which hour nothing is left."""
-
-    def __init__(self, allowed_lateness: timedelta) -> None:
-        self._lateness = allowed_lateness
-        self._over: dict[int, datetime] = {}
-
-    def run(self, connection: psycopg.Connection[Any]) -> None:
-        """Compact what is to be compacted now."""
-        for partition, watermark in connection.execute(_queries.reached, {"topic": ORDER_EVENTS}).fetchall():
-            # Whatever still comes is no further behind the watermark than the allowed lateness.
-            over = watermark - self._lateness - _HOUR
-            since = self._over.get(partition)
-            if since is None or over - since >= _HOUR:
-                compact(connection, partition, since, over)
-                self._over[partition] = over
-            compact(connection, partition, over, most=MANY)
+def compact_all(connection: psycopg.Connection[Any], allowed_lateness: timedelta) -> None:
+    """Do so for all partitions, by the event time that they have reached. In the caller's transaction."""
+    for partition, watermark, since in connection.execute(_queries.reached, {"topic": ORDER_EVENTS}).fetchall():
+        # Whatever still comes is no further behind the watermark than the allowed lateness.
+        over = watermark - allowed_lateness - _HOUR
+        if since is None or over - since >= _HOUR:
+            compact(connection, partition, since, over)
+            connection.execute(_queries.note_compacted, {"partition": partition, "before": over})
+        compact(connection, partition, over, most=MANY)

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 from stream import sink
-from stream.compact import Compacting
+from stream.compact import compact_all
 from stream.segments import Merging
 from stream.tables import Table
 from tandem import database
@@ -37,7 +37,7 @@ class Settler:
         self._thread = ThreadPoolExecutor(1, "settle")
         self._running: Future[bool] | None = None
         self._pending = self._taken = 0
-        self._merging, self._compacting = Merging(), Compacting(settings.allowed_lateness)
+        self._merging, self._allowed_lateness = Merging(), settings.allowed_lateness
         self._not_before = time.monotonic() + _EVERY_S
 
     def note(self, events: int, *, backlog: bool) -> None:
@@ -68,7 +68,7 @@ class Settler:
         with self._connection.transaction():
             if _alone(self._connection, wait=False):
                 self._merging.run(self._connection)
-                self._compacting.run(self._connection)
+                compact_all(self._connection, self._allowed_lateness)
         ended = time.monotonic()
         self._not_before = ended + max(_EVERY_S, _REST * (ended - started))
         return done

@@ -334,6 +334,7 @@ NOT_RESULTS = {
     "publisher": "who sends",
     "rebuilds": "when figures were swapped",
     "measures_since": "what was declared when",
+    "compacted": "how far sketches are merged",
     "journal_kept": "what retention took, which a swap brings back",
     "journal_expired": "as journal_kept",
     "customer_months": "counted anew from customer_days (stream.recount)",

@@ -14,7 +14,7 @@ import pytest
 import speed_rig as rig
 
 from stream import sink
-from stream.compact import MANY, Compacting, compact
+from stream.compact import MANY, compact, compact_all
 from stream.sketches import estimate
 from tandem import database
 from tandem.local import postgres as server
@@ -149,16 +149,15 @@ def test_an_hour_that_is_still_open_keeps_few_sketches_however_many_micro_batche
     with sink.connect(postgres) as connection:
         sink.claim(connection, "order-events", 0, 0, "w")
         connection.execute("UPDATE speed.partitions SET watermark = %s", [START + timedelta(minutes=10)])
-        compacting = Compacting(timedelta(hours=1))
         put_sketches(postgres, 0, MANY)
-        compacting.run(connection)
+        compact_all(connection, timedelta(hours=1))
         assert len(estimates(postgres)) == MANY, "so many are left alone"
         put_sketches(postgres, MANY, MANY + 1)
-        compacting.run(connection)
+        compact_all(connection, timedelta(hours=1))
         assert estimates(postgres) == [(0, 50)]
         connection.execute("UPDATE speed.partitions SET watermark = %s", [START + timedelta(hours=3)])
         put_sketches(postgres, MANY + 1, MANY + 3, "other")
-        compacting.run(connection)
+        compact_all(connection, timedelta(hours=1))
         assert estimates(postgres) == [(0, 52)], "of an hour that is over, one is left"
 
 
@@ -172,35 +171,59 @@ def test_a_sketch_that_comes_while_others_of_its_cell_are_merged_is_not_lost(
     assert estimates(postgres) == [(0, 3), (3, 1)]
 
 
-def sketches_read(connection: psycopg.Connection[Any]) -> int:
-    """How many entries of the key of sketches were read since the servers began."""
+def put_cells(connection: psycopg.Connection[Any], *, alone: int, in_two: int) -> None:
+    """A cell an hour from START on: first those of one sketch, then those of two."""
+    sketch = datasketches.update_theta_sketch(SKETCH_LOG_SIZE)
+    sketch.update("v")
+    connection.execute(
+        "INSERT INTO speed.sketches"
+        " SELECT 0, %(start)s + cell * interval '1 hour', 'category_minutes', 'k', 'customers', part, %(sketch)s"
+        " FROM generate_series(1, %(alone)s + %(in_two)s) AS cell, generate_series(1, 2) AS part"
+        " WHERE part = 1 OR cell > %(alone)s",
+        {"start": START, "alone": alone, "in_two": in_two, "sketch": sketch.compact().serialize()},
+    )
+
+
+def sketches_read(connection: psycopg.Connection[Any]) -> tuple[int, int]:
+    """How many entries of the key of sketches were read since the server began, and how many rows without it."""
     connection.execute("SELECT pg_stat_force_next_flush()")
     row = connection.execute(
-        "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'sketches_pkey'"
+        "SELECT idx_tup_read, seq_tup_read FROM pg_stat_user_tables JOIN pg_stat_user_indexes USING (relid)"
+        " WHERE indexrelname = 'sketches_pkey'"
     ).fetchone()
-    return row[0] if row else 0
+    assert row is not None
+    return row
 
 
 def test_a_backlog_of_many_hours_is_read_once_however_many_cells_are_merged(
     postgres: Settings, clean_database: Settings
 ) -> None:
     alone, in_two = 4_000, 3_000
-    sketch = datasketches.update_theta_sketch(SKETCH_LOG_SIZE)
-    sketch.update("v")
     with sink.connect(postgres) as connection:
-        connection.execute(
-            "INSERT INTO speed.sketches"
-            " SELECT 0, %(start)s + cell * interval '1 hour', 'category_minutes', 'k', 'customers', part, %(sketch)s"
-            " FROM generate_series(1, %(alone)s + %(in_two)s) AS cell, generate_series(1, 2) AS part"
-            " WHERE part = 1 OR cell > %(alone)s",
-            {"start": START, "alone": alone, "in_two": in_two, "sketch": sketch.compact().serialize()},
-        )
+        put_cells(connection, alone=alone, in_two=in_two)
         with server.connect_admin(postgres, postgres.postgres_database) as owner:
             owner.execute("ANALYZE speed.sketches")
-        before = sketches_read(connection)
+        before, _ = sketches_read(connection)
         assert compact(connection, 0, None) == in_two
-        assert sketches_read(connection) - before <= 2 * (alone + 2 * in_two), "once to find them, once to take them"
+        after, _ = sketches_read(connection)
+        assert after - before <= 2 * (alone + 2 * in_two), "once to find, and at most once to take them"
     assert len(estimates(postgres)) == alone + in_two
+
+
+def test_a_worker_that_starts_does_not_look_through_the_hours_that_another_has_merged(
+    postgres: Settings, clean_database: Settings
+) -> None:
+    hours = 4_000
+    with sink.connect(postgres) as connection:
+        sink.claim(connection, "order-events", 0, 0, "w")
+        put_cells(connection, alone=hours, in_two=0)
+        for later in (0, 2):
+            moved = [START + timedelta(hours=hours + 2 + later)]
+            connection.execute("UPDATE speed.partitions SET watermark = %s", moved)
+            before = sum(sketches_read(connection))
+            compact_all(connection, timedelta(hours=1))
+            looked_at = sum(sketches_read(connection)) - before
+            assert looked_at >= hours if later == 0 else looked_at < 100
 
 
 @pytest.mark.parametrize(("shared", "apart"), [(0, 300), (3_000, 2_000), (20_000, 5_000)])
