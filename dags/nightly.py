@@ -135,7 +135,7 @@ def report(business_date: str, **context: Any) -> None:
 @task
 def finish(**context: Any) -> None:
     """Give up the date, whatever became of the run. The last run of a backfill also sends its mail. Fails where
-    somebody marked the run as failed while a task was at work, which would end as a success.
+    somebody marked the run as failed, which would end as a success.
     """
     import tandem_dags
 

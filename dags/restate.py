@@ -128,7 +128,7 @@ def restate() -> None:
     arguments >> views >> published >> stale
     again = publish_segments(stale)
     stale >> segments >> again
-    [judge(linked(report(reconcile(published)), ReportLink)), again] >> finish().as_teardown(
+    [judge(linked(report(reconcile(published)), ReportLink)), again] >> finish(("prepare", "follow")).as_teardown(
         setups=dates, on_failure_fail_dagrun=True
     )
 

@@ -5,7 +5,7 @@ Everything of the project is imported inside the functions: the DAG processor pa
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -212,19 +212,22 @@ def note_end(context: dict[str, Any]) -> None:
     send_summary(context)
 
 
-def show_failure(context: dict[str, Any]) -> None:
-    """Fail where a task failed and no other says so to the run: somebody marked the run as failed while it was at work.
+def show_failure(context: dict[str, Any], *, skip_themselves: Collection[str] = ()) -> None:
+    """Fail where somebody marked the run as failed, and no other task says so to the run.
 
-    Airflow then skips what has not begun. Skipped tasks fail no run: it would end as a success that published nothing.
+    Airflow fails what is at work then and skips what has not begun. Skipped tasks fail no run: it would end as a
+    success that published nothing. ``skip_themselves``: tasks that find that there is nothing to do.
     """
-    ti = context["ti"]
+    ti, tasks = context["ti"], context["dag"].task_dict
     states = ti.get_task_states(ti.dag_id, run_ids=[context["dag_run"].run_id]).get(context["dag_run"].run_id, {})
-    failed = sorted(task for task, state in states.items() if state == "failed" and task != ti.task_id)
+    skipped = {task for task, state in states.items() if state == "skipped"}
+    # What began to be skipped, not what follows.
+    first = {task for task in skipped if not skipped & tasks[task].upstream_task_ids} - set(skip_themselves)
+    failed = {task for task, state in states.items() if state == "failed"} - {ti.task_id}
     last = {states.get(task) for task in context["task"].upstream_task_ids}
-    if failed and not last & {"failed", "upstream_failed"}:
-        raise final(
-            f"{', '.join(failed)} failed, and what follows was skipped: clear {failed[0]} and everything after it"
-        )
+    if (failed or first) and not last & {"failed", "upstream_failed"}:
+        names = ", ".join(sorted(failed or first))
+        raise final(f"{names} did not go through, as the run was marked as failed: clear that and everything after it")
 
 
 def send_summary(context: dict[str, Any]) -> None:

@@ -44,17 +44,32 @@ def test_a_misspelt_date_is_refused_and_not_taken_for_none(tandem_dags: ModuleTy
         tandem_dags.date_of_run(given({"dat": "2017-12-23"}))
 
 
-def ending(**states: str | None) -> dict[str, Any]:
-    """As ``finish`` of the nightly run has it, behind its last tasks."""
-    ti = SimpleNamespace(dag_id="nightly", task_id="finish", get_task_states=lambda _, run_ids: {run_ids[0]: states})
-    task = SimpleNamespace(upstream_task_ids={"claim", "rfm", "report"})
-    return {"ti": ti, "task": task, "dag_run": SimpleNamespace(run_id="by hand")}
+BEHIND = {"claim": [], "cut": ["claim"], "rfm": ["cut"], "report": ["rfm"], "finish": ["claim", "rfm", "report"]}
+"""A run in small: what comes behind what."""
 
 
-def test_a_run_that_was_marked_as_failed_does_not_end_as_a_success(tandem_dags: ModuleType) -> None:
-    marked = {"claim": "success", "cut": "failed", "rfm": "skipped", "report": "skipped", "finish": "running"}
-    with pytest.raises(AirflowFailException, match="cut failed, and what follows was skipped"):
-        tandem_dags.show_failure(ending(**marked))
+def ending(states: dict[str, str | None]) -> dict[str, Any]:
+    tasks = {name: SimpleNamespace(upstream_task_ids=set(before)) for name, before in BEHIND.items()}
+    told = {**states, "finish": "running"}
+    ti = SimpleNamespace(dag_id="nightly", task_id="finish", get_task_states=lambda _, run_ids: {run_ids[0]: told})
+    dag = SimpleNamespace(task_dict=tasks)
+    return {"ti": ti, "dag": dag, "task": tasks["finish"], "dag_run": SimpleNamespace(run_id="by hand")}
+
+
+@pytest.mark.parametrize(
+    ("states", "named"),
+    [
+        ({"claim": "success", "cut": "failed", "rfm": "skipped", "report": "skipped"}, "cut"),
+        ({"claim": "success", "cut": "success", "rfm": "skipped", "report": "skipped"}, "rfm"),
+        ({"claim": "success", "cut": "skipped", "rfm": "success", "report": "success"}, "cut"),
+    ],
+    ids=["a task was at work", "between two tasks", "while a cleared task waited to be tried again"],
+)
+def test_a_run_that_was_marked_as_failed_does_not_end_as_a_success(
+    tandem_dags: ModuleType, states: dict[str, str | None], named: str
+) -> None:
+    with pytest.raises(AirflowFailException, match=f"^{named} did not go through, as the run was marked as failed"):
+        tandem_dags.show_failure(ending(states))
 
 
 @pytest.mark.parametrize(
@@ -63,10 +78,14 @@ def test_a_run_that_was_marked_as_failed_does_not_end_as_a_success(tandem_dags: 
         {"claim": "success", "cut": "success", "rfm": "success", "report": "success"},
         {"claim": "success", "cut": "failed", "rfm": "upstream_failed", "report": "upstream_failed"},
         {"claim": "success", "cut": "success", "rfm": "success", "report": "failed"},
-        {"claim": "success", "cut": "success", "rfm": "skipped", "report": "success"},
     ],
 )
-def test_where_another_task_tells_or_nothing_failed_the_end_is_as_it_was(
-    tandem_dags: ModuleType, states: dict[str, str]
+def test_where_nothing_failed_or_the_run_shows_it_the_end_is_as_it_was(
+    tandem_dags: ModuleType, states: dict[str, str | None]
 ) -> None:
-    tandem_dags.show_failure(ending(**states, finish="running"))
+    tandem_dags.show_failure(ending(states))
+
+
+def test_a_run_that_finds_nothing_to_do_has_not_failed(tandem_dags: ModuleType) -> None:
+    idle = {"claim": "success", "cut": "skipped", "rfm": "skipped", "report": "skipped"}
+    tandem_dags.show_failure(ending(idle), skip_themselves=["cut"])
