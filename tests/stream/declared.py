@@ -53,8 +53,9 @@ def changed_copy(folder: Path, file: str, *changes: tuple[str, str]) -> Path:
     return folder
 
 
-def run(folder: Path, own: Settings, *arguments: str) -> str:
-    done = subprocess.run(
+def ended(folder: Path, own: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Python with these arguments, over the packages in ``folder``, however it ended."""
+    return subprocess.run(
         [sys.executable, *arguments],
         env={**os.environ, **process.environment(own), "PYTHONPATH": str(folder)},
         cwd=folder,
@@ -63,6 +64,10 @@ def run(folder: Path, own: Settings, *arguments: str) -> str:
         timeout=300,
         check=False,
     )
+
+
+def run(folder: Path, own: Settings, *arguments: str) -> str:
+    done = ended(folder, own, *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

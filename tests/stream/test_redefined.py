@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +14,6 @@ from declared import own_database
 
 from tandem import database, definitions
 from tandem.local import postgres as local_postgres
-from tandem.local import process
 from tandem.settings import Settings
 
 pytestmark = pytest.mark.integration
@@ -41,15 +37,7 @@ def sell(own: Settings, event_id: str) -> None:
 
 def refused(copy: Path, own: Settings, *arguments: str) -> str:
     """The last line of what a command of the copy says that must not succeed."""
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        env={**os.environ, **process.environment(own), "PYTHONPATH": str(copy)},
-        cwd=copy,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = declared.ended(copy, own, *arguments)
     assert done.returncode != 0, done.stdout
     return done.stderr.strip().splitlines()[-1]
 
