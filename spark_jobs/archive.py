@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from spark_jobs import file_list
+from spark_jobs import delta_files, file_list
 from tandem import clock, master_dataset
 from tandem.errors import TandemError
 from tandem.master_dataset import UNKNOWN
@@ -145,8 +145,8 @@ def count_below(settings: Settings, version: int, cuts: Mapping[date, Mapping[in
 
 def records(spark: SparkSession, settings: Settings, version: int, dates: Iterable[date]) -> DataFrame:
     """``partition, offset, kafka_time, value`` of everything archived under ``dates``, or under no date."""
-    wanted = [str(day) for day in dates]
-    table = spark.read.format("delta").option("versionAsOf", version).load(settings.archive)
-    return table.filter(F.col("business_date").isin([*wanted, UNKNOWN]) & (F.col("topic") == ORDER_EVENTS)).select(
-        "partition", "offset", "kafka_time", "value"
-    )
+    from deltalake import DeltaTable
+
+    table = DeltaTable(settings.archive, version=version)
+    found = delta_files.read(spark, table, [("business_date", "in", [*(str(day) for day in dates), UNKNOWN])])
+    return found.filter(F.col("topic") == ORDER_EVENTS).select("partition", "offset", "kafka_time", "value")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from spark_jobs import file_list
+from spark_jobs import delta_files, file_list
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -24,6 +24,9 @@ COLUMNS = (
 """``run_id``: the run that wrote the row. ``items``: array of struct<product_id, category, quantity, amount_cents>.
 ``decision``: tandem.events.Decision, never late. ``reasons``: codes of failed checks, sorted, joined by commas."""
 
+# What a figure was made of can be read for as long as the figure stands.
+_PROPERTIES = {"delta.logRetentionDuration": "interval 3650 days"}
+
 
 def read(
     spark: SparkSession,
@@ -34,15 +37,10 @@ def read(
     version: int | None = None,
 ) -> DataFrame:
     """COLUMNS of the dates from ``first`` to ``last``, both included, at a Delta version; all and newest by default."""
-    reader = spark.read.format("delta")
-    if version is not None:
-        reader = reader.option("versionAsOf", version)
-    table = reader.load(settings.order_facts)
-    if first is not None:
-        table = table.filter(F.col("business_date") >= F.lit(first))
-    if last is not None:
-        table = table.filter(F.col("business_date") <= F.lit(last))
-    return table
+    from deltalake import DeltaTable
+
+    bounds = [("business_date", sign, day) for sign, day in ((">=", first), ("<=", last)) if day is not None]
+    return delta_files.read(spark, DeltaTable(settings.order_facts, version=version), bounds)
 
 
 def only(events: DataFrame, dates: Collection[date]) -> DataFrame:
@@ -71,23 +69,6 @@ def write(rows: DataFrame, settings: Settings, dates: Collection[date], mark: st
 
     ``mark``: one that no other commit has, to find this one again beside those of others.
     """
-    wanted = ", ".join(f"DATE '{day}'" for day in sorted(dates))
-    (
-        rows.select(*COLUMNS)
-        # One file a date, or several for a date that is too large for one task.
-        .hint("rebalance", "business_date")
-        .write.format("delta")
-        .mode("overwrite")
-        .partitionBy("business_date")
-        .option("replaceWhere", f"business_date IN ({wanted})")
-        .option("userMetadata", mark)
-        # A table from before a column came gets it; its older dates read as NULL there.
-        .option("mergeSchema", "true")
-        # What a figure was made of can be read for as long as the figure stands.
-        .option("delta.logRetentionDuration", "interval 3650 days")
-        .save(settings.order_facts)
-    )
-    history = rows.sparkSession.sql(f"DESCRIBE HISTORY delta.`{settings.order_facts}` LIMIT 20")
-    own = F.max(F.when(F.col("userMetadata") == mark, F.col("version")))
-    # Where there was nothing to put and nothing to replace, there is no commit, and any version will do.
-    return int(history.agg(F.coalesce(own, F.max("version"))).collect()[0][0])
+    # One file a date, or several for a date that is too large for one task.
+    shown = rows.select(*COLUMNS).hint("rebalance", "business_date")
+    return delta_files.replace(shown, settings.order_facts, dates, mark, _PROPERTIES)

@@ -133,7 +133,8 @@ def _context(spark: SparkSession, settings: Settings, cuts: Cuts, built: Mapping
     if not wanted:
         return spark.createDataFrame(_NO_CONTEXT)
     valid = F.col("decision").isin([str(Decision.COUNTED), str(Decision.DUPLICATE)])
-    return facts.read(spark, settings).filter(F.col("business_date").isin(wanted) & valid).select(*KEYS)
+    held = facts.only(facts.read(spark, settings, wanted[0], wanted[-1]), wanted)
+    return held.filter(valid).select(*KEYS)
 
 
 if __name__ == "__main__":

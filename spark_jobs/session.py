@@ -20,6 +20,8 @@ SEMANTICS = {
     # An overflow is an error, never a wrapped number.
     "spark.sql.ansi.enabled": "true",
     "spark.sql.variant.allowDuplicateKeys": "false",
+    # Spark's own default is a type that Delta tables do not have.
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
 }
 """What the figures depend on: set by the session itself, whatever it was submitted with."""
 
@@ -46,6 +48,9 @@ def spark_conf(config: Settings) -> dict[str, str]:
         "spark.databricks.delta.snapshotPartitions": "2",
         # The default of 128 groups, beyond which sketches are made by sorting all rows, is less than a day's cells.
         "spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "2000",
+        # A table of a year has files enough for Spark to look at them by a job of as many tasks.
+        "spark.sql.sources.parallelPartitionDiscovery.threshold": "32" if config.uses_s3 else "100000",
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "16",
         "spark.sql.warehouse.dir": str(config.state_dir / "spark-warehouse"),
         **(_s3_conf(os.environ) if config.uses_s3 else {}),
         **SEMANTICS,

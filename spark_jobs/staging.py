@@ -9,6 +9,7 @@ import polars as pl
 from psycopg import sql
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
+from spark_jobs import storage
 from spark_jobs.publish import TABLES
 from tandem import database
 from tandem.errors import TandemError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame
 
     from spark_jobs.runs import Run
     from tandem.settings import Settings
@@ -44,7 +45,7 @@ def write(
     try:
         _copy(folder, table, settings)
     finally:
-        _delete(frame.sparkSession, folder)
+        storage.delete(frame.sparkSession, folder)
     finish(settings, table, runs, versions)
 
 
@@ -64,12 +65,6 @@ def _copy(folder: str, table: str, settings: Settings) -> None:
     with database.connect(settings, database.BATCH) as connection, connection.cursor().copy(into) as copy:
         for part in rows.collect_batches(chunk_size=_CHUNK_ROWS):
             copy.write(part.write_csv(include_header=False, quote_style="non_numeric", datetime_format=_INSTANT))
-
-
-def _delete(spark: SparkSession, folder: str) -> None:
-    # PySpark itself has no call that deletes a folder on whatever storage it wrote to.
-    path = spark._jvm.org.apache.hadoop.fs.Path(folder)  # noqa: SLF001
-    path.getFileSystem(spark._jsc.hadoopConfiguration()).delete(path, True)  # noqa: SLF001
 
 
 def forget_views(settings: Settings, runs: Sequence[Run]) -> None:
