@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tandem.errors import TandemError
-from tandem.local.jars import java_home, pyspark, spark_jars
+from tandem.local.jars import java_home, pyspark
 
 _BUSIEST_JARS = (
     "spark-catalyst_", "scala-library-", "spark-core_", "scala-reflect-", "spark-sql-api_", "spark-sql_",
@@ -31,13 +31,13 @@ _LAUNCHER = "org.apache.spark.launcher.Main"
 
 
 def class_path() -> list[str]:
-    """PySpark's jars, the busiest first, and Delta's: what the class path of every driver begins with.
+    """PySpark's jars, the busiest first: what the class path of every driver begins with.
 
     All by name: an archive of classes holds for what begins with the jars that it was made from, and for no folder.
     """
     folder = pyspark() / "jars"
     busiest = [path for prefix in _BUSIEST_JARS for path in sorted(folder.glob(f"{prefix}[0-9]*.jar"))]
-    return [str(path) for path in dict.fromkeys([*busiest, *sorted(folder.glob("*.jar")), *spark_jars(s3=False)])]
+    return [str(path) for path in dict.fromkeys([*busiest, *sorted(folder.glob("*.jar"))])]
 
 
 def options() -> list[str]:

@@ -6,9 +6,11 @@ import sys
 from datetime import UTC, date, datetime
 
 import pyarrow as pa
+from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
+from spark_jobs import delta_files
 from spark_jobs.decode import business_date, decode
 from spark_jobs.dedupe import KEYS, decide
 from spark_jobs.session import open_session
@@ -29,11 +31,8 @@ def train(spark: SparkSession, folder: str) -> int:
     events = dated.filter(F.col("business_date") == F.lit(DAY))
     none = spark.createDataFrame(events.select(*KEYS).limit(0).toArrow())
     decided = decide(validate(events), none, 7).withColumn("run_id", F.lit("training"))
-    for _ in range(2):
-        decided.hint("rebalance", "business_date").write.format("delta").mode("overwrite").partitionBy(
-            "business_date"
-        ).option("replaceWhere", f"business_date IN (DATE '{DAY}')").save(f"{folder}/facts")
-    rows = spark.read.format("delta").load(f"{folder}/facts").filter(F.col("business_date") == F.lit(DAY))
+    delta_files.replace(decided.hint("rebalance", "business_date"), f"{folder}/facts", [DAY], "training", {})
+    rows = delta_files.read(spark, DeltaTable(f"{folder}/facts"), [("business_date", "=", DAY)])
     return int(_ranked(rows).toArrow().num_rows)
 
 

@@ -27,15 +27,12 @@ SEMANTICS = {
 
 
 def spark_conf(config: Settings) -> dict[str, str]:
-    """Spark properties for one machine: master, memory, jars, Delta, everything bound to the loopback address."""
+    """Spark properties for one machine: master, memory, jars, everything bound to the loopback address."""
     return {
         "spark.master": config.spark_master,
         "spark.driver.memory": config.spark_driver_memory,
         "spark.driver.extraJavaOptions": " ".join([*jvm_classes.options(), config.spark_driver_java_options]),
         "spark.driver.extraClassPath": os.pathsep.join(jvm_classes.class_path()),
-        "spark.jars": ",".join(str(jar) for jar in spark_jars()),
-        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.driver.host": config.host,
         "spark.driver.bindAddress": config.host,
         "spark.ui.enabled": "false",
@@ -44,8 +41,6 @@ def spark_conf(config: Settings) -> dict[str, str]:
         # Adaptive execution merges shuffle partitions but never splits a small number into more.
         "spark.sql.shuffle.partitions": "8",
         "spark.sql.adaptive.coalescePartitions.initialPartitionNum": "8",
-        # The default of 50 tasks to read a table's log costs seconds on a small table.
-        "spark.databricks.delta.snapshotPartitions": "2",
         # The default of 128 groups, beyond which sketches are made by sorting all rows, is less than a day's cells.
         "spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "2000",
         # A table of a year has files enough for Spark to look at them by a job of as many tasks.
@@ -62,8 +57,8 @@ def _s3_conf(environment: Mapping[str, str]) -> dict[str, str]:
     endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL", "")
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION", "")
     return {
+        "spark.jars": ",".join(str(jar) for jar in spark_jars()),
         "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",  # so that s3:// means the same to both
-        "spark.delta.logStore.s3.impl": "io.delta.storage.S3SingleDriverLogStore",
         **({"spark.hadoop.fs.s3a.endpoint.region": region} if region else {}),
         **(
             {"spark.hadoop.fs.s3a.endpoint": endpoint, "spark.hadoop.fs.s3a.path.style.access": "true"}

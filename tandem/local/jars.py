@@ -1,4 +1,4 @@
-"""The JVM parts: Kafka's broker, and Spark's jars for Delta and S3, checked against recorded sums.
+"""The JVM parts: Kafka's broker, and Spark's jars for S3, checked against recorded sums.
 
 ``python -m tandem.local.jars`` fetches what is missing; ``... record`` writes the sums after jars.xml changed.
 """
@@ -23,7 +23,7 @@ from tandem.settings import settings
 _WANTED = Path(__file__).with_name("jars.xml")
 _SUMS = Path(__file__).with_name("jars.sha256")
 _ATTEMPTS = 3
-_ALWAYS = ("kafka", "spark")
+_ALWAYS = ("kafka",)
 _ON_S3 = "s3"
 """Configurations of jars.xml, and the folders that they come into."""
 
@@ -33,10 +33,9 @@ def kafka_classpath() -> str:
     return str(settings().jars_dir / "kafka" / "*")
 
 
-def spark_jars(*, s3: bool = True) -> list[Path]:
-    """What a Spark session needs beyond PySpark, for ``spark.jars``: Delta; and S3 where it is used and wanted here."""
-    groups = [group for group in _wanted() if group != "kafka" and (s3 or group != _ON_S3)]
-    return [settings().jars_dir / name for name in _recorded(groups)]
+def spark_jars() -> list[Path]:
+    """What a Spark session needs beyond PySpark, for ``spark.jars``: none, or those for S3 where it is used."""
+    return [settings().jars_dir / name for name in _recorded([group for group in _wanted() if group == _ON_S3])]
 
 
 def pyspark() -> Path:
@@ -117,7 +116,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _fetch(folder: Path, groups: Sequence[str]) -> None:
     """Resolve afresh, so that neither a broken download nor a jar of an older version stays."""
-    size = sum({"kafka": 45, "spark": 10, _ON_S3: 9}[group] for group in groups)
+    size = sum({"kafka": 45, _ON_S3: 9}[group] for group in groups)
     _say(f"fetching the JVM parts ({size} MB, under a minute)")
     log = folder / "ivy.log"
     log.unlink(missing_ok=True)

@@ -22,13 +22,15 @@ pytestmark = [pytest.mark.integration, pytest.mark.spark, pytest.mark.slow]
 
 _READ = """
 import hashlib, json, sys
+from deltalake import DeltaTable
+from spark_jobs import delta_files
 from spark_jobs.session import open_session
 from tandem.settings import settings
 
 spark = open_session("read the archive", settings())
 
-def read(**options):
-    return spark.read.format("delta").options(**options).load(settings().archive)
+def read(version=None, where=()):
+    return delta_files.read(spark, DeltaTable(settings().archive, version=version), where)
 
 def digest(table):
     rows = table.select("partition", "offset", "key", "value").orderBy("partition", "offset").collect()
@@ -37,11 +39,11 @@ def digest(table):
         found.update(repr((row[0], row[1], row[2] and bytes(row[2]), row[3] and bytes(row[3]))).encode())
     return {"events": len(rows), "digest": found.hexdigest()}
 
-one_date = read().where("business_date = '2017-12-23'")
+one_date = read(where=[("business_date", "=", "2017-12-23")])
 json.dump({
     "columns": read().dtypes,
     "now": digest(read()),
-    "then": digest(read(versionAsOf=sys.argv[1])),
+    "then": digest(read(int(sys.argv[1]))),
     "dates": sorted(row[0] for row in read().select("business_date").distinct().collect()),
     "of_one_date": one_date.count(),
 }, open(sys.argv[2], "w"))
