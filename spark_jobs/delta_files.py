@@ -38,6 +38,7 @@ def read(spark: SparkSession, table: DeltaTable, where: Sequence[tuple[str, str,
 
     A column that a file lacks is NULL. Raises TandemError where the table has rows that are taken out without their
     file being written anew, or other names in its files: what is there as Parquet is not what the table says then.
+    So is it where a file lies in no folder of its partition.
     """
     features = table.protocol().reader_features
     if table.protocol().min_reader_version == 2 or not _READABLE.issuperset(features or ()):
@@ -49,6 +50,9 @@ def read(spark: SparkSession, table: DeltaTable, where: Sequence[tuple[str, str,
     files = table.file_uris(file_pruning_predicate=list(where) or None)
     if not files:
         return spark.range(0).select(*(F.lit(None).cast(field.dataType).alias(field.name) for field in schema))
+    if odd := [file for name in table.metadata().partition_columns for file in files if f"/{name}=" not in file]:
+        # Spark takes the date of a row from there, and would take none.
+        raise TandemError(f"{odd[0]} is not in the folder of its date", "write the table anew, as Delta's writers do")
     found = spark.read.schema(schema).option("basePath", _path(table.table_uri)).parquet(*map(_path, files))
     return found.select(*schema.fieldNames())
 
@@ -80,7 +84,7 @@ def replace(rows: DataFrame, uri: str, dates: Collection[date], mark: str, prope
         ) from error
     finally:
         storage.delete(rows.sparkSession, f"{uri}/{folder}")
-    return max(int(past["version"]) for past in DeltaTable(uri).history(100) if past.get("userMetadata") == mark)
+    return max(int(past["version"]) for past in DeltaTable(uri).history(20) if past.get("userMetadata") == mark)
 
 
 def _find(uri: str) -> DeltaTable | None:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable, Schema, write_deltalake
+from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from spark_jobs import delta_files
 from tandem.errors import TandemError
@@ -69,6 +71,18 @@ def test_a_table_whose_files_are_not_all_that_it_says_is_refused(spark: SparkSes
     write_deltalake(uri, pa.table({"cents": [1]}), configuration={"delta.enableDeletionVectors": "true"})
     with pytest.raises(TandemError, match=r"deletionVectors.* does not read"):
         delta_files.read(spark, DeltaTable(uri))
+
+
+def test_a_file_outside_the_folder_of_its_date_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    """Delta says its date, and Spark would have none, so that the rows would be left out wherever one is asked for."""
+    pq.write_table(pa.table({"cents": [1]}), tmp_path / "odd.parquet")
+    size = (tmp_path / "odd.parquet").stat().st_size
+    add = AddAction("odd.parquet", size, {"business_date": str(D23)}, 0, True, '{"numRecords": 1}')
+    schema = Schema.from_arrow(pa.schema({"cents": pa.int64(), "business_date": pa.date32()}))
+    create_table_with_add_actions(str(tmp_path), schema, [add], partition_by=["business_date"])
+    assert DeltaTable(tmp_path).to_pyarrow_table().num_rows == 1
+    with pytest.raises(TandemError, match=r"odd\.parquet is not in the folder of its date"):
+        delta_files.read(spark, DeltaTable(tmp_path))
 
 
 def put(spark: SparkSession, uri: str, mark: str, *orders: tuple[int, date], dates: list[date]) -> int:
