@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from spark_jobs import delta_files, file_list
+from spark_jobs import delta_commit, delta_files, file_list
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -71,4 +71,4 @@ def write(rows: DataFrame, settings: Settings, dates: Collection[date], mark: st
     """
     # One file a date, or several for a date that is too large for one task.
     shown = rows.select(*COLUMNS).hint("rebalance", "business_date")
-    return delta_files.replace(shown, settings.order_facts, dates, mark, _PROPERTIES)
+    return delta_commit.replace(shown, settings.order_facts, dates, mark, _PROPERTIES)

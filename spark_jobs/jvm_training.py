@@ -10,7 +10,7 @@ from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from spark_jobs import delta_files
+from spark_jobs import delta_commit, delta_files
 from spark_jobs.decode import business_date, decode
 from spark_jobs.dedupe import KEYS, decide
 from spark_jobs.session import open_session
@@ -31,7 +31,7 @@ def train(spark: SparkSession, folder: str) -> int:
     events = dated.filter(F.col("business_date") == F.lit(DAY))
     none = spark.createDataFrame(events.select(*KEYS).limit(0).toArrow())
     decided = decide(validate(events), none, 7).withColumn("run_id", F.lit("training"))
-    delta_files.replace(decided.hint("rebalance", "business_date"), f"{folder}/facts", [DAY], "training", {})
+    delta_commit.replace(decided.hint("rebalance", "business_date"), f"{folder}/facts", [DAY], "training", {})
     rows = delta_files.read(spark, DeltaTable(f"{folder}/facts"), [("business_date", "=", DAY)])
     return int(_ranked(rows).toArrow().num_rows)
 

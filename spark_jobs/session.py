@@ -20,6 +20,9 @@ SEMANTICS = {
     # An overflow is an error, never a wrapped number.
     "spark.sql.ansi.enabled": "true",
     "spark.sql.variant.allowDuplicateKeys": "false",
+    # Rows that cannot be read are an error, never fewer rows.
+    "spark.sql.files.ignoreMissingFiles": "false",
+    "spark.sql.files.ignoreCorruptFiles": "false",
     # Spark's own default is a type that Delta tables do not have.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
 }
@@ -27,7 +30,7 @@ SEMANTICS = {
 
 
 def spark_conf(config: Settings) -> dict[str, str]:
-    """Spark properties for one machine: master, memory, jars, everything bound to the loopback address."""
+    """Spark properties for one machine: master, memory, everything bound to the loopback address."""
     return {
         "spark.master": config.spark_master,
         "spark.driver.memory": config.spark_driver_memory,

@@ -40,13 +40,14 @@ class Reading:
         spark, settings = self.asked.spark, self.asked.settings
         elsewhere: dict[int, list[date]] = {}
         for day, version in self.versions.items():
-            if version is not None and self.held.get(day, version) > version:
+            inside = (first is None or first <= day) and (last is None or day <= last)
+            if inside and version is not None and self.held.get(day, version) > version:
                 elsewhere.setdefault(version, []).append(day)
         apart = [day for day, version in self.versions.items() if version is None]
         apart += [day for days in elsewhere.values() for day in days]
         found = facts.without(facts.read(spark, settings, first, last, version=self.newest), apart)
         for version, days in sorted(elsewhere.items()):
-            older = facts.only(facts.read(spark, settings, first, last, version=version), days)
+            older = facts.only(facts.read(spark, settings, min(days), max(days), version=version), days)
             # A table from before a column came lacks it.
             found = found.unionByName(older, allowMissingColumns=True)
         return found

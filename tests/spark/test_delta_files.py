@@ -6,7 +6,6 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,7 +16,7 @@ from spark_jobs import delta_files
 from tandem.errors import TandemError
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
+    from pyspark.sql import SparkSession
 
 pytestmark = pytest.mark.spark
 
@@ -83,95 +82,3 @@ def test_a_file_outside_the_folder_of_its_date_is_refused(spark: SparkSession, t
     assert DeltaTable(tmp_path).to_pyarrow_table().num_rows == 1
     with pytest.raises(TandemError, match=r"odd\.parquet is not in the folder of its date"):
         delta_files.read(spark, DeltaTable(tmp_path))
-
-
-def put(spark: SparkSession, uri: str, mark: str, *orders: tuple[int, date], dates: list[date]) -> int:
-    columns = pa.table({"cents": [cents for cents, _ in orders], "business_date": [day for _, day in orders]})
-    frame = spark.createDataFrame(
-        columns.cast(pa.schema({"cents": pa.int64(), "business_date": pa.date32()}))
-    ).coalesce(1)
-    return delta_files.replace(frame, uri, dates, mark, {"delta.logRetentionDuration": "interval 3650 days"})
-
-
-def held(uri: str, version: int | None = None) -> set[tuple[int, date]]:
-    """As another reader has it."""
-    return set(pl.scan_delta(uri, version=version).select("cents", "business_date").collect().rows())
-
-
-def test_dates_are_replaced_and_others_stay(spark: SparkSession, tmp_path: Path) -> None:
-    uri = str(tmp_path / "t")
-    assert put(spark, uri, "a", (1, D23), (2, D23), (3, D24), dates=[D23, D24]) == 0
-    assert put(spark, uri, "b", (4, D24), dates=[D24]) == 1
-    assert held(uri) == {(1, D23), (2, D23), (4, D24)}
-    assert held(uri, 0) == {(1, D23), (2, D23), (3, D24)}
-    assert put(spark, uri, "c", dates=[D23]) == 2
-    assert held(uri) == {(4, D24)}
-    assert rows(spark, DeltaTable(uri)) == {(D24, 4)}
-
-
-def test_a_commit_leaves_nothing_but_the_files_that_it_names(spark: SparkSession, tmp_path: Path) -> None:
-    uri = str(tmp_path / "t")
-    put(spark, uri, "a", (1, D23), dates=[D23])
-    put(spark, uri, "b", (2, D23), dates=[D23])
-    put(spark, uri, "c", dates=[D24])
-    named = {Path(path) for version in (0, 1) for path in DeltaTable(uri, version=version).file_uris()}
-    there = {path for path in tmp_path.rglob("*.parquet") if "_delta_log" not in path.parts}
-    assert there == named
-    assert {path.name for path in Path(uri).iterdir()} == {"_delta_log", f"business_date={D23}"}
-
-
-def test_the_list_of_files_says_how_many_rows_they_have_and_between_which_values(
-    spark: SparkSession, tmp_path: Path
-) -> None:
-    uri = str(tmp_path / "t")
-    put(spark, uri, "a", (7, D23), (-1, D23), (5, D24), dates=[D23, D24])
-    files = pl.DataFrame(pa.table(DeltaTable(uri).get_add_actions(flatten=True)))
-    said = files.select("partition.business_date", "num_records", "min.cents", "max.cents").sort("max.cents")
-    assert said.rows() == [(D24, 1, 5, 5), (D23, 2, -1, 7)]
-    size = {Path(path).stat().st_size for path in DeltaTable(uri).file_uris()}
-    assert set(files["size_bytes"]) == size
-
-
-@pytest.mark.parametrize("before", [0, 1], ids=["no table yet", "a table"])
-def test_of_two_that_write_a_date_at_once_one_is_refused(spark: SparkSession, tmp_path: Path, before: int) -> None:
-    """Each saw none of the date, so neither would take out what the other has put: its orders would count twice."""
-    uri = str(tmp_path / "t")
-    if before:
-        put(spark, uri, "a", (1, D23), dates=[D23])
-
-    class Meanwhile:
-        """Rows that another one is quicker than."""
-
-        def __init__(self, frame: DataFrame) -> None:
-            self.schema, self.sparkSession = frame.schema, frame.sparkSession
-            self._frame = frame
-
-        @property
-        def write(self) -> DataFrameWriter:
-            put(spark, uri, "quick", (2, D24), dates=[D24])
-            return self._frame.write
-
-    slow = spark.createDataFrame(pa.table({"cents": [3], "business_date": [D24]}))
-    with pytest.raises(TandemError, match="another job has written"):
-        delta_files.replace(Meanwhile(slow), uri, [D24], "slow", {})  # type: ignore[arg-type]
-    assert held(uri) == {(2, D24)} | ({(1, D23)} if before else set())
-
-
-def test_two_that_write_different_dates_at_once_both_do(spark: SparkSession, tmp_path: Path) -> None:
-    uri = str(tmp_path / "t")
-    put(spark, uri, "first", (1, D23), dates=[D23])
-    behind = DeltaTable(uri)
-    put(spark, uri, "quick", (2, D24), dates=[D24])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delta_files, "_find", lambda _: behind)
-        assert put(spark, uri, "slow", (3, D23), dates=[D23]) == 2
-    assert held(uri) == {(3, D23), (2, D24)}
-
-
-def test_a_column_of_another_type_is_refused_before_anything_is_written(spark: SparkSession, tmp_path: Path) -> None:
-    uri = str(tmp_path / "t")
-    put(spark, uri, "a", (1, D23), dates=[D23])
-    text = spark.createDataFrame(pa.table({"cents": ["1"], "business_date": [D23]}))
-    with pytest.raises(TandemError, match="the column cents is long in the table, and now string"):
-        delta_files.replace(text, uri, [D23], "b", {})
-    assert held(uri) == {(1, D23)}
