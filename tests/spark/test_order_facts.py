@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import time
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -279,3 +282,15 @@ def test_a_table_from_before_a_column_came_gains_it_and_stays_readable(
     assert held[D23] == (old.filter(business_date=D23).height, 0)
     assert held[D24][0] == 1
     assert "region" in pl.scan_delta(own.order_facts).collect_schema().names()
+
+
+def test_what_a_figure_was_made_of_stays_readable_for_years(built: Built, tmp_path: Path) -> None:
+    """Whoever commits deletes what the log says of versions that are older than the table is told to keep: 30 days."""
+    copy = tmp_path / "order_facts"
+    shutil.copytree(built.settings.order_facts, copy)
+    for _ in range(12):
+        DeltaTable(copy).alter.set_table_properties({"delta.checkpointInterval": "5"})
+        for file in (copy / "_delta_log").iterdir():
+            os.utime(file, (0, time.time() - timedelta(days=3000).total_seconds()))
+    assert list((copy / "_delta_log").glob("*.checkpoint.parquet"))
+    assert pl.scan_delta(copy, version=0).collect().equals(built.facts(version=0))
