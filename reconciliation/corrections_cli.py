@@ -36,7 +36,7 @@ def list_corrections(
     elif not found:
         typer.echo("no corrections")
     else:
-        typer.echo(tables.columns(tables.kept_correction_rows(found)))
+        typer.echo(tables.columns(tables.kept_correction_rows(found, settings().zone)))
 
 
 @corrections.command()

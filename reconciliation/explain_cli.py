@@ -73,7 +73,7 @@ def _break_down(day: dt.date, metric: str, hour: int | None, by: By, limit: int 
         for line in breakdown.lines(found, settings(), limit) or ["No cell differs."]:
             typer.echo(line)
         for event in found.events[:limit]:
-            typer.echo(tables.event_line(event, settings().currency) + "\n")
+            typer.echo(tables.event_line(event, settings().currency, settings().zone) + "\n")
     if not all(cell.adds_up for cell in found.cells):
         raise typer.Exit(1)
 
@@ -129,7 +129,7 @@ def _show(report: Report) -> None:
         else "No event differs."
     )
     for event in report.events:
-        typer.echo("\n" + tables.event_line(event, report.currency))
+        typer.echo("\n" + tables.event_line(event, report.currency, settings().zone))
     left = report.events_total - len(report.events)
     if left:
         typer.echo(f"\n{left} more: tandem explain --date {report.business_date} --limit 0")

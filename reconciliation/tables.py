@@ -12,6 +12,7 @@ from reconciliation.agreement import Agreement, Subject
 from reconciliation.compare import Verdict
 from reconciliation.corrections import Correction
 from reconciliation.report import CauseTotal, Certified, DayInTrend, DifferingEvent, Figure, Report, State
+from tandem import clock
 from tandem.amounts import count, show, show_change
 from tandem.kpis import Unit
 
@@ -249,10 +250,10 @@ def _verdict(day: DayInTrend) -> str:
     return "corrected" if made_equal else day.verdict.value
 
 
-def event_line(event: DifferingEvent, currency: str) -> str:
-    """One differing event in a few lines."""
+def event_line(event: DifferingEvent, currency: str, zone: ZoneInfo) -> str:
+    """One differing event in a few lines, its time on the clock of the business."""
     change = show_change(event.batch_cents - event.speed_cents, Unit.CENTS, currency)
-    when = "no time" if event.event_time is None else f"{event.event_time:%Y-%m-%d %H:%M:%S} UTC"
+    when = "no time" if event.event_time is None else clock.shown(event.event_time, zone)
     return (
         f"{event.order_id or 'no order id'}  {event.event_type or 'no type'}, {when},"
         f" partition {event.partition}, offset {event.offset}\n"
@@ -261,11 +262,11 @@ def event_line(event: DifferingEvent, currency: str) -> str:
     )
 
 
-def kept_correction_rows(found: Sequence[Correction]) -> list[list[str]]:
-    """Corrections as rows of a table."""
+def kept_correction_rows(found: Sequence[Correction], zone: ZoneInfo) -> list[list[str]]:
+    """Corrections as rows of a table, their cells on the clock of the business."""
     rows = [["correction", "cell", "measure", "stream", "batch", "delta", "status"]]
     for c in found:
-        cell = f"{c.cube} {c.cell_start:%Y-%m-%d %H:%M} {c.key}".rstrip()
+        cell = f"{c.cube} {c.cell_start.astimezone(zone):%Y-%m-%d %H:%M %Z} {c.key}".rstrip()
         status = "applied" if c.applied_at else c.status.replace("_", " ")
         amounts = [f"{c.stream_value:,}", f"{c.batch_value:,}", f"{c.delta:+,}"]
         rows.append([c.correction_id, cell, c.measure, *amounts, status + (" (reversal)" if c.reverses else "")])

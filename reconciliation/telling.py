@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from reconciliation import tables
 from reconciliation.story import Day, Event, InStream, Story
+from tandem import clock
 from tandem.amounts import show, show_change
 from tandem.events import Decision
 from tandem.kpis import Unit
@@ -71,8 +72,10 @@ def _day(day: Day, zone: ZoneInfo) -> Iterator[str]:
         yield "  no version is published"
     if day.corrections:
         yield "  corrections of the cells that hold what differs:"
-        yield from ("  " + line for line in tables.columns(tables.kept_correction_rows(day.corrections)).splitlines())
+        yield from (
+            "  " + line for line in tables.columns(tables.kept_correction_rows(day.corrections, zone)).splitlines()
+        )
 
 
 def _at(instant: datetime | None, zone: ZoneInfo) -> str:
-    return "no time" if instant is None else f"{instant.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
+    return "no time" if instant is None else clock.shown(instant, zone)

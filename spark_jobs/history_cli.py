@@ -11,7 +11,7 @@ import typer
 
 from spark_jobs import history as kept
 from spark_jobs.history import Version
-from tandem import business_date, documents
+from tandem import business_date, clock, documents
 from tandem.amounts import show, show_change
 from tandem.errors import TandemError
 from tandem.kpis import KPIS
@@ -114,4 +114,4 @@ def _figures(version: Version, config: Settings) -> list[str]:
 
 
 def _instant(instant: datetime | None, config: Settings) -> str:
-    return f"{instant.astimezone(config.zone):%Y-%m-%d %H:%M:%S %Z}" if instant else ""
+    return clock.shown(instant, config.zone) if instant else ""

@@ -15,6 +15,11 @@ def business_date(instant: datetime, zone: ZoneInfo) -> date:
     return instant.astimezone(zone).date()
 
 
+def shown(instant: datetime, zone: ZoneInfo) -> str:
+    """An aware instant on the clock of the business, with the zone's name of that moment."""
+    return f"{instant.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
+
+
 def day_bounds(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
     """``[start, end)`` of a business date in UTC; 23 or 25 hours long where the clocks change."""
     start, end = (datetime.combine(d, time.min, tzinfo=zone).astimezone(UTC) for d in (day, day + timedelta(days=1)))

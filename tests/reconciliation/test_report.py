@@ -6,15 +6,17 @@ import json
 import os
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 
 from reconciliation import chart, digest_pages, notice, render, summary, tables, wording
 from reconciliation.compare import Status
+from reconciliation.corrections import Correction
 from reconciliation.headline import headline
 from reconciliation.report import Corrections, Report, Serving, Standing, State
 from reconciliation.summary import Failure, Summary
@@ -344,6 +346,15 @@ def test_amounts_are_in_the_currency_of_the_installation():
 def test_times_are_in_the_business_time_zone():
     text = render.text(replace(CORRECTED, timezone="America/New_York"))
     assert "Compared 2017-12-23 21:04:31 America/New_York" in text
+
+
+def test_events_and_corrected_cells_are_listed_on_the_clock_of_the_business():
+    santiago, at = ZoneInfo("America/Santiago"), datetime(2017, 12, 24, 1, 30, tzinfo=UTC)
+    event = replace(CORRECTED.events[0], event_time=at)
+    assert ", 2017-12-23 22:30:00 -03, partition" in tables.event_line(event, "CLP", santiago)
+    assert ", no time, partition" in tables.event_line(replace(event, event_time=None), "CLP", santiago)
+    entry = Correction("c", DAY, "order_hours", at, "", "revenue_cents", 1, 5, 7, 2, "r", 1, "emitted")
+    assert tables.kept_correction_rows([entry], santiago)[1][1] == "order_hours 2017-12-23 22:30 -03"
 
 
 def test_a_range_is_one_mail_whose_subject_counts_outcomes_and_names_the_worst_date():
