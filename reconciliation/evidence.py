@@ -12,7 +12,7 @@ from reconciliation.behind import SEEN
 from reconciliation.books import Books
 from reconciliation.compare import Types
 from reconciliation.sides import PublishedRun
-from tandem import facts_table
+from tandem import delta_scan, facts_table
 from tandem.errors import TandemError, first_line
 from tandem.settings import Settings
 
@@ -89,11 +89,10 @@ def scan_facts(settings: Settings, run: PublishedRun, *dates: date) -> pl.LazyFr
         raise TandemError("the order facts of the published figures are gone", again)
     facts_table.require_same(settings)
     try:
-        DeltaTable(settings.order_facts, version=run.facts_version)  # a scan looks only when it is read
+        table = DeltaTable(settings.order_facts, version=run.facts_version)
     except (DeltaError, TableNotFoundError) as error:
         raise TandemError(
             f"version {run.facts_version} of order_facts cannot be read ({first_line(error)})",
             again,
         ) from error
-    table = pl.scan_delta(settings.order_facts, version=run.facts_version)
-    return table.filter(pl.col("business_date").cast(pl.Date).is_in(dates))
+    return delta_scan.scan(table).filter(pl.col("business_date").cast(pl.Date).is_in(dates))

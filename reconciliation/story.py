@@ -17,7 +17,7 @@ from reconciliation import corrections, evidence, sides
 from reconciliation.compare import Types
 from reconciliation.corrections import Correction
 from reconciliation.hours import hour_start
-from tandem import clock, database, events, journal, topics
+from tandem import clock, database, delta_scan, events, journal, topics
 from tandem.errors import TandemError
 from tandem.settings import Settings
 
@@ -185,13 +185,15 @@ def _journal(connection: psycopg.Connection[Any], order_id: str, business_date: 
 
 
 def _dates_in_facts(settings: Settings, order_id: str) -> set[date]:
+    from deltalake import DeltaTable
     from deltalake.exceptions import TableNotFoundError
 
     try:
-        rows = pl.scan_delta(settings.order_facts).filter(pl.col("order_id") == order_id).select("business_date")
-        return set(rows.unique().collect().cast(pl.Date)["business_date"])
-    except (TableNotFoundError, FileNotFoundError):  # no batch run yet
+        table = DeltaTable(settings.order_facts)
+    except TableNotFoundError:  # no batch run yet
         return set()
+    rows = delta_scan.scan(table).filter(pl.col("order_id") == order_id).select("business_date")
+    return set(rows.unique().collect().cast(pl.Date)["business_date"])
 
 
 def _facts(connection: psycopg.Connection[Any], settings: Settings, order_id: str, day: date) -> pl.DataFrame:

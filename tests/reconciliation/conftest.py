@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tandem.settings import Settings
+from tandem.settings import Settings, settings
 from tandem.topics import CORRECTIONS, ORDER_EVENTS, TOPICS, Topic
 from tests.reconciliation.scene import Applier
 
@@ -10,6 +12,15 @@ from tests.reconciliation.scene import Applier
 @pytest.fixture(scope="session")
 def own_topics() -> tuple[Topic, ...]:
     return tuple(topic for topic in TOPICS if topic.name in {ORDER_EVENTS, CORRECTIONS})
+
+
+@pytest.fixture
+def topic_prefix(topic_prefix: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """With order facts in a folder whose name a URL would write in another way."""
+    own = topic_prefix.model_copy(update={"order_facts_uri": str(tmp_path / "Bücher und mehr" / "order_facts")})
+    monkeypatch.setenv("TANDEM_ORDER_FACTS_URI", own.order_facts)
+    settings.cache_clear()
+    return own
 
 
 @pytest.fixture

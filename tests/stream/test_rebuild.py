@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from random import Random
 from threading import Event, Thread
 from typing import Any
@@ -245,7 +246,8 @@ def expire(settings: Settings, share: float) -> None:
         answer.result(30)
 
 
-def test_what_kafka_no_longer_has_is_read_from_the_archive(sold: Settings) -> None:
+def test_what_kafka_no_longer_has_is_read_from_the_archive(sold: Settings, tmp_path: Path) -> None:
+    sold = sold.model_copy(update={"archive_uri": str(tmp_path / "Bücher und mehr")})
     archive(sold, stop=Event(), until_caught_up=True)
     expire(sold, 0.6)
     damage(sold, ONE_MINUTE)
