@@ -15,7 +15,7 @@ import orders
 import payload_oracle as oracle
 import pytest
 import speed_rig as rig
-from installations import tandem
+from installations import keeping_books_in, tandem
 
 from stream.rebuild import rebuild
 from stream.worker import Worker
@@ -104,6 +104,40 @@ def test_a_fast_replay_makes_past_hours_final_once_and_they_never_change(topic_p
         assert row["revenue_cents"] + row["revenue_cents_after_final"] == counted
     assert sum(row["order_count_after_final"] for row in shown.values()) > 0
     assert sum(row["order_count_late"] for row in shown.values()) > 0
+
+
+def test_what_came_after_final_alone_has_no_final_row_however_the_log_is_cut(topic_prefix: Settings) -> None:
+    on_each = [sale(2 * n, START + timedelta(minutes=61 * n), at) for at in PARTITIONS for n in range(3)]  # until 11:02
+    after = sale(1, START + timedelta(minutes=90), 0)  # the first GROCERY of ten o'clock, which is over
+    rig.produce(topic_prefix, [*on_each, after])
+    rig.run_to_end(topic_prefix.model_copy(update={"micro_batch_max_events": 1}))
+    cells = {(START, "DELI"), (START + HOUR, "DELI"), (START, ""), (START + HOUR, "")}
+    assert finals(topic_prefix).keys() == cells
+    row = trend(topic_prefix)[START + HOUR, "GROCERY"]
+    assert (row["status"], row["order_count"], row["order_count_after_final"]) == ("final", 0, 1)
+    # In one micro-batch the cell is there when its hour becomes final.
+    again = tandem(topic_prefix, "stream", "rebuild", "--from", "2017-12-22", "--json")
+    assert json.loads(again.stdout)["tables"] == {}
+
+
+LORD_HOWE = "Australia/Lord_Howe"
+"""Clocks shift by half an hour: on 4 October 2026 from 2:00 to 2:30, on 5 April 2026 from 2:00 back to 1:30."""
+
+
+@pytest.mark.parametrize(
+    "one_o_clock", [datetime(2026, 10, 3, 14, 30, tzinfo=UTC), datetime(2026, 4, 4, 14, tzinfo=UTC)]
+)
+def test_an_hour_is_whole_when_it_is_final_where_clocks_shift_by_half_an_hour(
+    topic_prefix: Settings, one_o_clock: datetime
+) -> None:
+    own = topic_prefix.model_copy(update={"business_timezone": LORD_HOWE})
+    moments = [one_o_clock + timedelta(minutes=at) for at in (5, 50, 70, 100, 130, 200)]
+    with keeping_books_in(own, LORD_HOWE, own.currency):
+        rig.produce(own, [sale(n, moment, at) for at in PARTITIONS for n, moment in enumerate(moments)])
+        rig.run_to_end(own.model_copy(update={"micro_batch_max_events": 1}))
+        counted = {hour: row["order_count"] for (hour, category), row in finals(own).items() if not category}
+    assert counted[one_o_clock] == 2 * 12, "both of the hour before the clocks changed"
+    assert sum(counted.values()) == 5 * 12, "all but those of the hour that is not over"
 
 
 @contextmanager
