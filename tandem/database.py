@@ -192,8 +192,13 @@ def migrate(settings: Settings, *, change: bool = False) -> None:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('tandem.migrate'))")
         for declared in ("cubes", "pending", "views", "rollups", "customers"):
             connection.exec_driver_sql(_declared(declared, settings))
-        connection.exec_driver_sql(render("grants.sql.jinja", database=settings.postgres_database))
+        connection.exec_driver_sql(render("grants.sql.jinja", database=_quoted(settings.postgres_database)))
     engine.dispose()
+
+
+def _quoted(name: str) -> str:
+    """A name as SQL text has it, whatever its letters."""
+    return sql.Identifier(name).as_string()
 
 
 def _declared(name: str, settings: Settings) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from tandem import database
 from tandem.errors import TandemError
@@ -46,6 +47,16 @@ def test_the_schema_file_shows_what_the_migrations_and_declarations_make(postgre
     assert SCHEMA.read_text(encoding="utf-8") == present, (
         "sql/schema.sql is behind; TANDEM_REGENERATE=1 .venv/bin/pytest tests/sql"
     )
+
+
+def test_a_database_may_have_any_name(postgres: Settings) -> None:
+    own = postgres.model_copy(update={"postgres_database": 'Shop-2 of "Köln"'})
+    local_postgres.start(own)
+    try:
+        assert "TANDEM_CURRENCY" in database.kept(own)
+    finally:
+        with local_postgres.connect_admin(postgres) as admin:
+            admin.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(own.postgres_database)))
 
 
 def test_migrating_twice_changes_nothing(postgres: Settings) -> None:
