@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from stream.hashed import Hashes, find, hashes_of, of_like_size
+from stream.hashed import Hashes, Texts, find, of_like_size
+from stream.places import gather
 
 Times = npt.NDArray[np.int64]
 
@@ -30,16 +31,15 @@ class Part:
     times_us: Times
 
     @classmethod
-    def of(cls, ids: pl.Series, times_us: Times) -> Part:
+    def of(cls, ids: Texts, times_us: Times) -> Part:
         """Ids may repeat."""
-        hashes = hashes_of(ids)
-        order = np.argsort(hashes)
-        ordered = hashes[order]
+        order = np.argsort(ids.hashes)
+        ordered = ids.hashes[order]
         if (ordered[1:] == ordered[:-1]).any():
-            latest = pl.DataFrame({"id": ids, "time": times_us}).group_by("id").agg(pl.col("time").max())
+            latest = pl.DataFrame({"id": ids.texts, "time": times_us}).group_by("id").agg(pl.col("time").max())
             if latest.height < len(ids):
-                return cls.of(latest["id"], latest["time"].to_numpy())
-        return cls(ordered, ids.gather(order), times_us[order])
+                return cls.of(Texts.of(latest["id"]), latest["time"].to_numpy())
+        return cls(ordered, gather(ids.texts, order), times_us[order])
 
     def since(self, bound_us: int) -> Part:
         """Without what is older."""
@@ -60,21 +60,20 @@ class AcceptedIds:
         """How many are remembered; one that was accepted again may count twice."""
         return sum(len(part.hashes) for part in self.parts)
 
-    def latest(self, ids: pl.Series) -> Times:
+    def latest(self, ids: Texts) -> Times:
         """The greatest event time that each of these was accepted with; NEVER where it is not known."""
         found = np.full(len(ids), NEVER, np.int64)
-        hashes = hashes_of(ids)
-        order = np.argsort(hashes)
-        ordered = hashes[order]
+        order = np.argsort(ids.hashes)
+        ordered = ids.hashes[order]
         for part in self.parts:
             places, which = find(part.hashes, ordered)
             if len(places):
                 rows = order[which]
-                same = (part.ids.gather(places) == ids.gather(rows)).to_numpy()
+                same = (gather(part.ids, places) == gather(ids.texts, rows)).to_numpy()
                 np.maximum.at(found, rows[same], part.times_us[places[same]])
         return found
 
-    def add(self, ids: pl.Series, times_us: Times) -> None:
+    def add(self, ids: Texts, times_us: Times) -> None:
         """Remember these with their event times, microseconds since 1970."""
         if not len(ids):
             return
@@ -91,5 +90,6 @@ class AcceptedIds:
     def _merge(self, count: int) -> None:
         """The last so many parts into one."""
         last = self.parts[-count:]
-        ids = pl.concat([part.ids for part in last], rechunk=True)
+        hashes = np.concatenate([part.hashes for part in last])
+        ids = Texts(pl.concat([part.ids for part in last], rechunk=True), hashes)
         self.parts[-count:] = [Part.of(ids, np.concatenate([part.times_us for part in last]))]

@@ -11,7 +11,7 @@ import psycopg
 
 from stream import patterns
 from stream.operators import Batch, Emitted
-from stream.patterns import TOTALS, PatternState
+from stream.patterns import FOUND, TOTALS, PatternState
 from stream.tables import Merge, Table, Write, merging
 from stream.types import MICROSECOND, Rules
 from tandem import database, journal
@@ -70,10 +70,12 @@ class Alerts:
         for partition, state in states.items():
             bound_us = batch.watermarks_us[partition] - rules.allowed_lateness // MICROSECOND
             state.forget({types: bound_us - _REACH_US[types] for types in _REACH_US})
-        alerts = [_alerts(pattern, found[pattern.name], events) for pattern in PATTERNS if pattern.name in found]
-        told = pl.concat(alerts) if alerts else None
-        if told is None or not told.height:
+        alerts = [
+            _alerts(pattern, hits, events) for pattern in PATTERNS if (hits := found.get(pattern.name, FOUND)).height
+        ]
+        if not alerts:
             return Emitted()
+        told = pl.concat(alerts)
         return Emitted({ALERTS: told.select(ALERTS.columns)}, _messages(told))
 
 

@@ -6,11 +6,14 @@ counts up from key to key) and ``clock_us`` (see ``clock``). One array element o
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+
+from stream.places import gather
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -45,9 +48,9 @@ def clock(group: Ints, time_us: Ints) -> Ints:
     return time_us[order[highest - group * len(order)]]
 
 
-def back(column: pl.Series, groups: Groups, count: int) -> pl.Series:
-    """The value ``count`` rows before, of the same key; else NULL."""
-    return pl.select(pl.when(pl.Series(groups.reach_back(count))).then(column.shift(count))).to_series()
+def back(column: str, groups: Groups, count: int) -> pl.Expr:
+    """The value of a column ``count`` rows before, of the same key; else NULL."""
+    return pl.when(pl.lit(pl.Series(groups.reach_back(count)))).then(pl.col(column).shift(count))
 
 
 def within(time_us: Ints, groups: Groups, count: int, window_us: int) -> Flags:
@@ -61,8 +64,9 @@ def within(time_us: Ints, groups: Groups, count: int, window_us: int) -> Flags:
     return near & groups.reach_back(count - 1)
 
 
-def window(rows: pl.DataFrame, groups: Groups, window_us: int) -> pl.DataFrame:
-    """``earlier_count``, ``earlier_cents``, ``z_score``; NULL where a row is not in the window at its own clock.
+def window(rows: pl.DataFrame, groups: Groups, window_us: int, names: Collection[str]) -> list[pl.Series]:
+    """``earlier_count``, ``earlier_cents``, ``z_score``, of these those that are named; NULL where a row is not in the
+    window at its own clock.
 
     A row enters the window when it comes, and leaves it at the first row whose clock is the window's length past its
     time. So what is in the window is all that came, less all that left, and both are running sums.
@@ -70,37 +74,38 @@ def window(rows: pl.DataFrame, groups: Groups, window_us: int) -> pl.DataFrame:
     group, time_us, clock_us = (rows[name].to_numpy() for name in ("group", "time_us", "clock_us"))
     place = np.arange(len(group))
     leaves = np.maximum(_first_past(group, clock_us, time_us + window_us), place)
-    judged = pl.Series(leaves > place)
     leaving = np.flatnonzero(leaves < groups.end)
     leaving = leaving[np.argsort(leaves[leaving], kind="stable")]
     gone_before = np.searchsorted(leaves[leaving], groups.first)
     gone = np.searchsorted(leaves[leaving], place, side="right")
-
-    def earlier(values: pl.Series) -> pl.Series:
-        left = _running(values.gather(leaving))
-        return earlier_of_group(values, groups) - (left.gather(gone) - left.gather(gone_before))
-
-    wide = rows["cents"].fill_null(0).cast(pl.Int128)  # a sum of squares outgrows 64 bits
-    sums = pl.DataFrame(
-        {
-            "count": earlier(pl.repeat(1, len(group), dtype=pl.Int64, eager=True)),
-            "sum": earlier(wide),
-            "squares": earlier(wide * wide),
-            "cents": wide,
-        }
+    cents = rows["cents"].fill_null(0)
+    amounts = cents.to_numpy()
+    left = _running(amounts[leaving])
+    sums = {
+        "judged": leaves > place,
+        "cents": cents,
+        "count": place - groups.first - (gone - gone_before),
+        "sum": earlier_of_group(amounts, groups) - (left[gone] - left[gone_before]),
+    }
+    if "z_score" in names:
+        wide = cents.cast(pl.Int128)  # a sum of squares outgrows 64 bits
+        squares = wide * wide
+        came, went = _running_wide(squares), _running_wide(gather(squares, leaving))
+        come = gather(came, place) - gather(came, groups.first)
+        sums["squares"] = come - (gather(went, gone) - gather(went, gone_before))
+    found = {"earlier_count": pl.col("count"), "earlier_cents": pl.col("sum"), "z_score": _z_score()}
+    return (
+        pl.DataFrame(sums)
+        .select(pl.when("judged").then(found[name]).alias(name) for name in found if name in names)
+        .get_columns()
     )
-    found = sums.select(
-        pl.col("count").alias("earlier_count"),
-        pl.col("sum").cast(pl.Int64).alias("earlier_cents"),
-        _z_score().alias("z_score"),
-    )
-    return found.select(pl.when(judged).then(pl.all()))
 
 
-def earlier_of_group(values: pl.Series, groups: Groups) -> pl.Series:
+def earlier_of_group(values: Ints, groups: Groups) -> Ints:
     """The sum of the values of a key's rows before each row."""
     sums = _running(values)
-    return sums.gather(np.arange(len(values))) - sums.gather(groups.first)
+    # Where all keys together outgrow 64 bits, the difference is right all the same: both have wrapped around.
+    return sums[:-1] - sums[groups.first]
 
 
 def _first_past(group: Ints, clock_us: Ints, wanted_us: Ints) -> Ints:
@@ -111,14 +116,20 @@ def _first_past(group: Ints, clock_us: Ints, wanted_us: Ints) -> Ints:
     return np.searchsorted(place, group * width + np.searchsorted(times, wanted_us))
 
 
-def _running(values: pl.Series) -> pl.Series:
+def _running(values: Ints) -> Ints:
     """Sums of the values before each position, and of all."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(values, dtype=np.int64)])
+
+
+def _running_wide(values: pl.Series) -> pl.Series:
+    """The same in 128 bits, which numpy has none of."""
     return pl.concat([pl.Series([0], dtype=values.dtype).alias(values.name), values.cum_sum()])
 
 
 def _z_score() -> pl.Expr:
     # Whole numbers up to the last step: the answer is the same whatever was added and taken away on the way.
-    count, spread = pl.col("count"), pl.col("count") * pl.col("squares") - pl.col("sum") * pl.col("sum")
-    away = (pl.col("cents") * pl.col("count") - pl.col("sum")).cast(pl.Float64)
+    count, total = (pl.col(name).cast(pl.Int128) for name in ("count", "sum"))
+    spread = count * pl.col("squares") - total * total
+    away = (pl.col("cents").cast(pl.Int128) * count - total).cast(pl.Float64)
     variance = count.cast(pl.Float64) * spread.cast(pl.Float64) / (count - 1).cast(pl.Float64)
     return pl.when((count > 1) & (spread > 0)).then(away / variance.sqrt())

@@ -13,9 +13,9 @@ from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from stream.accepted import NEVER, AcceptedIds, Times
+from stream.hashed import Texts
 from stream.types import MICROSECOND
 from tandem.events import Decision
 
@@ -45,7 +45,7 @@ class PartitionState:
     watermark_us: int = NO_WATERMARK
     accepted: AcceptedIds = field(default_factory=AcceptedIds)
 
-    def accept(self, event_ids: pl.Series, times_us: Times) -> None:
+    def accept(self, event_ids: Texts, times_us: Times) -> None:
         """Remember accepted events."""
         self.accepted.add(event_ids, times_us)
         self.watermark_us = max(self.watermark_us, int(times_us.max(initial=NO_WATERMARK)))
@@ -63,12 +63,10 @@ def decide_one(known_us: int, watermark_us: int, time_us: int, horizons: Horizon
     return Decision.COUNTED
 
 
-def decide_many(
-    state: PartitionState, event_ids: pl.Series, times_us: Times, horizons: Horizons
-) -> tuple[Codes, Times]:
+def decide_many(state: PartitionState, event_ids: Texts, times_us: Times, horizons: Horizons) -> tuple[Codes, Times]:
     """Codes of DECISIONS and the watermark before each event, for a partition's next events. Changes ``state``."""
     known_us = state.accepted.latest(event_ids)
-    is_repeat = (known_us > NO_WATERMARK) | ~event_ids.is_first_distinct().to_numpy()
+    is_repeat = (known_us > NO_WATERMARK) | _repeated(event_ids)
     moving = np.where(is_repeat, NO_WATERMARK, times_us)
     before = np.maximum.accumulate(np.concatenate([[state.watermark_us], moving]))[:-1]
     if (times_us[is_repeat] > before[is_repeat]).any():
@@ -77,17 +75,25 @@ def decide_many(
     else:
         codes = np.where(times_us < before - horizons.lateness_us, _LATE, _COUNTED).astype(np.int8)
         if is_repeat.any():
-            of_these = event_ids.is_in(event_ids.filter(pl.Series(is_repeat)).implode()).to_numpy()
-            rows = np.flatnonzero(of_these)
-            codes[rows], _ = _one_by_one(event_ids.gather(rows), times_us[rows], known_us[rows], before[rows], horizons)
+            # By their hashes: an id beside them that has the same is looked at too, by the same rule.
+            rows = np.flatnonzero(np.isin(event_ids.hashes, event_ids.hashes[is_repeat]))
+            codes[rows], _ = _one_by_one(event_ids.take(rows), times_us[rows], known_us[rows], before[rows], horizons)
     counted = codes == _COUNTED
-    state.accept(event_ids if counted.all() else event_ids.filter(pl.Series(counted)), times_us[counted])
+    state.accept(event_ids if counted.all() else event_ids.take(np.flatnonzero(counted)), times_us[counted])
     state.accepted.forget(state.watermark_us - horizons.dedupe_us, _HOUR_US)
     return codes, before
 
 
+def _repeated(event_ids: Texts) -> npt.NDArray[np.bool_]:
+    """Whether an id stood before among these."""
+    ordered = np.sort(event_ids.hashes)
+    if not (ordered[1:] == ordered[:-1]).any():
+        return np.zeros(len(event_ids), np.bool_)
+    return ~event_ids.texts.is_first_distinct().to_numpy()
+
+
 def _one_by_one(
-    event_ids: pl.Series, times_us: Times, known_us: Times, before: Times, horizons: Horizons
+    event_ids: Texts, times_us: Times, known_us: Times, before: Times, horizons: Horizons
 ) -> tuple[Codes, Times]:
     """Codes of events by the rule, in order, and the watermark before each; all events of their ids are among them.
 
@@ -97,7 +103,7 @@ def _one_by_one(
     latest: dict[str, int] = {}
     mark = NO_WATERMARK
     columns = (times_us.tolist(), known_us.tolist(), before.tolist())
-    for event_id, time_us, known, least in zip(event_ids, *columns, strict=True):
+    for event_id, time_us, known, least in zip(event_ids.texts, *columns, strict=True):
         of_id, mark = latest.get(event_id, known), max(mark, least)
         decision = decide_one(of_id, mark, time_us, horizons)
         codes.append(DECISIONS.index(decision))

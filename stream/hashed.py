@@ -6,13 +6,16 @@ What a micro-batch adds is put beside what is there, and parts of like size are 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from stream.places import Places, gather
+
 Hashes = npt.NDArray[np.uint64]
-Places = npt.NDArray[np.int64]
+NO_PLACES: Places = np.empty(0, np.int64)
 
 
 def hashes_of(texts: pl.Series) -> Hashes:
@@ -20,10 +23,35 @@ def hashes_of(texts: pl.Series) -> Hashes:
     return texts.hash().to_numpy()
 
 
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Texts and the hash of each: worked out once for a micro-batch, as most of what few rows cost are the calls."""
+
+    texts: pl.Series
+    hashes: Hashes
+
+    @classmethod
+    def of(cls, texts: pl.Series) -> Texts:
+        """Hash them."""
+        return cls(texts, hashes_of(texts))
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.hashes)
+
+    def take(self, rows: Places) -> Texts:
+        """Those at these places."""
+        return Texts(gather(self.texts, rows), self.hashes[rows])
+
+
 def find(held: Hashes, wanted: Hashes) -> tuple[Places, Places]:
     """Where ``held`` has one of the hashes that are wanted, and which of them it is there. Both are sorted."""
+    if not len(held):
+        return NO_PLACES, NO_PLACES
     first = np.searchsorted(held, wanted)
     met = np.flatnonzero(held.take(first, mode="clip") == wanted)
+    if not len(met):
+        return NO_PLACES, NO_PLACES
     first = first[met]
     counts = np.searchsorted(held, wanted[met], "right") - first
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)

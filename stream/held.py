@@ -18,7 +18,8 @@ import numpy.typing as npt
 import polars as pl
 
 from stream.dedupe import NO_WATERMARK
-from stream.hashed import Hashes, Places, find, hashes_of, of_like_size
+from stream.hashed import NO_PLACES, Hashes, find, hashes_of, of_like_size
+from stream.places import Places
 
 AT_MOST = 1 << 16
 """Rows of one operator and partition that stay in memory."""
@@ -34,14 +35,12 @@ LookUp = Callable[[pl.DataFrame], pl.DataFrame]
 """Given keys that memory does not know, the rows that Postgres has of them."""
 
 Flags = npt.NDArray[np.bool_]
-_NOTHING: Places = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Customers of one partition. ``hashes``: theirs, sorted; ``rows``: where each of them stands in ``customers``."""
+    """Customers of one partition. ``hashes``: theirs, sorted; ``rows``: where each of them stands in the keys."""
 
-    customers: pl.Series
     hashes: Hashes
     rows: Places
 
@@ -60,17 +59,16 @@ class Part:
     is_held: Flags
 
     @classmethod
-    def of(cls, rows: pl.DataFrame) -> Part:
-        """All of them are held."""
-        hashes = hashes_of(rows["customer_id"])
+    def of(cls, rows: pl.DataFrame, hashes: Hashes) -> Part:
+        """All of them are held. ``hashes``: of their customers."""
         places = np.argsort(hashes)
         return cls(rows, hashes[places], places, rows["time_us"].to_numpy(), np.ones(rows.height, np.bool_))
 
     def find(self, wanted: Wanted) -> tuple[Places, Places]:
         """Places of rows whose customer has the hash of a wanted one, and where that one stands."""
-        if not len(self.hashes):
-            return _NOTHING, _NOTHING
         found, which = find(self.hashes, wanted.hashes)
+        if not len(found):
+            return NO_PLACES, NO_PLACES
         places = self.places[found]
         is_held = self.is_held[places]
         return places[is_held], wanted.rows[which][is_held]
@@ -105,19 +103,19 @@ class HeldState:
             part.is_held[places] = False
         self.recalled = []
 
-    def add(self, rows: pl.DataFrame, since_us: int) -> None:
+    def add(self, rows: pl.DataFrame, hashes: Hashes, since_us: int) -> None:
         """Hold rows of customers of whom nothing is held. What is older than ``since_us`` is not asked for any more."""
-        self.parts.append(Part.of(rows))
+        self.parts.append(Part.of(rows, hashes))
         if len(self) > AT_MOST:
             self._merge(len(self.parts), since_us)
-            self.parts = [Part.of(self._bounded(self.parts[0].rows))]
+            self.parts = [_hashed(self._bounded(self.parts[0].rows))]
         elif len(self.parts) > _PARTS:
             self._merge(of_like_size([part.rows.height for part in self.parts], _PARTS), since_us)
 
     def _merge(self, count: int, since_us: int) -> None:
         """The last so many parts into one."""
         rows = pl.concat([part.held(since_us) for part in self.parts[-count:]], rechunk=True)
-        self.parts[-count:] = [Part.of(rows)]
+        self.parts[-count:] = [_hashed(rows)]
 
     def _bounded(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows used last. Notes what is now elsewhere."""
@@ -134,16 +132,18 @@ def recall(
     states: Mapping[int, HeldState], keys: pl.DataFrame, since_us: Mapping[int, int], look_up: LookUp
 ) -> pl.DataFrame:
     """The rows of these customers whose ``time_us`` is not before ``since_us`` of their partition."""
+    hashes = hashes_of(keys["customer_id"])
     hits = [
         (partition, part, *found)
-        for partition, wanted in _by_partition(keys)
+        for partition, own in _by_partition(keys["partition"].to_numpy(), hashes)
+        for wanted in [Wanted(hashes[own], own)]
         for part in states[partition].parts
         for found in [part.find(wanted)]
         if len(found[0])
     ]
     found = pl.concat([*(state.columns for state in states.values()), *(part.rows[at] for _, part, at, _ in hits)])
     # Two customers may have one hash.
-    rows = np.concatenate([_NOTHING, *(rows for *_, rows in hits)])
+    rows = np.concatenate([NO_PLACES, *(rows for *_, rows in hits)])
     same: Flags = (found["customer_id"] == keys["customer_id"][rows]).to_numpy()
     start = 0
     for partition, part, at, _ in hits:
@@ -173,14 +173,18 @@ def remember(
     """
     for state in states.values():
         state.forget_recalled()
-    for (partition,), own in rows.partition_by("partition", as_dict=True).items():
-        states[partition].add(own, since_us[partition])
+    hashes = hashes_of(rows["customer_id"])
+    for partition, places in _by_partition(rows["partition"].to_numpy(), hashes):
+        states[partition].add(rows[places], hashes[places], since_us[partition])
 
 
-def _by_partition(keys: pl.DataFrame) -> Iterator[tuple[int, Wanted]]:
-    hashes, partitions = hashes_of(keys["customer_id"]), keys["partition"].to_numpy()
+def _hashed(rows: pl.DataFrame) -> Part:
+    return Part.of(rows, hashes_of(rows["customer_id"]))
+
+
+def _by_partition(partitions: Places, hashes: Hashes) -> Iterator[tuple[int, Places]]:
+    """Of each partition, where its rows stand, in the order of their hashes."""
     rows = np.lexsort((hashes, partitions))
     present, starts = np.unique(partitions[rows], return_index=True)
     for partition, start, end in zip(present.tolist(), starts, np.append(starts, len(rows))[1:], strict=True):
-        own = rows[start:end]
-        yield partition, Wanted(keys["customer_id"], hashes[own], own)
+        yield partition, rows[start:end]

@@ -16,6 +16,8 @@ import numpy as np
 import polars as pl
 
 from stream import before
+from stream.before import Flags
+from stream.places import runs
 from stream.types import MICROSECOND
 from tandem.events import EventType
 from tandem.patterns import Fires, Pattern
@@ -127,27 +129,40 @@ def _next(
     for types in dict.fromkeys(pattern.of for pattern in patterns):
         new = of_types(events, types)
         if new.height:
-            rows = _in_order(new, [states[number].of(types) for number in new["partition"].unique()])
-            for (number,), own in rows.filter("is_new").sort("offset").group_by("partition"):
-                states[number].remember(types, own.select(HISTORY.columns))
+            own = runs(new["partition"])
+            rows = _in_order(new, [states[number].of(types) for number, _, _ in own])
+            clock_us = np.empty(new.height, np.int64)
+            is_new = rows["is_new"].to_numpy()
+            clock_us[rows["place"].to_numpy()[is_new]] = rows["clock_us"].to_numpy()[is_new]
+            new = new.with_columns(pl.Series("clock_us", clock_us))
+            for number, start, end in own:
+                states[number].remember(types, new[start:end])
             yield types, rows
 
 
 def _in_order(new: pl.DataFrame, histories: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """The new events and what is remembered of their customers: by customer in the order of the log, with ``group``."""
+    """The new events and what is remembered of their customers: by customer in the order of the log, with ``group``.
+
+    ``is_new``, and ``place``: of a new one, where it stands among the new.
+    """
     wanted = pl.col("hash").is_in(new["hash"].unique().implode())
-    known = pl.concat(histories, rechunk=False).filter(wanted).drop("clock_us").with_columns(is_new=False)
-    rows = pl.concat([known, new.with_columns(is_new=True)]).sort("hash", "partition", "customer_id", "offset")
+    known = pl.concat(histories, rechunk=False).filter(wanted)
+    rows = pl.concat(
+        [
+            known.select(*new.columns, pl.lit(0, pl.Int64).alias("place"), pl.lit(value=False).alias("is_new")),
+            new.select(*new.columns, pl.int_range(pl.len()).alias("place"), pl.lit(value=True).alias("is_new")),
+        ]
+    ).sort("hash", "partition", "customer_id", "offset")
     group = rows.select(pl.struct("partition", "customer_id").rle_id().cast(pl.Int64).alias("group")).to_series()
     clock = before.clock(group.to_numpy(), rows["time_us"].to_numpy())
-    return rows.with_columns(group, pl.Series("clock_us", clock))
+    return rows.hstack([group, pl.Series("clock_us", clock)])
 
 
 def _occurrences(patterns: Iterable[Pattern], rows: pl.DataFrame, totals: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """Of most customers a single event is remembered, before which nothing came: those need no looking back."""
     groups = before.Groups.of(rows["group"].to_numpy())
-    alone = pl.Series(groups.end - groups.first == 1)
-    followed, single = rows.filter(~alone), rows.filter(alone & rows["is_new"])
+    alone, is_new = groups.end - groups.first == 1, rows["is_new"].to_numpy()
+    followed, single = rows[np.flatnonzero(~alone)], rows[np.flatnonzero(alone & is_new)]
     groups = before.Groups.of(followed["group"].to_numpy())
     found = {}
     for pattern in patterns:
@@ -160,25 +175,34 @@ def _occurrences(patterns: Iterable[Pattern], rows: pl.DataFrame, totals: pl.Dat
 def _after_others(pattern: Pattern, rows: pl.DataFrame, groups: before.Groups, totals: pl.DataFrame) -> pl.DataFrame:
     condition, names = _condition(pattern)
     seen = rows.with_columns(_before(pattern, names, rows, groups, totals))
-    fires = _fires(pattern, seen.select(condition.fill_null(value=False)).to_series(), rows, groups)
-    hits = seen.filter(fires & rows["is_new"])
-    return hits.select(*FOUND.columns[:-1], _facts(names)) if hits.height else FOUND
+    fires = _fires(pattern, _holds(condition, seen), rows, groups)
+    return _hits(seen, fires & rows["is_new"].to_numpy(), names)
 
 
 def _alone(pattern: Pattern, rows: pl.DataFrame, totals: pl.DataFrame) -> pl.DataFrame:
     """As ``_after_others`` of events with none of their customer before them; the pattern needs none."""
     condition, names = _condition(pattern)
-    groups = before.Groups.of(np.arange(rows.height))
     nothing = [
         # A window without length holds nothing, its own event neither.
         pl.lit(0 if column != "z_score" and pattern.window else None, kind).alias(column)
         for column, kind in _WINDOW.items()
-        if _WINDOW.keys() & names
+        if column in names
     ]
+    groups = before.Groups.of(np.arange(rows.height))
     earlier = _all_earlier(rows, groups, totals).get_columns() if _ALL_TIME & names else []
     seen = rows.with_columns(*nothing, *earlier)
-    hits = seen.filter(seen.select(condition.fill_null(value=False)).to_series())
-    return hits.select(*FOUND.columns[:-1], _facts(names)) if hits.height else FOUND
+    return _hits(seen, _holds(condition, seen), names)
+
+
+def _holds(condition: pl.Expr, rows: pl.DataFrame) -> Flags:
+    holds: Flags = rows.select(condition.fill_null(value=False)).to_series().to_numpy()
+    return holds
+
+
+def _hits(rows: pl.DataFrame, fires: Flags, names: Iterable[str]) -> pl.DataFrame:
+    """The rows at which it fires, as FOUND."""
+    hits = np.flatnonzero(fires)
+    return rows[hits].select(*FOUND.columns[:-1], _facts(names)) if len(hits) else FOUND
 
 
 def _facts(names: Iterable[str]) -> pl.Expr:
@@ -193,16 +217,16 @@ def _condition(pattern: Pattern) -> tuple[pl.Expr, frozenset[str]]:
 
 def _before(
     pattern: Pattern, names: Collection[str], rows: pl.DataFrame, groups: before.Groups, totals: pl.DataFrame
-) -> list[pl.Series]:
+) -> list[pl.Expr | pl.Series]:
     """The columns that the condition names and the rows do not have yet."""
-    columns = [
-        before.back(rows[of], groups, int(count)).alias(name)
+    columns: list[pl.Expr | pl.Series] = [
+        before.back(of, groups, int(count)).alias(name)
         for name in names
         if (match := _BACK.match(name))
         for of, count in [match.groups()]
     ]
     if _WINDOW.keys() & names:
-        columns += before.window(rows, groups, pattern.window // MICROSECOND).get_columns()
+        columns += before.window(rows, groups, pattern.window // MICROSECOND, names)
     if _ALL_TIME & set(names):
         columns += _all_earlier(rows, groups, totals).get_columns()
     return columns
@@ -212,21 +236,21 @@ def _all_earlier(rows: pl.DataFrame, groups: before.Groups, totals: pl.DataFrame
     base = rows.select("partition", "customer_id").join(
         totals, on=["partition", "customer_id"], how="left", maintain_order="left"
     )
-    new = rows["is_new"].cast(pl.Int64)
+    new = rows["is_new"].to_numpy().astype(np.int64)
     orders = before.earlier_of_group(new, groups)
-    cents = before.earlier_of_group(rows["cents"].fill_null(0) * new, groups)
+    cents = before.earlier_of_group(rows["cents"].fill_null(0).to_numpy() * new, groups)
     return base.select(
-        (pl.col("order_count").fill_null(0) + orders).cast(pl.Int128).alias("all_earlier_count"),
-        (pl.col("revenue_cents").fill_null(0) + cents).cast(pl.Int128).alias("all_earlier_cents"),
+        (pl.col("order_count").fill_null(0) + pl.lit(pl.Series(orders))).cast(pl.Int128).alias("all_earlier_count"),
+        (pl.col("revenue_cents").fill_null(0) + pl.lit(pl.Series(cents))).cast(pl.Int128).alias("all_earlier_cents"),
     )
 
 
-def _fires(pattern: Pattern, holds: pl.Series, rows: pl.DataFrame, groups: before.Groups) -> pl.Series:
+def _fires(pattern: Pattern, holds: Flags, rows: pl.DataFrame, groups: before.Groups) -> Flags:
     window_us = pattern.window // MICROSECOND
     times, clock = rows["time_us"].to_numpy(), rows["clock_us"].to_numpy()
-    holds = holds & pl.Series(before.within(times, groups, pattern.rows, window_us))
+    holds = holds & before.within(times, groups, pattern.rows, window_us)
     if pattern.fires is Fires.EACH:
         return holds
-    held = before.back(holds, groups, 1).fill_null(value=False)
-    in_reach = pl.Series(np.diff(clock, prepend=clock[0]) < window_us)
+    held = np.concatenate([np.zeros(1, np.bool_), holds[:-1]]) & groups.reach_back(1)
+    in_reach = np.diff(clock, prepend=clock[0]) < window_us
     return holds & ~(held & in_reach)

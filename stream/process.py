@@ -12,8 +12,10 @@ import polars as pl
 from stream import dedupe, fold, so_far
 from stream.accepted import Times
 from stream.decode import decode
+from stream.hashed import Texts
 from stream.memory import Memory
 from stream.operators import Batch, Emitted, Reader, together
+from stream.places import runs
 from stream.registry import OPERATORS
 from stream.types import EPOCH, MICROSECOND, Decoded, Records, Rules
 from stream.validate import validate
@@ -66,7 +68,7 @@ def process_decoded(
     states = {partition: memory.ids for partition, memory in memories.items()}
     decided = _decide(validate(decoded.events), states, rules).with_row_index("row")
     counted, late = (decided.filter(pl.col("decision") == of) for of in (Decision.COUNTED, Decision.LATE))
-    present = {partition: memories[partition] for partition, _, _ in _runs(decided["partition"])}
+    present = {partition: memories[partition] for partition, _, _ in runs(decided["partition"])}
     watermarks_us = {partition: memory.ids.watermark_us for partition, memory in present.items()}
     batch = Batch(
         events=counted,
@@ -89,16 +91,16 @@ def process_decoded(
 def _decide(events: pl.DataFrame, states: dict[int, dedupe.PartitionState], rules: Rules) -> pl.DataFrame:
     """The events with ``decision`` complete and ``watermark``, that of their partition before them."""
     horizons = dedupe.Horizons(rules.allowed_lateness // MICROSECOND, rules.dedupe_horizon // MICROSECOND)
-    candidate = events["decision"].is_null()
-    ids = events["event_id"]
+    candidate = events["decision"].is_null().to_numpy()
+    ids = Texts.of(events["event_id"])
     times = events["event_time"].dt.epoch("us").fill_null(0).to_numpy()
     codes = np.full(events.height, len(dedupe.DECISIONS), dtype=np.int8)
     before = np.empty(events.height, dtype=np.int64)
-    for partition, start, end in _runs(events["partition"]):
+    for partition, start, end in runs(events["partition"]):
         state = states[partition]
-        rows = start + np.flatnonzero(candidate[start:end].to_numpy())
+        rows = start + np.flatnonzero(candidate[start:end])
         mark = state.watermark_us
-        codes[rows], before_rows = dedupe.decide_many(state, ids.gather(rows), times[rows], horizons)
+        codes[rows], before_rows = dedupe.decide_many(state, ids.take(rows), times[rows], horizons)
         before[start:end] = _watermarks(end - start, rows - start, before_rows, mark, state.watermark_us)
     return events.with_columns(
         pl.col("decision").fill_null(_decisions(codes)),
@@ -115,13 +117,6 @@ def _watermarks(length: int, rows: Times, before: Times, first_us: int, last_us:
 def _decisions(codes: dedupe.Codes) -> pl.Series:
     names = pl.Series([*map(str, dedupe.DECISIONS), None], dtype=pl.String)
     return names.gather(pl.Series(codes).cast(pl.UInt32))
-
-
-def _runs(partitions: pl.Series) -> list[tuple[int, int, int]]:
-    """``(partition, start, end)`` of the rows of each partition; the rows are sorted by it."""
-    lengths = partitions.rle()
-    ends = lengths.struct.field("len").cum_sum().to_list()
-    return list(zip(lengths.struct.field("value").to_list(), [0, *ends[:-1]], ends, strict=True))
 
 
 def _segments(decided: pl.DataFrame, states: dict[int, dedupe.PartitionState], rules: Rules) -> list[Segment]:

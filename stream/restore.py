@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 
 from stream.dedupe import PartitionState
+from stream.hashed import Texts
 from stream.types import EPOCH, MICROSECOND
 from tandem import database, journal
 from tandem.errors import TandemError
@@ -37,7 +38,7 @@ def restore(
             rows = journal.decode_each((segment for (segment,) in segments), partition, _COLUMNS)
             time_us = rows["event_time"].dt.epoch("us")
             kept = (rows["decision"] == Decision.COUNTED) & (time_us >= state.watermark_us - horizon // MICROSECOND)
-            state.accept(rows["event_id"].filter(kept), time_us.filter(kept).to_numpy())
+            state.accept(Texts.of(rows["event_id"].filter(kept)), time_us.filter(kept).to_numpy())
     return state
 
 

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from reconciliation import behind, gather, lateness, reconcile
 from reconciliation.report import Grace
 from stream.dedupe import DECISIONS, Horizons, PartitionState, decide_many
+from stream.hashed import Texts
 from tandem import cli, database
 from tandem.events import Decision
 from tandem.settings import Settings
@@ -40,7 +41,7 @@ LOGS = st.lists(
 def decisions(log: Log, grace: timedelta) -> list[tuple[Decision, int]]:
     """What the stream decides, and the watermark before each event."""
     horizons = Horizons(int(grace.total_seconds()) * 1_000_000, DEDUPE_US)
-    ids = pl.Series([event_id for event_id, _, _ in log], dtype=pl.String)
+    ids = Texts.of(pl.Series([event_id for event_id, _, _ in log], dtype=pl.String))
     times = np.array([minute * MINUTE_US for _, minute, _ in log])
     codes, before = decide_many(PartitionState(), ids, times, horizons)
     return [(DECISIONS[code], mark) for code, mark in zip(codes.tolist(), before.tolist(), strict=True)]

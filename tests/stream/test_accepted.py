@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stream import accepted
+from stream import accepted, hashed
 from stream.accepted import NEVER, AcceptedIds
+from stream.hashed import Texts
 
 IDS = st.one_of(st.sampled_from("abcdefgh"), st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
 ADDED = st.lists(st.lists(st.tuples(IDS, st.integers(0, 100)), max_size=12), max_size=30)
@@ -22,8 +25,8 @@ def filled(added: list[list[tuple[str, int]]]) -> AcceptedIds:
     return memory
 
 
-def texts(ids) -> pl.Series:  # type: ignore[no-untyped-def]
-    return pl.Series(list(ids), dtype=pl.String)
+def texts(ids: Iterable[str]) -> Texts:
+    return Texts.of(pl.Series(list(ids), dtype=pl.String))
 
 
 def by_dictionary(added: list[list[tuple[str, int]]]) -> dict[str, int]:
@@ -39,7 +42,7 @@ def by_dictionary(added: list[list[tuple[str, int]]]) -> dict[str, int]:
 def test_it_knows_the_latest_time_of_each_id_however_many_share_a_hash(
     monkeypatch: pytest.MonkeyPatch, different: int, added: list[list[tuple[str, int]]], asked: list[str]
 ) -> None:
-    monkeypatch.setattr(accepted, "hashes_of", lambda ids: ids.hash().to_numpy() % np.uint64(different))
+    monkeypatch.setattr(hashed, "hashes_of", lambda ids: ids.hash().to_numpy() % np.uint64(different))
     memory, latest = filled(added), by_dictionary(added)
     everything = [*asked, *latest]
     found = memory.latest(texts(everything)).tolist()

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from hypothesis import given, settings
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from stream import hashed
 from stream.dedupe import DECISIONS, NO_WATERMARK, Horizons, PartitionState, decide_many, decide_one
+from stream.hashed import Texts
 from tandem.events import Decision
 
 MINUTE_US = 60_000_000
@@ -20,8 +23,8 @@ class Arrival:
     time_us: int
 
 
-def ids_of(arrivals: list[Arrival]) -> pl.Series:
-    return pl.Series([a.event_id for a in arrivals], dtype=pl.String)
+def ids_of(arrivals: list[Arrival]) -> Texts:
+    return Texts.of(pl.Series([a.event_id for a in arrivals], dtype=pl.String))
 
 
 def times_of(arrivals: list[Arrival]) -> np.ndarray:
@@ -79,11 +82,13 @@ COPIES = st.tuples(
 ).map(lambda drawn: drawn[0] + drawn[1].sample(drawn[0], k=len(drawn[0]) // 3))
 
 
-@settings(max_examples=400, deadline=None)
-@given(st.one_of(ARRIVALS, COPIES), st.data(), st.booleans())
-def test_many_at_once_are_decided_as_one_by_one_whatever_the_cuts_and_restarts(
-    arrivals: list[Arrival], data: st.DataObject, restart: bool
+@pytest.mark.parametrize("different", [3, 1 << 62])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(arrivals=st.one_of(ARRIVALS, COPIES), data=st.data(), restart=st.booleans())
+def test_many_at_once_are_decided_as_one_by_one_whatever_the_cuts_and_restarts_and_whatever_shares_a_hash(
+    monkeypatch: pytest.MonkeyPatch, different: int, arrivals: list[Arrival], data: st.DataObject, restart: bool
 ) -> None:
+    monkeypatch.setattr(hashed, "hashes_of", lambda ids: ids.hash().to_numpy() % np.uint64(different))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(arrivals)), max_size=5)))
     assert decide_in_cuts(arrivals, cuts, restart=restart) == by_the_words(arrivals)
 

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.dedupe import NO_WATERMARK, PartitionState
+from stream.hashed import Texts
 from stream.memory import Memory
 from stream.process import MicroBatch, process
 from stream.types import Records, Rules
@@ -87,7 +88,7 @@ def remembered(rows: pl.DataFrame, partition: int) -> PartitionState:
     times = counted["event_time"].dt.epoch("us")
     state = PartitionState(watermark_us=times.max() if len(times) else NO_WATERMARK)
     within = times >= state.watermark_us - RULES.dedupe_horizon // timedelta(microseconds=1)
-    state.accept(counted["event_id"].filter(within), times.filter(within).to_numpy())
+    state.accept(Texts.of(counted["event_id"].filter(within)), times.filter(within).to_numpy())
     return state
 
 
