@@ -14,11 +14,14 @@ import json
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from unittest.mock import patch
 from zoneinfo import ZoneInfo
+
+import polars as pl
 
 from stream import fold, process, registry, rollups, so_far
 from stream.memory import Memory
@@ -115,10 +118,9 @@ def _customers(batch: Batch) -> Any:
 
 
 def _sketches(batch: Batch, grain: str) -> dict[str, float]:
-    pane_start = fold.pane_start
-    with patch.object(fold, "pane_start", lambda time, _unit, zone: pane_start(time, grain, zone)):
-        rows = rollups.sketch_rows(batch, _RULES)
-        cost = _best_us(partial(rollups.sketch_rows, batch, _RULES))
+    finer = replace(batch, events=batch.events.with_columns(hour_start=pl.col(fold.PANE_STARTS[grain])))
+    rows = rollups.sketch_rows(finer)
+    cost = _best_us(partial(rollups.sketch_rows, finer))
     size = rows["sketch"].bin.size().sum()
     return {"cpu_us": cost, "rows": round(rows.height / _EVENTS, 2), "bytes": round(int(size) / _EVENTS, 1)}
 

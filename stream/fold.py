@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from zoneinfo import ZoneInfo
 
@@ -13,6 +13,9 @@ from tandem.kpis import UNIQUE_CUSTOMERS, Aggregate, Cube, Measure
 from tandem.rollups import measures_of
 
 _UTC = pl.Datetime("us", "UTC")
+PANE_STARTS = {"minute": "minute_start", "hour": "hour_start"}
+PLACED = ("business_date", *PANE_STARTS.values())
+"""What ``placed`` adds."""
 
 
 def business_date(time: pl.Expr, zone: ZoneInfo) -> pl.Expr:
@@ -40,38 +43,43 @@ def _filled(time: pl.Expr) -> pl.Expr:
     return time.fill_null(EPOCH)
 
 
+def placed(events: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:
+    """The events with the cells of time that they fall into, worked out once for all cubes: ``business_date``,
+    ``minute_start``, ``hour_start``.
+    """
+    time = pl.col("event_time")
+    starts = (pane_start(time, unit, zone).cast(_UTC).alias(name) for unit, name in PANE_STARTS.items())
+    return events.with_columns(business_date(time, zone).alias("business_date"), *starts)
+
+
 def lines_of(events: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
-    """LINE_COLUMNS and ``row`` of the lines of these events; ``lines`` of other events are left out."""
-    own = events.select("row", "partition", "offset", "event_type", "event_time", "customer_id")
+    """LINE_COLUMNS and ``row`` of the lines of these events, placed as they; ``lines`` of other events are left out."""
+    own = events.select("row", "partition", "offset", "event_type", "event_time", "customer_id", *PLACED)
     return lines.join(own, on="row", how="inner")
 
 
-def cells(
-    rows: pl.DataFrame, cube: Cube, zone: ZoneInfo, pane: str | None = None, *, by_partition: bool = True
-) -> pl.DataFrame:
-    """Deltas of a cube, in its own panes unless others are given. ``rows``: the events, or their lines.
+def cells(rows: pl.DataFrame, cube: Cube, pane: str | None = None, *, by_partition: bool = True) -> pl.DataFrame:
+    """Deltas of a cube, in its own panes unless others are given. ``rows``: the events, or their lines, ``placed``.
 
     Not ``by_partition``: all of them together, as it is settled where the table is packed.
     """
-    time = pl.col("event_time")
-    placed = rows.with_columns(
-        business_date(time, zone).alias("business_date"), pane_start(time, pane or cube.pane, zone).alias("pane_start")
-    )
-    keys = ["business_date", "pane_start", *([cube.key] if cube.key else []), *(["partition"] if by_partition else [])]
-    return measured(placed, cube, keys)
+    names = [*([cube.key] if cube.key else []), *(["partition"] if by_partition else [])]
+    start = pl.col(PANE_STARTS[pane or cube.pane]).alias("pane_start")
+    return measured(rows, cube, ["business_date", start, *names])
 
 
-def measured(rows: pl.DataFrame, cube: Cube, keys: list[str], more: Iterable[pl.Expr] = ()) -> pl.DataFrame:
+def measured(
+    rows: pl.DataFrame, cube: Cube, keys: Sequence[str | pl.Expr], more: Iterable[pl.Expr] = ()
+) -> pl.DataFrame:
     """The measures of a cube by any keys, of rows as the cube folds them; and ``more`` aggregates."""
     measures = measures_of(cube)
     wanted = {str(measure.event_type) for measure in measures}
     present = _types(rows)
     counted = rows if present <= wanted else rows.filter(pl.col("event_type").is_in(wanted))
-    cells = (
-        counted.with_columns(_stands_for_event(cube).alias("stands_for_event"))
-        .group_by(keys)
-        .agg(*(_total(measure) for measure in measures if measure.event_type in present), *more)
-    )
+    if cube.rows == "lines":
+        counted = counted.with_columns(_stands_for_event(cube).alias("stands_for_event"))
+    totals = (_total(measure) for measure in measures if measure.event_type in present)
+    cells = counted.group_by(keys).agg(*totals, *more)
     # Most micro-batches hold one type: what there is none of costs nothing.
     return cells.with_columns(_of_none(measure) for measure in measures if measure.event_type not in present)
 
@@ -84,8 +92,8 @@ def _types(rows: pl.DataFrame) -> set[str]:
 
 
 def _stands_for_event(cube: Cube) -> pl.Expr:
-    """True on one row per event and cell: all lines of an event share its time, so only their key tells cells apart."""
-    return pl.struct("row", cube.key).is_first_distinct() if cube.rows == "lines" else pl.lit(value=True)
+    """True on one line per event and cell: lines of an event share its time, so only their key tells cells apart."""
+    return pl.struct("row", cube.key).is_first_distinct()
 
 
 @cache
@@ -93,7 +101,7 @@ def _total(measure: Measure) -> pl.Expr:
     matches = pl.col("event_type") == measure.event_type
     match measure.aggregate:
         case Aggregate.EVENTS:
-            total = (matches & pl.col("stands_for_event")).sum()
+            total = (matches & pl.col("stands_for_event") if measure.cube.rows == "lines" else matches).sum()
         case Aggregate.SUM:
             total = pl.when(matches).then(pl.sql_expr(measure.value)).otherwise(0).sum()
         case Aggregate.MIN:
@@ -109,23 +117,13 @@ def _of_none(measure: Measure) -> pl.Expr:
     return pl.lit(0 if is_sum else None, pl.Int64).alias(measure.name)
 
 
-def customer_days(events: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:
+def customer_days(events: pl.DataFrame) -> pl.DataFrame:
     """The customers with an order created, by date."""
     created = events.filter(pl.col("event_type") == UNIQUE_CUSTOMERS.event_type)
-    dates = business_date(pl.col("event_time"), zone).alias("business_date")
-    return created.select(dates, UNIQUE_CUSTOMERS.column).unique()
+    return created.select("business_date", UNIQUE_CUSTOMERS.column).unique()
 
 
-def outcomes(events: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:
+def outcomes(events: pl.DataFrame) -> pl.DataFrame:
     """How many events came to which decision, for which reasons, by hour of their event time (NULL where unread)."""
-    keys = ["pane_start", "partition", "decision", "reason"]
-    return (
-        events.select(
-            pane_start(pl.col("event_time"), "hour", zone).cast(_UTC).alias("pane_start"),
-            "partition",
-            "decision",
-            pl.col("reasons").alias("reason"),
-        )
-        .group_by(keys)
-        .agg(pl.len().cast(pl.Int64).alias("events"))
-    )
+    keys = (pl.col("hour_start").alias("pane_start"), "partition", "decision", pl.col("reasons").alias("reason"))
+    return events.group_by(*keys).agg(pl.len().cast(pl.Int64).alias("events"))

@@ -19,7 +19,7 @@ import polars as pl
 
 from stream.dedupe import NO_WATERMARK
 from stream.hashed import NO_PLACES, Hashes, find, hashes_of, of_like_size
-from stream.places import Places
+from stream.places import Places, gather, gather_from
 
 AT_MOST = 1 << 16
 """Rows of one operator and partition that stay in memory."""
@@ -73,10 +73,15 @@ class Part:
         is_held = self.is_held[places]
         return places[is_held], wanted.rows[which][is_held]
 
-    def held(self, since_us: int) -> pl.DataFrame:
-        """The rows that are held and not too old."""
-        kept = self.is_held & (self.times_us >= since_us)
-        return self.rows if kept.all() else self.rows.filter(pl.Series(kept))
+    def held(self, since_us: int) -> Places:
+        """Where the rows are that are held and not too old."""
+        return np.flatnonzero(self.is_held & (self.times_us >= since_us))
+
+    def hashes_by_place(self) -> Hashes:
+        """Of each row."""
+        hashes = np.empty_like(self.hashes)
+        hashes[self.places] = self.hashes
+        return hashes
 
 
 @dataclass(slots=True)
@@ -108,14 +113,17 @@ class HeldState:
         self.parts.append(Part.of(rows, hashes))
         if len(self) > AT_MOST:
             self._merge(len(self.parts), since_us)
-            self.parts = [_hashed(self._bounded(self.parts[0].rows))]
+            used = self._bounded(self.parts[0].rows)
+            self.parts = [Part.of(used, hashes_of(used["customer_id"]))]
         elif len(self.parts) > _PARTS:
             self._merge(of_like_size([part.rows.height for part in self.parts], _PARTS), since_us)
 
     def _merge(self, count: int, since_us: int) -> None:
         """The last so many parts into one."""
-        rows = pl.concat([part.held(since_us) for part in self.parts[-count:]], rechunk=True)
-        self.parts[-count:] = [_hashed(rows)]
+        last = self.parts[-count:]
+        kept = [part.held(since_us) for part in last]
+        hashes = np.concatenate([part.hashes_by_place()[places] for part, places in zip(last, kept, strict=True)])
+        self.parts[-count:] = [Part.of(gather_from([part.rows for part in last], kept), hashes)]
 
     def _bounded(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows used last. Notes what is now elsewhere."""
@@ -141,7 +149,8 @@ def recall(
         for found in [part.find(wanted)]
         if len(found[0])
     ]
-    found = pl.concat([*(state.columns for state in states.values()), *(part.rows[at] for _, part, at, _ in hits)])
+    nothing = [(state.columns, NO_PLACES) for state in states.values()]
+    found = gather_from(*zip(*nothing, *((part.rows, at) for _, part, at, _ in hits), strict=True))
     # Two customers may have one hash.
     rows = np.concatenate([NO_PLACES, *(rows for *_, rows in hits)])
     same: Flags = (found["customer_id"] == keys["customer_id"][rows]).to_numpy()
@@ -175,11 +184,7 @@ def remember(
         state.forget_recalled()
     hashes = hashes_of(rows["customer_id"])
     for partition, places in _by_partition(rows["partition"].to_numpy(), hashes):
-        states[partition].add(rows[places], hashes[places], since_us[partition])
-
-
-def _hashed(rows: pl.DataFrame) -> Part:
-    return Part.of(rows, hashes_of(rows["customer_id"]))
+        states[partition].add(gather(rows, places), hashes[places], since_us[partition])
 
 
 def _by_partition(partitions: Places, hashes: Hashes) -> Iterator[tuple[int, Places]]:

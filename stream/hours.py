@@ -57,16 +57,14 @@ class Hours:
         beside = [(AFTER_FINAL, after, of_after), (LATE, batch.late, batch.late_lines)]
         return Emitted(
             {
-                ENTRIES[cube.name]: pl.concat(
-                    _cells(entry, events, lines, cube, rules) for entry, events, lines in beside
-                )
+                ENTRIES[cube.name]: pl.concat(_cells(entry, events, lines, cube) for entry, events, lines in beside)
                 for cube in HOUR_CUBES
             }
         )
 
 
 def _is_after_final(events: pl.DataFrame, marks: Mapping[int, MarksState], rules: Rules) -> pl.Series:
-    end = fold.pane_start(pl.col("event_time"), "hour", rules.zone) + pl.duration(hours=1) + rules.watermark_delay
+    end = pl.col("hour_start") + pl.duration(hours=1) + rules.watermark_delay
     mark_us = events["watermark"].dt.epoch("us").fill_null(NO_MARK_US).to_numpy().copy()
     partitions, offsets = events["partition"].to_numpy(), events["offset"].to_numpy()
     for partition, state in marks.items():
@@ -76,7 +74,7 @@ def _is_after_final(events: pl.DataFrame, marks: Mapping[int, MarksState], rules
     return events.select(end.dt.epoch("us")).to_series() <= pl.Series(mark_us)
 
 
-def _cells(entry: str, events: pl.DataFrame, lines: pl.DataFrame, cube: Cube, rules: Rules) -> pl.DataFrame:
+def _cells(entry: str, events: pl.DataFrame, lines: pl.DataFrame, cube: Cube) -> pl.DataFrame:
     rows = {"events": events, "lines": lines}[cube.rows]
-    cells = fold.cells(rows, cube, rules.zone, pane="hour").rename({"pane_start": "cell_start"})
+    cells = fold.cells(rows, cube, pane="hour").rename({"pane_start": "cell_start"})
     return cells.with_columns(entry=pl.lit(entry)).select(ENTRIES[cube.name].columns)

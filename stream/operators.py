@@ -32,12 +32,12 @@ class Batch:
 
     ``events``: the counted ones, EVENT_COLUMNS but for the items, and ``row``. ``lines``: their items, LINE_COLUMNS and
     the ``row`` of their event. ``decided``: every record, with ``decision``, ``reasons`` and ``watermark`` (of its
-    partition before it). ``watermarks_us``: of each partition in this micro-batch, after it; stream.dedupe.NO_WATERMARK
-    before the first counted event. ``late``, ``late_lines``: like ``events`` and ``lines``, of what came too late.
-    ``marks``: what was written down of each partition while it was idle. ``customers``: who orders in it, and
-    what their orders came to before it (stream.so_far.totals). ``reader``: to look up what a state does not
-    hold in memory. Without it there is no database, so a state must hold
-    everything: only where nothing was restored.
+    partition before it). All three have the columns stream.fold.PLACED. ``watermarks_us``: of each partition in this
+    micro-batch, after it; stream.dedupe.NO_WATERMARK before the first counted event. ``late``, ``late_lines``: like
+    ``events`` and ``lines``, of what came too late. ``marks``: what was written down of each partition while it was
+    idle. ``customers``: who orders in it, and what their orders came to before it (stream.so_far.totals). ``reader``:
+    to look up what a state does not hold in memory. Without it there is no database, so a state must hold everything:
+    only where nothing was restored.
     """
 
     events: pl.DataFrame

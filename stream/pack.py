@@ -16,24 +16,32 @@ _UTC_TEXT = "%Y-%m-%d %H:%M:%S%.6f+00"
 
 def packed(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
     """Rows of the table → rows of its pending table, arrays as Postgres writes them. Sums of zeros are left out."""
-    sums = {name for name, merge in table.values if merge is Merge.ADD}
-    names = [name for name in table.arrays if not (name in sums and (frame[name] == 0).all())]
+    sums = [name for name, merge in table.values if merge is Merge.ADD and name in table.arrays]
+    texts = [name for name in table.arrays if frame.schema[name] == pl.String()]
+    asked = [*((pl.col(name) == 0).all() for name in sums), *(_is_special(name).any() for name in texts)]
+    answers = frame.select(asked).row(0) if asked else ()
+    nothing = {name for name, is_nothing in zip(sums, answers, strict=False) if is_nothing}
+    special = {name for name, is_special in zip(texts, answers[len(sums) :], strict=True) if is_special}
+    names = [name for name in table.arrays if name not in nothing]
     shared = table.packs or ()
-    elements = frame.select(*shared, *(_element(frame[name]) for name in names))
-    rows = [pl.col(name).str.join(",") for name in names]
-    joined = elements.group_by(shared).agg(rows) if shared else elements.select(rows)
-    return joined.with_columns((pl.lit("{") + pl.col(name) + "}").alias(name) for name in names)
+    elements = frame.select(*shared, *(_element(name, frame.schema[name], name in special) for name in names))
+    rows = [pl.format("{}{}{}", pl.lit("{"), pl.col(name).str.join(","), pl.lit("}")).alias(name) for name in names]
+    return elements.group_by(shared).agg(rows) if shared else elements.select(rows)
 
 
-def _element(values: pl.Series) -> pl.Series:
+def _is_special(name: str) -> pl.Expr:
+    return pl.col(name).str.contains(r'[\\"]')
+
+
+def _element(name: str, kind: pl.DataType, is_special: bool) -> pl.Expr:
     """Each value as it stands in an array: texts in quotes, NULL as a word."""
-    if values.dtype == pl.String():
-        for special in ("\\", '"'):
-            if values.str.contains(special, literal=True).any():
-                values = values.str.replace_all(special, "\\" + special, literal=True)
-        texts = ('"' + values + '"').alias(values.name)
-    elif isinstance(values.dtype, pl.Datetime):
-        texts = values.dt.strftime(f'"{_UTC_TEXT}"')
+    value = pl.col(name)
+    if kind == pl.String():
+        if is_special:
+            value = value.str.replace_all(r'([\\"])', r"\$1")
+        text = '"' + value + '"'
+    elif isinstance(kind, pl.Datetime):
+        text = value.dt.strftime(f'"{_UTC_TEXT}"')
     else:
-        texts = values.cast(pl.String)
-    return texts.fill_null("NULL")
+        text = value.cast(pl.String)
+    return text.fill_null("NULL").alias(name)

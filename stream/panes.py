@@ -66,10 +66,10 @@ class Panes:
         """
         rows = {"events": batch.events, "lines": batch.lines}
         frames = {
-            table: fold.cells(rows[cube.rows], cube, rules.zone, by_partition=not table.is_packed)
+            table: fold.cells(rows[cube.rows], cube, by_partition=not table.is_packed)
             for cube in CUBES
             for table in [PANES[cube.name]]
         }
-        customers: dict[Table, pl.DataFrame] = {CUSTOMER_DAYS: fold.customer_days(batch.events, rules.zone)}
-        outcomes: dict[Table, pl.DataFrame] = {OUTCOMES: fold.outcomes(batch.decided, rules.zone)}
+        customers: dict[Table, pl.DataFrame] = {CUSTOMER_DAYS: fold.customer_days(batch.events)}
+        outcomes: dict[Table, pl.DataFrame] = {OUTCOMES: fold.outcomes(batch.decided)}
         return Emitted(frames | customers | outcomes)

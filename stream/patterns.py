@@ -17,7 +17,7 @@ import polars as pl
 
 from stream import before
 from stream.before import Flags
-from stream.places import runs
+from stream.places import gather, runs
 from stream.types import MICROSECOND
 from tandem.events import EventType
 from tandem.patterns import Fires, Pattern
@@ -162,7 +162,7 @@ def _occurrences(patterns: Iterable[Pattern], rows: pl.DataFrame, totals: pl.Dat
     """Of most customers a single event is remembered, before which nothing came: those need no looking back."""
     groups = before.Groups.of(rows["group"].to_numpy())
     alone, is_new = groups.end - groups.first == 1, rows["is_new"].to_numpy()
-    followed, single = rows[np.flatnonzero(~alone)], rows[np.flatnonzero(alone & is_new)]
+    followed, single = (gather(rows, np.flatnonzero(of)) for of in (~alone, alone & is_new))
     groups = before.Groups.of(followed["group"].to_numpy())
     found = {}
     for pattern in patterns:
@@ -202,7 +202,7 @@ def _holds(condition: pl.Expr, rows: pl.DataFrame) -> Flags:
 def _hits(rows: pl.DataFrame, fires: Flags, names: Iterable[str]) -> pl.DataFrame:
     """The rows at which it fires, as FOUND."""
     hits = np.flatnonzero(fires)
-    return rows[hits].select(*FOUND.columns[:-1], _facts(names)) if len(hits) else FOUND
+    return gather(rows, hits).select(*FOUND.columns[:-1], _facts(names)) if len(hits) else FOUND
 
 
 def _facts(names: Iterable[str]) -> pl.Expr:

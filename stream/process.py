@@ -66,7 +66,7 @@ def process_decoded(
 ) -> MicroBatch:
     """All of ``process`` but the decoding, which remembers nothing and may be done before its turn."""
     states = {partition: memory.ids for partition, memory in memories.items()}
-    decided = _decide(validate(decoded.events), states, rules).with_row_index("row")
+    decided = fold.placed(_decide(validate(decoded.events), states, rules).with_row_index("row"), rules.zone)
     counted, late = (decided.filter(pl.col("decision") == of) for of in (Decision.COUNTED, Decision.LATE))
     present = {partition: memories[partition] for partition, _, _ in runs(decided["partition"])}
     watermarks_us = {partition: memory.ids.watermark_us for partition, memory in present.items()}
@@ -85,7 +85,7 @@ def process_decoded(
         of.fold(batch, {partition: memory.states[of.name] for partition, memory in present.items()}, rules)
         for of in OPERATORS
     )
-    return MicroBatch(decided, emitted, _segments(decided, states, rules))
+    return MicroBatch(decided, emitted, _segments(decided, states))
 
 
 def _decide(events: pl.DataFrame, states: dict[int, dedupe.PartitionState], rules: Rules) -> pl.DataFrame:
@@ -119,10 +119,8 @@ def _decisions(codes: dedupe.Codes) -> pl.Series:
     return names.gather(pl.Series(codes).cast(pl.UInt32))
 
 
-def _segments(decided: pl.DataFrame, states: dict[int, dedupe.PartitionState], rules: Rules) -> list[Segment]:
-    rows = decided.with_columns(
-        journal.cents().alias("cents"), fold.business_date(pl.col("event_time"), rules.zone).alias("business_date")
-    )
+def _segments(decided: pl.DataFrame, states: dict[int, dedupe.PartitionState]) -> list[Segment]:
+    rows = decided.with_columns(journal.cents().alias("cents"))
     accepted = pl.when(pl.col("decision") == Decision.COUNTED).then("event_time")
     facts = rows.group_by("partition", maintain_order=True).agg(
         pl.len(),

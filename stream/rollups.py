@@ -17,6 +17,7 @@ from stream import fold
 from stream.murmur import theta_hashes
 from stream.operators import Batch, Emitted
 from stream.panes import pane_table
+from stream.places import gather
 from stream.sketches import sketched
 from stream.tables import Merge, Table, Write, merging
 from stream.types import Rules
@@ -29,6 +30,9 @@ SKETCH_ROWS = Table(
     merging(Merge.KEEP, "sketch"),
     Write.APPEND,
 )
+_SKETCHED = tuple((rollup, sketch) for rollup in ROLLUPS for sketch in SKETCHES)
+_ROLLUP_NAMES = pl.Series("rollup", [rollup.name for rollup, _ in _SKETCHED], pl.String)
+_SKETCH_NAMES = pl.Series("counted", [sketch.name for _, sketch in _SKETCHED], pl.String)
 _OF_EVENTS = sorted({rollup.key for rollup in ROLLUPS if rollup.key and rollup.rows == "events"})
 
 
@@ -48,18 +52,18 @@ class Rollups:
         """What to merge into the minutes, and sketches to add."""
         rows = {"events": _known(batch.events), "lines": batch.lines}
         minutes = {
-            table: fold.cells(rows[rollup.rows], rollup, rules.zone, by_partition=not table.is_packed)
+            table: fold.cells(rows[rollup.rows], rollup, by_partition=not table.is_packed)
             for rollup in ROLLUPS
             for table in [PANES[rollup.name]]
         }
-        return Emitted({**minutes, SKETCH_ROWS: sketch_rows(batch, rules)})
+        return Emitted({**minutes, SKETCH_ROWS: sketch_rows(batch)})
 
 
 def _known(events: pl.DataFrame) -> pl.DataFrame:
     return events.with_columns(pl.col(_OF_EVENTS).fill_null(UNKNOWN))
 
 
-def sketch_rows(batch: Batch, rules: Rules) -> pl.DataFrame:
+def sketch_rows(batch: Batch) -> pl.DataFrame:
     """Rows of SKETCH_ROWS: one per hour, key and declared sketch, all under the first partition.
 
     Sketches merge in any order, so it does not matter whose partition's they are; one for each would be many rows.
@@ -70,24 +74,25 @@ def sketch_rows(batch: Batch, rules: Rules) -> pl.DataFrame:
     placed = events.select(
         "row",
         "event_type",
-        fold.pane_start(pl.col("event_time"), "hour", rules.zone).alias("cell_start"),
+        pl.col("hour_start").alias("cell_start"),
         *_OF_EVENTS,
         *(_hashes(events, sketch.column) for sketch in SKETCHES if sketch.rows == "events"),
     )
     of_lines = [name for name in lines.columns if name not in placed.columns]
     hashes = [_hashes(lines, sketch.column) for sketch in SKETCHES if sketch.rows == "lines"]
     on_lines = lines.select("row", *of_lines, *hashes).join(placed, on="row", how="inner")
-    frames = []
-    for rollup in ROLLUPS:
-        for sketch in SKETCHES:
-            rows = placed if (rollup.rows, sketch.rows) == ("events", "events") else on_lines
-            key, hashed = str(rollup.key), f"{sketch.column}_hash"
-            seen = rows.select("event_type", "cell_start", key, hashed).filter(
-                pl.col("event_type") == sketch.event_type
-            )
-            cells = sketched(seen, ["cell_start", key], hashed).rename({key: "key"})
-            frames.append(cells.with_columns(rollup=pl.lit(rollup.name), counted=pl.lit(sketch.name)))
-    return pl.concat(frames).join(_first(events), how="cross").select(SKETCH_ROWS.columns)
+    seen = []
+    for number, (rollup, sketch) in enumerate(_SKETCHED):
+        rows = placed if (rollup.rows, sketch.rows) == ("events", "events") else on_lines
+        of_type = rows if len(types) == 1 else rows.filter(pl.col("event_type") == sketch.event_type)
+        key, hashed = pl.col(str(rollup.key)), pl.col(f"{sketch.column}_hash")
+        seen.append(
+            of_type.select(pl.lit(number, pl.Int8).alias("which"), "cell_start", key.alias("key"), hashed.alias("hash"))
+        )
+    cells = sketched(pl.concat(seen), ["which", "cell_start", "key"], "hash")
+    which = cells["which"].to_numpy()
+    cells = cells.hstack([gather(_ROLLUP_NAMES, which), gather(_SKETCH_NAMES, which)])
+    return cells.join(_first(events), how="cross").select(SKETCH_ROWS.columns)
 
 
 def _first(events: pl.DataFrame) -> pl.DataFrame:

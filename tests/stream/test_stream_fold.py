@@ -61,14 +61,14 @@ def test_cells_are_those_of_books_kept_by_hand_in_any_time_zone(payloads: list[d
     zone = ZoneInfo(name)
     values = [orders.encode(payload) for payload in payloads]
     decoded = decode(orders.records(values), "USD")
-    events = decoded.events.with_row_index("row")
+    events = fold.placed(decoded.events.with_row_index("row"), zone)
     rows = {"events": events, "lines": fold.lines_of(events, decoded.lines)}
-    deltas = {cube.pane_table: fold.cells(rows[cube.rows], cube, zone) for cube in CUBES}
+    deltas = {cube.pane_table: fold.cells(rows[cube.rows], cube) for cube in CUBES}
     wanted = day_book.kept(map(oracle.read, values), zone)
     assert cells(deltas["order_minutes"], ["business_date", "pane_start"]) == wanted.of("order_minutes")
     assert cells(deltas["product_hours"], ["business_date", "pane_start", "product_id"]) == wanted.of("product_hours")
     assert cells(deltas["category_hours"], ["business_date", "pane_start", "category"]) == wanted.of("category_hours")
-    assert Counter(fold.customer_days(events, zone).rows()) == Counter(wanted.customers)
+    assert Counter(fold.customer_days(events).rows()) == Counter(wanted.customers)
 
 
 def test_the_hour_that_the_clocks_repeat_is_two_panes() -> None:
