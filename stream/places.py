@@ -32,4 +32,5 @@ def runs(partitions: pl.Series) -> list[tuple[int, int, int]]:
     """``(partition, start, end)`` of the rows of each partition; the rows are sorted by it."""
     numbers = partitions.to_numpy()
     starts = np.flatnonzero(np.diff(numbers, prepend=-1))
-    return list(zip(numbers[starts].tolist(), starts.tolist(), [*starts[1:].tolist(), len(numbers)], strict=True))
+    ends = np.append(starts[1:], len(numbers))[: len(starts)]
+    return list(zip(numbers[starts].tolist(), starts.tolist(), ends.tolist(), strict=True))
