@@ -30,8 +30,8 @@ def publish(
     """Make the run the current version of ``views`` for its date; returns the version numbers. Safe to repeat.
 
     Raises TandemError where no gate has checked the very facts that the run has, or one has refused them, a view's rows
-    are not complete or are made of other facts, or the published version is of a run that began later: clearing an old
-    run's publication must not bring back what was known then.
+    are not complete or are made of other facts, or the published version is of a run that began later or read more of
+    the log: clearing an old run's publication must not bring back what was known then.
     """
     queries = database.queries("batch")
     where = {"run_id": run_id, "business_date": business_date}
@@ -101,14 +101,28 @@ def _flip(connection: psycopg.Connection[Any], values: dict[str, Any]) -> int:
     current = connection.execute(queries.current_version, values).fetchone()
     if current is not None and current[1] == values["run_id"]:
         return int(current[0])
-    if current is not None and connection.execute(queries.began_before, {**values, "other": current[1]}).fetchone():
-        raise TandemError(
-            f"run {values['run_id']} is older than version {current[0]} of {values['view']} of"
-            f" {values['business_date']}, by run {current[1]}, which stays",
-            "compute the date again: a new run sees all that has come since",
-        )
+    if current is not None:
+        _require_newer(connection, values, *current)
     connection.execute(queries.supersede, values)
     row = connection.execute(queries.insert_version, values).fetchone()
     if row is None:
         raise AssertionError("an INSERT … RETURNING returns a row")
     return int(row[0])
+
+
+def _require_newer(connection: psycopg.Connection[Any], values: dict[str, Any], version: int, run_id: str) -> None:
+    queries, other = database.queries("batch"), {**values, "other": run_id}
+    stays = f"version {version} of {values['view']} of {values['business_date']}, by run {run_id}, which stays"
+    if connection.execute(queries.began_before, other).fetchone():
+        raise TandemError(
+            f"run {values['run_id']} is older than {stays}",
+            "compute the date again: a new run sees all that has come since",
+        )
+    # A run that began later may still have read less: facts of an older run, or a log that was set back.
+    if less := connection.execute(queries.reads_less, other).fetchone():
+        partition, own, theirs = less
+        raise TandemError(
+            f"run {values['run_id']} read partition {partition} up to offset {own}, and not to {theirs} as {stays}",
+            f"compute the date again: tandem batch --date {values['business_date']}; where that says the same, Kafka or"
+            " the archive was set back: see 'What was set back' in docs/archive.md",
+        )

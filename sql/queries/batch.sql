@@ -174,6 +174,14 @@ WHERE view = %(view)s AND business_date = %(business_date)s AND superseded_at IS
 SELECT true FROM batch.runs AS own JOIN batch.runs AS other ON other.run_id = %(other)s
 WHERE own.run_id = %(run_id)s AND own.created_at < other.created_at;
 
+-- name: reads_less   A partition of which a run read less than another one: up to which offset each. None where nothing is
+-- known of what one of them read.
+SELECT partition::integer, coalesce((own.cut ->> partition)::bigint, 0), next_offset::bigint
+FROM batch.runs AS own JOIN batch.runs AS other ON other.run_id = %(other)s
+CROSS JOIN jsonb_each_text(other.cut) AS read (partition, next_offset)
+WHERE own.run_id = %(run_id)s AND own.cut IS NOT NULL AND coalesce((own.cut ->> partition)::bigint, 0) < next_offset::bigint
+ORDER BY 1 LIMIT 1;
+
 -- name: supersede
 UPDATE batch.versions SET superseded_at = now()
 WHERE view = %(view)s AND business_date = %(business_date)s AND superseded_at IS NULL;

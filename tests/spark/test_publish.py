@@ -190,6 +190,32 @@ def test_a_run_on_the_very_facts_of_another_needs_no_gate_of_its_own(
             of(clean_database, second, views=("rfm",))
 
 
+def on_facts(settings: Settings, run: runs.Run, version: int, cut: dict[int, int]) -> runs.Run:
+    put_facts(settings, run, version, cut)
+    gates.passes(settings, run.run_id)
+    restage(settings, run)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("cut", "less"), [({0: 5, 1: 8}, (1, 8, 9)), ({0: 5}, (1, 0, 9)), ({0: 6, 1: 9}, None), ({0: 5, 1: 9, 2: 1}, None)]
+)
+def test_a_run_that_read_less_of_the_log_does_not_take_the_place_of_one_that_read_more(
+    clean_database: Settings, staged: Opener, cut: dict[int, int], less: tuple[int, int, int] | None
+) -> None:
+    """As by a job by hand on facts that were written for an older run, and where Kafka or the archive was set back."""
+    of(clean_database, on_facts(clean_database, staged(), 1, {0: 5, 1: 9}))
+    later = on_facts(clean_database, staged(), 2, cut)
+    if less is None:
+        assert of(clean_database, later)["daily_metrics"] == 2
+    else:
+        before = history(clean_database)
+        said = f"read partition {less[0]} up to offset {less[1]}, and not to {less[2]} as version 1 of daily_metrics"
+        with pytest.raises(TandemError, match=said):
+            of(clean_database, later)
+        assert history(clean_database) == before
+
+
 def test_a_run_of_another_date_is_refused(clean_database: Settings, staged: Opener) -> None:
     run = staged()
     with pytest.raises(TandemError, match="no run"):
