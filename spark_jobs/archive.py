@@ -12,7 +12,7 @@ import pyarrow.dataset as ds
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from spark_jobs import delta_files, file_list
-from tandem import clock, master_dataset
+from tandem import clock, database, master_dataset
 from tandem.errors import TandemError
 from tandem.master_dataset import UNKNOWN
 from tandem.topics import ORDER_EVENTS
@@ -35,7 +35,8 @@ _LIMITS = pa.schema({"business_date": pa.string(), "partition": pa.int32(), "nex
 class Archive:
     """The archive at one Delta version. ``counts``: records by date, those without one left out; ``next_offsets``: by
     partition, everything below is in it; ``kept_from``: the first date that retention has left, None where all are;
-    ``whole_from``: the first date of which nothing came before the archive began, None where it has the whole log.
+    ``whole_from``: the first date of which nothing came before the archive began, None where it has the whole log;
+    ``topic_id``: of the topic that its records are of, None where that was never noted.
     """
 
     version: int
@@ -43,6 +44,7 @@ class Archive:
     next_offsets: dict[int, int]
     kept_from: date | None = None
     whole_from: date | None = None
+    topic_id: int | None = None
 
     @property
     def dates(self) -> frozenset[date]:
@@ -53,6 +55,21 @@ class Archive:
     def computable_from(self) -> date | None:
         """The first date of which nothing may be lacking; None where that is so of all."""
         return max(filter(None, (self.kept_from, self.whole_from)), default=None)
+
+    def require_whole(self, dates: Iterable[date]) -> None:
+        """As the function ``require_whole``, of the archive as it was looked at."""
+        first = self.computable_from
+        if first is None or not (past := [day for day in dates if day < first]):
+            return
+        if first == self.kept_from:
+            raise TandemError(
+                f"the archive keeps the records from {first} on, and those of {min(past)} are gone",
+                f"what is published of it stays; compute dates from {first} on",
+            )
+        raise TandemError(
+            f"the archive began late, and records of {min(past)} may have come before",
+            f"compute dates from {first} on; where all was sent again, set TANDEM_ARCHIVE_WHOLE_FROM={min(past)}",
+        )
 
 
 class NoArchiveError(TandemError):
@@ -75,7 +92,9 @@ def look(settings: Settings) -> Archive:
     dated = {date.fromisoformat(name): count for name, count in counts.items() if name != UNKNOWN}
     kept = {day: count for day, count in dated.items() if first is None or day >= first}
     next_offsets = master_dataset.next_offsets(table, ORDER_EVENTS)
-    return Archive(table.version(), kept, next_offsets, first, _whole_from(settings, table, next_offsets))
+    whole_from = _whole_from(settings, table, next_offsets)
+    topic_id = master_dataset.topic_id(table, ORDER_EVENTS)
+    return Archive(table.version(), kept, next_offsets, first, whole_from, topic_id)
 
 
 def _whole_from(settings: Settings, table: DeltaTable, next_offsets: Iterable[int]) -> date | None:
@@ -106,21 +125,25 @@ def require_whole(settings: Settings, dates: Iterable[date]) -> None:
     Because retention has taken them, or they came before the archive began.
     """
     try:
-        held = look(settings)
+        look(settings).require_whole(dates)
     except NoArchiveError:
         return
-    first = held.computable_from
-    if first is None or not (past := [day for day in dates if day < first]):
+
+
+def require_same_topic(settings: Settings, held: Archive) -> None:
+    """Raises TandemError where the archive is of another topic than the stream has read, as another installation's.
+
+    Its offsets would do for any cut, and its orders for those of the date.
+    """
+    if held.topic_id is None:
         return
-    if first == held.kept_from:
+    with database.connect(settings, database.READER) as connection:
+        row = connection.execute(database.queries("batch").topic_read, {"topic": ORDER_EVENTS}).fetchone()
+    if row is not None and row[0] != held.topic_id:
         raise TandemError(
-            f"the archive keeps the records from {first} on, and those of {min(past)} are gone",
-            f"what is published of it stays; compute dates from {first} on",
+            f"the archive at {settings.archive} is of another topic {ORDER_EVENTS} than the stream has read",
+            "set TANDEM_ARCHIVE_URI as the archiver has it; see 'Another topic of the same name' in docs/archive.md",
         )
-    raise TandemError(
-        f"the archive began late, and records of {min(past)} may have come before",
-        f"compute dates from {first} on; where all was sent again, set TANDEM_ARCHIVE_WHOLE_FROM={min(past)}",
-    )
 
 
 def count_below(settings: Settings, version: int, cuts: Mapping[date, Mapping[int, int]]) -> dict[date, int]:

@@ -52,6 +52,9 @@ def compute(asked: job.Job) -> None:
     """Write the facts of the job's dates, and of earlier ones that are lacking; note the versions with the runs."""
     staging.forget_views(asked.settings, asked.runs)
     held = archive.look(asked.settings)
+    # Once more, of the very version that is read: retention may have taken a date while Spark was starting.
+    held.require_whole(asked.dates)
+    archive.require_same_topic(asked.settings, held)
     own = {run.business_date: _cut(asked.settings, run, held) for run in asked.runs}
     built = facts.counts(asked.settings)
     lacking, grown = _on_the_way(asked.settings, held, built, asked.dates[-1])

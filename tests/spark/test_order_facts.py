@@ -22,11 +22,14 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from spark_jobs import facts, order_facts, runs
 from spark_jobs.job import Job
+from stream import archive_upkeep
+from stream.archive_table import MasterDataset
 from stream.release import Address, Correction, release
 from stream.types import Rules
-from tandem import database
+from tandem import database, topic_ids
 from tandem.errors import TandemError
 from tandem.settings import Settings
+from tandem.topics import ORDER_EVENTS
 
 pytestmark = [pytest.mark.spark, pytest.mark.integration]
 
@@ -188,6 +191,38 @@ def test_a_cut_that_the_archive_has_not_reached_is_refused(built: Built, spark: 
     take_cut(built.settings, run_id, D24, {0: built.after_cut[1] + 4, 1: 2, 2: 1})
     with pytest.raises(TandemError, match="lacks 3 offsets below the cut"):
         compute(spark, built.settings, D24, run_id)
+
+
+def test_a_date_that_retention_took_meanwhile_is_refused(built: Built, spark: SparkSession, tmp_path: Path) -> None:
+    """Whoever started the job has looked before: with no record left, its figures would be published as zeros."""
+    own, log = archived_in(built.settings, tmp_path), Log()
+    log.add(order(1, at(D15)))
+    log.add(order(2, at(D23)))
+    log.archive(own)
+    a_month = own.model_copy(update={"archive_retention": timedelta(days=31)})
+    assert archive_upkeep.retain(a_month, datetime(2018, 1, 20, tzinfo=UTC)).records == 1
+    with pytest.raises(TandemError, match=f"and those of {D15} are gone"):
+        compute(spark, own, D15, new_id(D15))
+    assert compute(spark, own, D23, new_id(D23)).archived == 1
+
+
+def test_an_archive_of_another_topic_is_refused(built: Built, spark: SparkSession, tmp_path: Path) -> None:
+    """As of another installation, where one program's settings lead to it: its offsets cover the cut."""
+    own, log = archived_in(built.settings, tmp_path), Log()
+    log.add(order(1, at(D23)))
+    log.archive(own)
+    dataset = MasterDataset.find(own.archive, ORDER_EVENTS)
+    assert dataset is not None
+    dataset.open_partitions(7, {})
+    with database.connect(own, database.SPEED) as connection:
+        topic_ids.note(connection, {ORDER_EVENTS: 8})
+    try:
+        with pytest.raises(TandemError, match=f"archive at {own.archive} is of another topic order-events"):
+            compute(spark, own, D23, new_id(D23))
+    finally:
+        with database.connect(own, database.SPEED) as connection:
+            connection.execute("UPDATE speed.topics SET topic_id = 7")
+    assert compute(spark, own, D23, new_id(D23)).archived == 1
 
 
 def test_dates_that_are_lacking_come_with_the_first_run_that_needs_them(built: Built) -> None:
