@@ -113,9 +113,11 @@ def take(settings: Settings, business_date: date, run_id: str, *, timeout: timed
     with database.connect(settings, database.RECONCILIATION, autocommit=True) as connection:
         if (existing := read(connection, run_id)) is not None:
             return _same_date(existing, business_date)
+        before = _reached(connection)
         # Offsets of another topic would be held against what was read of the old one, and a day certified without it.
         found, wanted = _ask_kafka(settings, lambda admin: _ask_ids_and_ends(settings, admin))
         topic_ids.require_same(connection, found)
+        _require_not_set_back(before, wanted)
         lag = _wait(connection, wanted, time.monotonic() + allowed.total_seconds())
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
         try:
@@ -146,11 +148,30 @@ def _same_date(cut: Cut, business_date: date) -> Cut:
     return cut
 
 
+def _reached(connection: psycopg.Connection[Any]) -> Offsets:
+    """How far the speed layer has read."""
+    parameters = {"topic": topics.ORDER_EVENTS}
+    return dict(connection.execute(database.queries("reconciliation").progress, parameters).fetchall())
+
+
+def _require_not_set_back(reached: Offsets, ends: Offsets) -> None:
+    """Raises TandemError where Kafka ends before what was read of it: it gives these offsets to other records now.
+
+    ``reached``: asked for before ``ends``, as more comes meanwhile.
+    """
+    for partition, offset in sorted(reached.items()):
+        if (end := ends.get(partition, 0)) < offset:
+            raise TandemError(
+                f"{topics.ORDER_EVENTS} partition {partition} ends at offset {end}, and was read up to {offset}:"
+                " Kafka was set back",
+                "see 'Kafka was set back' in docs/archive.md",
+            )
+
+
 def _wait(connection: psycopg.Connection[Any], wanted: Offsets, deadline: float) -> int:
     """Wait until the speed layer has passed ``wanted``; returns how many records it still lacks, 0 when it has."""
     while True:
-        parameters = {"topic": topics.ORDER_EVENTS}
-        reached = dict(connection.execute(database.queries("reconciliation").progress, parameters).fetchall())
+        reached = _reached(connection)
         lag: int = sum(max(0, end - reached.get(partition, 0)) for partition, end in wanted.items())
         if lag == 0 or time.monotonic() >= deadline:
             return lag

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -118,7 +119,7 @@ class Archiver:
         """The archive's next offsets, after opening partitions that it does not know at the first offset there is.
 
         Empty where the ending came while Kafka was away and nothing was archived yet. Raises TandemError where the
-        topic is not the one that is archived.
+        topic is not the one that is archived, or was set back.
         """
         topic = self._source.wait_for_topic(self._ending)
         while True:
@@ -127,6 +128,7 @@ class Archiver:
             if topic is None:
                 return held
             self._require_same(topic.topic_id)
+            self._require_still_there(held)
             new = {partition: low for partition, (low, _) in topic.bounds.items() if partition not in held}
             if not new and self._dataset.topic_id is not None:
                 return held
@@ -168,6 +170,18 @@ class Archiver:
             return False
         self._require_same(found)
         return True
+
+    def _require_still_there(self, partitions: Iterable[int]) -> None:
+        """Raises TandemError where Kafka has another record where the archive ends, so what follows is no sequel."""
+        last = {partition: found for partition in partitions if (found := self._dataset.last(partition))}
+        while last and not self._ending.has_come():
+            try:
+                self._source.require_still_there(last)
+            except KafkaException as failure:
+                self._source.warn(failure.args[0])
+                self._ending.has_come_within(BACK_OFF_S[0])
+            else:
+                return
 
     def _require_same(self, topic_id: int) -> None:
         if self._dataset.topic_id not in {None, topic_id}:

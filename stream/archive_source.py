@@ -13,6 +13,7 @@ import structlog
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from stream import still_there
 from stream.archive_table import Offsets
 from tandem import topic_ids
 from tandem.compacted import refuse_compacted
@@ -173,6 +174,19 @@ class Source:
     def topic_id(self) -> int:
         """The id that the topic has now. Raises KafkaException where Kafka does not tell."""
         return topic_ids.ids(self._settings, self._admin, [ORDER_EVENTS])[ORDER_EVENTS]
+
+    def require_still_there(self, last: Mapping[int, tuple[int, int]]) -> None:
+        """Raises TandemError where Kafka has another record, or none, at an offset that it has not expired.
+
+        ``last``: offset and the broker's time in ms by partition. Raises KafkaException where Kafka does not answer.
+        """
+        places = {partition: offset for partition, (offset, _) in last.items()}
+        found = still_there.times_at(self._settings, self._topic, places, group_id(self._settings), _SILENT)
+        if others := [partition for partition, (_, time_ms) in last.items() if found[partition] != time_ms]:
+            bounds = self._bounds()
+            for partition in others:
+                if places[partition] >= bounds[partition][0]:
+                    raise still_there.set_back(ORDER_EVENTS, partition, places[partition])
 
     def _bounds(self) -> dict[int, tuple[int, int]]:
         found = self._admin.list_topics(self._topic, timeout=_ANSWER_S).topics[self._topic]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
@@ -112,6 +113,15 @@ class MasterDataset:
         """Where the archive of a partition begins: nothing below it was there to be archived."""
         return master_dataset.start(self._table, self._topic, partition)
 
+    def last(self, partition: int) -> tuple[int, int] | None:
+        """Offset, and the broker's time in ms, of the last record of a partition; None where that was never noted."""
+        names = (
+            master_dataset.last_name(self._topic, partition),
+            master_dataset.last_time_name(self._topic, partition),
+        )
+        offset, time_ms = map(self._table.transaction_version, names)
+        return None if offset is None or time_ms is None else (offset, time_ms)
+
     @property
     def kept_from(self) -> date | None:
         """The first date that retention has left whole; None where it has never taken anything."""
@@ -142,6 +152,7 @@ class MasterDataset:
         if events.num_rows == 0:
             self._commit(self._transactions(after))
             return
+        transactions = self._transactions(after, *_last_records(self._topic, events))
         try:
             write_deltalake(
                 self._table,
@@ -149,7 +160,7 @@ class MasterDataset:
                 mode="append",
                 schema_mode="merge",  # a table that has gained a column is written beside a newer archiver, or by one
                 writer_properties=_PARQUET,
-                commit_properties=self._transactions(after),
+                commit_properties=transactions,
             )
         except CommitFailedError as error:
             raise FencedError from error
@@ -177,6 +188,21 @@ class MasterDataset:
         ids = {master_dataset.next_offset_id(self._topic, partition): offset for partition, offset in after.items()}
         moved = [Transaction(name, offset) for name, offset in ids.items()]
         return CommitProperties(app_transactions=[*moved, *others])
+
+
+def _last_records(topic: str, events: pa.Table) -> list[Transaction]:
+    """What ``MasterDataset.last`` reads. Of a record without a time nothing is noted: the one before it stands."""
+    timed = events.select(["partition", "offset", "kafka_time"]).filter(pc.is_valid(events["kafka_time"]))
+    ends = timed.group_by("partition").aggregate([("offset", "max")])
+    found = timed.join(ends, ["partition", "offset"], ["partition", "offset_max"], join_type="inner")
+    times_ms = found["kafka_time"].cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.int64())
+    noted = []
+    for partition, offset, time_ms in zip(
+        found["partition"].to_pylist(), found["offset"].to_pylist(), times_ms.to_pylist(), strict=True
+    ):
+        noted.append(Transaction(master_dataset.last_name(topic, partition), offset))
+        noted.append(Transaction(master_dataset.last_time_name(topic, partition), time_ms))
+    return noted
 
 
 def covers(held: Mapping[int, int], wanted: Mapping[int, int]) -> bool:

@@ -32,6 +32,16 @@ def start(table: Transactions, topic: str, partition: int) -> int:
     return table.transaction_version(start_name(topic, partition)) or 0
 
 
+def last_name(topic: str, partition: int) -> str:
+    """The transaction that holds the offset of the last record of a Kafka partition that is in the table."""
+    return f"tandem:{topic}:{partition}:last"
+
+
+def last_time_name(topic: str, partition: int) -> str:
+    """The transaction that holds when the broker took that record, in ms since 1970."""
+    return f"tandem:{topic}:{partition}:last_time"
+
+
 def topic_id_name(topic: str) -> str:
     """The transaction that holds the id that Kafka gave the topic."""
     return f"tandem:{topic}:topic_id"

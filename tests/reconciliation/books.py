@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import psycopg
+from confluent_kafka import Producer
 from psycopg import sql
 
+from reconciliation import cut as cuts
 from tandem import database, kpis, topics
 from tandem.local import postgres as local_postgres
 from tandem.pending import ALL_PARTITIONS
@@ -97,9 +100,21 @@ def write_speed(settings: Settings, orders: list[Order], offsets: dict[int, int]
             insert(settings, f"speed.{cube.pane_table}", **row)
     for day, customer in {(order.when.date(), order.customer) for order in orders}:
         insert(settings, "speed.customer_days", business_date=day, customer_id=customer, partition=ALL_PARTITIONS)
+    if offsets:
+        fill_log(settings, offsets)
     for partition, next_offset in (offsets or {}).items():
         place = {"topic": topics.ORDER_EVENTS, "partition": partition}
         insert(settings, "speed.partitions", **place, next_offset=next_offset)
+
+
+def fill_log(settings: Settings, offsets: Mapping[int, int]) -> None:
+    """Records in Kafka at least up to these offsets, where a test only writes down that they were read."""
+    ends = cuts.end_offsets(settings)
+    producer = Producer({"bootstrap.servers": settings.brokers, "log_level": 0})
+    for partition, offset in offsets.items():
+        for _ in range(ends[partition], offset):
+            producer.produce(settings.topic(topics.ORDER_EVENTS), b"{}", partition=partition)
+    assert producer.flush(60) == 0
 
 
 def write_batch(settings: Settings, orders: list[Order], run_id: str, *, day: date = DAY, publish: bool = True) -> None:

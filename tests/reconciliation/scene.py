@@ -16,7 +16,7 @@ from reconciliation import cut as cuts
 from tandem import journal, kpis, topics
 from tandem.pending import ALL_PARTITIONS
 from tandem.settings import Settings
-from tests.reconciliation.books import DAY, execute, insert
+from tests.reconciliation.books import DAY, execute, fill_log, insert
 from tests.reconciliation.decisions import Record, cells, evidence
 
 RUN = "2017-12-23.20171224T020000Z.test00"
@@ -45,6 +45,7 @@ def write_stream(settings: Settings, records: Sequence[Record], day: date = DAY)
     for customer in {r.customer for r in counted}:
         insert(settings, "speed.customer_days", business_date=day, customer_id=customer, partition=ALL_PARTITIONS)
     ends = {p: max(r.offset for r in records if r.partition == p) + 1 for p in {r.partition for r in records}}
+    fill_log(settings, ends)
     for partition in range(12):
         place = {"topic": topics.ORDER_EVENTS, "partition": partition}
         insert(settings, "speed.partitions", **place, next_offset=ends.get(partition, 0))

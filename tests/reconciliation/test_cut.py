@@ -67,6 +67,19 @@ def test_a_topic_that_was_made_anew_gives_no_cut_at_the_offsets_of_the_old_one(s
         cuts.take(shop, DAY, "r2", timeout=NO_WAIT)
 
 
+def test_a_log_that_ends_before_what_was_read_of_it_gives_no_cut(shop):
+    """Kafka was set back: what comes at these offsets now would be read by neither layer, and missed by none."""
+    produce(shop, {0: 3, 3: 1})
+    for partition, offset in twelve(p0=4, p3=4).items():
+        insert(shop, "speed.partitions", topic=topics.ORDER_EVENTS, partition=partition, next_offset=offset)
+    said = "order-events partition 3 ends at offset 2, and was read up to 4: Kafka was set back"
+    with pytest.raises(TandemError, match=said):
+        cuts.take(shop, DAY, "r1", timeout=NO_WAIT)
+    assert execute(shop, "SELECT count(*) FROM reconciliation.cuts") == [(0,)]
+    produce(shop, {3: 1})
+    assert cuts.take(shop, DAY, "r1", timeout=NO_WAIT).comparable
+
+
 def test_the_cut_copies_the_dates_cells_by_hour_at_the_speed_layers_offsets(shop):
     produce(shop, {0: 2, 3: 1})
     write_speed(shop, [MILK, BREAD, LATER, NEXT_DAY], twelve(p0=3, p3=7))
