@@ -169,6 +169,17 @@ class Settings(BaseSettings):
         is_duration = cls.model_fields[str(info.field_name)].annotation is timedelta
         return float(value) if is_duration and isinstance(value, str) and _SECONDS.fullmatch(value) else value
 
+    @field_validator("state_dir", "jars_dir")
+    @classmethod
+    def _begins_here(cls, value: Path) -> Path:
+        """Servers begin in folders of their own, and would look there."""
+        return value.absolute()
+
+    @field_validator("archive_uri", "order_facts_uri")
+    @classmethod
+    def _local_one_begins_here(cls, value: str) -> str:
+        return str(Path(value).absolute()) if value and "://" not in value else value
+
     @field_validator("business_timezone")
     @classmethod
     def _zone_exists(cls, value: str) -> str:

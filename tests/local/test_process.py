@@ -118,3 +118,15 @@ def test_another_process_gets_the_very_settings(tmp_path: Path):
     env = {**os.environ, **process.environment(own)}
     said = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
     assert said.strip() == own.model_dump_json()
+
+
+def test_another_process_gets_the_very_folders_though_it_begins_in_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    own = Settings(state_dir="state", archive_uri="the archive", order_facts_uri="s3://books/order_facts")
+    code = "from tandem.settings import settings as s; print(s().state_dir, s().archive, s().order_facts, sep='|')"
+    env = {**os.environ, **process.environment(own)}
+    command = [sys.executable, "-c", code]
+    said = subprocess.run(command, env=env, cwd="/", capture_output=True, text=True, check=True).stdout
+    assert said.strip() == f"{tmp_path}/state|{tmp_path}/the archive|s3://books/order_facts"

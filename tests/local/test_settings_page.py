@@ -18,8 +18,9 @@ _HEAD = """# Settings
 <!-- Made from tandem/settings.py by tests/local/test_settings_page.py: edit that. -->
 
 Every setting is an environment variable. Durations are seconds (`3600`) or ISO 8601 (`PT1H`, `P7D`). A value that is
-not valid, two that do not fit together and a name that is misspelt are refused in one line. Secrets are none of them:
-`TANDEM_SECRET_<ROLE>`, see [architecture](architecture.md#least-privilege).
+not valid, two that do not fit together and a name that is misspelt are refused in one line. A path that is not absolute
+begins in the folder where the command does. Secrets are none of them: `TANDEM_SECRET_<ROLE>`, see
+[architecture](architecture.md#least-privilege).
 
 Those that figures depend on stand in the books, and nothing works under others: [which, and how to change
 them](operations.md#change-a-setting-that-figures-depend-on).
