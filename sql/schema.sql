@@ -164,7 +164,7 @@ CREATE FUNCTION serving.top_products(since timestamp with time zone, until times
     LANGUAGE sql STABLE
     AS $_$
     WITH cells AS (
-        SELECT date_trunc('hour', pane_start, 'UTC') AS cell_start, business_date, product_id AS key
+        SELECT pane_start AS cell_start, business_date, product_id AS key
 , CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'product_hours' AND measure = 'revenue_cents') THEN sum(revenue_cents)::bigint END AS revenue_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'product_hours' AND measure = 'order_count') THEN sum(order_count)::bigint END AS order_count, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'product_hours' AND measure = 'units') THEN sum(units)::bigint END AS units, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'product_hours' AND measure = 'cancelled_revenue_cents') THEN sum(cancelled_revenue_cents)::bigint END AS cancelled_revenue_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'product_hours' AND measure = 'cancelled_units') THEN sum(cancelled_units)::bigint END AS cancelled_units, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'product_hours' AND measure = 'amended_revenue_cents') THEN sum(amended_revenue_cents)::bigint END AS amended_revenue_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'product_hours' AND measure = 'amended_units') THEN sum(amended_units)::bigint END AS amended_units
         FROM speed.product_hours_all
         WHERE pane_start >= $1 AND pane_start < $2
@@ -1559,7 +1559,7 @@ CREATE VIEW serving.hourly_trend AS
           WHERE (adjustments.cube = 'orders'::text)
         UNION ALL
          SELECT 'categories'::text AS cube,
-            date_trunc('hour'::text, category_hours.pane_start, 'UTC'::text) AS cell_start,
+            category_hours.pane_start AS cell_start,
             category_hours.category,
             'counted'::text AS part,
             category_hours.revenue_cents,
@@ -2480,7 +2480,7 @@ CREATE VIEW serving.speed_category_hours AS
         END AS amended_units,
     (sum(amended_units_adjusted))::bigint AS amended_units_adjusted
    FROM ( SELECT category_hours.business_date,
-            date_trunc('hour'::text, category_hours.pane_start, 'UTC'::text) AS cell_start,
+            category_hours.pane_start AS cell_start,
             category_hours.category AS key,
             category_hours.revenue_cents,
             (0)::bigint AS revenue_cents_adjusted,
@@ -2726,7 +2726,7 @@ CREATE VIEW serving.speed_product_hours AS
         END AS amended_units,
     (sum(amended_units_adjusted))::bigint AS amended_units_adjusted
    FROM ( SELECT product_hours_all.business_date,
-            date_trunc('hour'::text, product_hours_all.pane_start, 'UTC'::text) AS cell_start,
+            product_hours_all.pane_start AS cell_start,
             product_hours_all.product_id AS key,
             product_hours_all.revenue_cents,
             (0)::bigint AS revenue_cents_adjusted,

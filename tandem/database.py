@@ -137,8 +137,18 @@ def render(template: str, **values: object) -> str:
         "packs": pending.PACKS,
         "all_partitions": pending.ALL_PARTITIONS,
         "readable": pending.readable,
+        "hour_of": _hour_of,
     }
     return environment.get_template(template).render(**declared, **values)
+
+
+def _hour_of(cube: kpis.Cube, zone: str) -> str:
+    """SQL of the start of the hour that a pane of the cube is in; ``zone``: SQL of the business time zone.
+
+    A pane of an hour is cut already. Where clocks shift by half an hour it may begin before they do, and would be cut
+    as the hour before.
+    """
+    return "pane_start" if cube.pane == "hour" else f"date_trunc('hour', pane_start, {zone})"
 
 
 @cache

@@ -15,17 +15,20 @@ import orders
 import payload_oracle as oracle
 import pytest
 import speed_rig as rig
-from installations import keeping_books_in, tandem
+from installations import tandem
+from topic_books import last_values, table
 
 from stream.rebuild import rebuild
 from stream.worker import Worker
 from tandem import database
+from tandem.local import postgres as local_postgres
 from tandem.settings import Settings
+from tandem.topics import HOURLY_TRENDS
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("clean_database")]
 
 START = datetime(2017, 12, 22, 9, tzinfo=UTC)
-HOUR = timedelta(hours=1)
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 PARTITIONS = range(12)
 
 
@@ -120,24 +123,47 @@ def test_what_came_after_final_alone_has_no_final_row_however_the_log_is_cut(top
     assert json.loads(again.stdout)["tables"] == {}
 
 
-LORD_HOWE = "Australia/Lord_Howe"
-"""Clocks shift by half an hour: on 4 October 2026 from 2:00 to 2:30, on 5 April 2026 from 2:00 back to 1:30."""
+@pytest.fixture
+def lord_howe(topic_prefix: Settings) -> Iterator[Settings]:
+    """Clocks shift by half an hour there: from 2:00 to 2:30 on 4 October 2026, back to 1:30 on 5 April."""
+    changes = {"postgres_database": "lord_howe", "business_timezone": "Australia/Lord_Howe"}
+    own = topic_prefix.model_copy(update=changes)
+    local_postgres.start(own)
+    yield own
+    with local_postgres.connect_admin(own) as admin:
+        admin.execute("DROP DATABASE lord_howe WITH (FORCE)")
 
 
-@pytest.mark.parametrize(
-    "one_o_clock", [datetime(2026, 10, 3, 14, 30, tzinfo=UTC), datetime(2026, 4, 4, 14, tzinfo=UTC)]
-)
-def test_an_hour_is_whole_when_it_is_final_where_clocks_shift_by_half_an_hour(
-    topic_prefix: Settings, one_o_clock: datetime
-) -> None:
-    own = topic_prefix.model_copy(update={"business_timezone": LORD_HOWE})
-    moments = [one_o_clock + timedelta(minutes=at) for at in (5, 50, 70, 100, 130, 200)]
-    with keeping_books_in(own, LORD_HOWE, own.currency):
-        rig.produce(own, [sale(n, moment, at) for at in PARTITIONS for n, moment in enumerate(moments)])
-        rig.run_to_end(own.model_copy(update={"micro_batch_max_events": 1}))
-        counted = {hour: row["order_count"] for (hour, category), row in finals(own).items() if not category}
-    assert counted[one_o_clock] == 2 * 12, "both of the hour before the clocks changed"
-    assert sum(counted.values()) == 5 * 12, "all but those of the hour that is not over"
+SPRING = {datetime(2026, 10, 3, 14, 30, tzinfo=UTC): 2, datetime(2026, 10, 3, 15, tzinfo=UTC): 1}
+AUTUMN = {datetime(2026, 4, 4, 14, tzinfo=UTC): 2, datetime(2026, 4, 4, 14, 30, tzinfo=UTC): 1}
+
+
+@pytest.mark.parametrize("hours", [SPRING, AUTUMN], ids=["spring", "autumn"])
+def test_hours_are_whole_where_clocks_shift_by_half_an_hour(lord_howe: Settings, hours: dict[datetime, int]) -> None:
+    """The last hour before and the one that the shift falls into: the latter begins at half past, by its own clock."""
+    one_o_clock = min(hours)
+    minutes = (5, 50, 70, 100, 130, 200)
+    rig.produce(lord_howe, [sale(n, one_o_clock + n * MINUTE, at) for at in PARTITIONS for n in minutes])
+    rig.run_to_end(lord_howe.model_copy(update={"micro_batch_max_events": 1}))
+    wanted = {hour: on_each * len(PARTITIONS) for hour, on_each in hours.items()}
+    for cells in (
+        "SELECT cell_start, order_count AS orders FROM speed.orders_finals",
+        "SELECT cell_start, order_count AS orders FROM speed.categories_finals",
+        "SELECT cell_start, order_count AS orders FROM serving.hourly_trend WHERE category = ''",
+        "SELECT cell_start, order_count AS orders FROM serving.hourly_trend WHERE category <> ''",
+        "SELECT cell_start, order_count AS orders FROM serving.speed_order_hours",
+        "SELECT cell_start, order_count AS orders FROM serving.speed_category_hours",
+        "SELECT cell_start, order_count AS orders FROM serving.speed_product_hours",
+        "SELECT cell_start, order_count AS orders FROM serving.top_categories('-infinity', 'infinity')",
+        "SELECT cell_start, order_count AS orders FROM serving.top_products('-infinity', 'infinity')",
+    ):
+        found: Counter[datetime] = Counter()
+        for row in rig.query(lord_howe, cells):
+            found[row["cell_start"]] += row["orders"]
+        assert {hour: found[hour] for hour in wanted} == wanted, cells
+    rig.settle(lord_howe, HOURLY_TRENDS)
+    trends = table(lord_howe, "SELECT * FROM serving.hourly_trend")
+    assert last_values(lord_howe, HOURLY_TRENDS) == {f"{row['cell_start']}/{row['category']}": row for row in trends}
 
 
 @contextmanager
