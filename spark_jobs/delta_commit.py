@@ -67,9 +67,12 @@ def replace(rows: DataFrame, uri: str, dates: Collection[date], mark: str, prope
         _schema(columns, table)
         change = _Change(uri, days, columns, _written(rows, uri, days), mark, properties)
         _commit(table, change)
-        version = max(int(past["version"]) for past in DeltaTable(uri).history(20) if past.get("userMetadata") == mark)
+        now = DeltaTable(uri)
+        since = now.history(now.version() - (table.version() if table else -1))
+        version = max(int(past["version"]) for past in since if past.get("userMetadata") == mark)
+        now.load_as_version(version)
         # delta-rs sees no conflict with a program that adds files of a date, or merges them, and knows nothing of ours.
-        if _held(DeltaTable(uri, version=version), days).files != {add.path for add in change.adds}:
+        if _held(now, days).files != {add.path for add in change.adds}:
             raise _overtaken(days)
     except (DeltaError, OSError) as error:
         raise TandemError(f"{uri} cannot be written ({first_line(error)})", "check the storage") from error
