@@ -77,9 +77,9 @@ class Settings(BaseSettings):
     """Delta table of the master dataset; empty means inside the state folder."""
     archive_group: str = "tandem-archive"
     """Consumer group of the archivers; the topic prefix is put before it."""
-    archive_batch_max_events: int = 50_000
+    archive_batch_max_events: int = Field(default=50_000, ge=1)
     """How many records the archiver commits at once, at most."""
-    archive_batch_max_bytes: int = 64 * 1024 * 1024
+    archive_batch_max_bytes: int = Field(default=64 * 1024 * 1024, ge=1)
     """How many bytes of values the archiver commits at once, about."""
     archive_batch_linger: timedelta = timedelta(seconds=5)
     """How long a record that Kafka has may be missing from the archive while an archiver keeps up."""
@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     order_facts_uri: str = ""
     """Delta table of the decoded, validated, deduplicated orders; empty means inside the state folder."""
 
-    allowed_lateness: timedelta = Field(default=timedelta(hours=1), ge=timedelta(0))
+    allowed_lateness: timedelta = timedelta(hours=1)
     """How far behind the greatest event time before it on its partition an event still counts in the speed layer."""
     dedupe_horizon: timedelta = timedelta(hours=24)
     """How long ids are remembered, in event time, behind the watermark."""
@@ -127,8 +127,11 @@ class Settings(BaseSettings):
     cut_timeout: timedelta = timedelta(minutes=5)
     """How long a run waits for the speed layer to pass the end of its date before it goes on without."""
 
-    history_retention: timedelta = timedelta(days=400)
-    """How long the rows of a superseded version are kept. Its daily figures, and why it came, are kept for good."""
+    history_retention: timedelta = Field(default=timedelta(days=400), ge=timedelta(hours=1))
+    """How long the rows of a superseded version are kept, at least an hour.
+
+    Its daily figures, and why it came, are kept for good. Files that a job has not committed yet must not be older.
+    """
 
     kafka_java_options: str = ""
     """Further options of the local broker's JVM, as ``-Xmx2g``; the last of its kind counts.
@@ -168,6 +171,13 @@ class Settings(BaseSettings):
     def _durations_may_be_seconds(cls, value: object, info: ValidationInfo) -> object:
         is_duration = cls.model_fields[str(info.field_name)].annotation is timedelta
         return float(value) if is_duration and isinstance(value, str) and _SECONDS.fullmatch(value) else value
+
+    @field_validator("*")
+    @classmethod
+    def _no_duration_runs_backwards(cls, value: object) -> object:
+        if isinstance(value, timedelta) and value < timedelta(0):
+            raise ValueError("a duration is not below 0")
+        return value
 
     @field_validator("state_dir", "jars_dir")
     @classmethod

@@ -44,6 +44,11 @@ def test_an_error_with_a_remedy_is_one_line_on_stderr_and_status_2(failing):
         ("TANDEM_ALLOWED_LATENESS", "-60"),
         ("TANDEM_ALLOWED_LATENES", "60"),
         ("TANDEM_ORDER_REPEAT_LOOKBACK_DAYS", "-1"),
+        ("TANDEM_WATERMARK_DELAY", "-PT1H"),
+        ("TANDEM_IDLE_AFTER", "-PT1S"),
+        ("TANDEM_HISTORY_RETENTION", "0"),
+        ("TANDEM_ARCHIVE_BATCH_MAX_EVENTS", "0"),
+        ("TANDEM_ARCHIVE_BATCH_MAX_BYTES", "0"),
     ],
 )
 def test_a_setting_that_is_not_valid_is_named_in_one_line(name: str, value: str):
