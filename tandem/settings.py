@@ -28,6 +28,10 @@ _SHORTEST_JOURNAL = _SHORTEST_ARCHIVE
 _DAY = timedelta(days=1)
 _SECONDS = re.compile(r"\d+(\.\d+)?")
 
+_LONGEST_DATABASE = 63 - len("_rebuild")
+"""In bytes. Postgres cuts a longer name, and the database of a rebuild would be called as that of the books."""
+_OTHER_DATABASES = frozenset({"airflow", "postgres", "template0", "template1"})
+
 _MISSPELT = 0.92
 """So alike are a name and its misspelling, of 1: one letter in ten, or two."""
 
@@ -197,6 +201,15 @@ class Settings(BaseSettings):
             ZoneInfo(value)
         except (KeyError, OSError, ValueError):
             raise ValueError(f"'{value}' is no time zone such as Europe/Berlin") from None
+        return value
+
+    @field_validator("postgres_database")
+    @classmethod
+    def _database_is_the_books_own(cls, value: str) -> str:
+        if value in _OTHER_DATABASES:
+            raise ValueError(f"'{value}' is another database")
+        if not 0 < len(value.encode()) <= _LONGEST_DATABASE:
+            raise ValueError(f"a name has 1 to {_LONGEST_DATABASE} bytes")
         return value
 
     @field_validator("archive_whole_from")

@@ -49,6 +49,9 @@ def test_an_error_with_a_remedy_is_one_line_on_stderr_and_status_2(failing):
         ("TANDEM_HISTORY_RETENTION", "0"),
         ("TANDEM_ARCHIVE_BATCH_MAX_EVENTS", "0"),
         ("TANDEM_ARCHIVE_BATCH_MAX_BYTES", "0"),
+        ("TANDEM_POSTGRES_DATABASE", ""),
+        ("TANDEM_POSTGRES_DATABASE", "airflow"),
+        ("TANDEM_POSTGRES_DATABASE", "ü" * 28),
     ],
 )
 def test_a_setting_that_is_not_valid_is_named_in_one_line(name: str, value: str):
