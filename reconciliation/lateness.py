@@ -6,7 +6,7 @@ It is worked out once, from the journal, when a date is compared, and kept: what
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
@@ -27,13 +27,14 @@ def graces(curve: Curve) -> tuple[Grace, ...]:
     """In the report's form, the shortest first."""
     gross = curve.gross_cents
     return tuple(
-        Grace(int(grace.total_seconds() // 60), events, cents, 100 * cents / gross if gross else None)
+        Grace(_minutes(grace), events, cents, 100 * cents / gross if gross else None)
         for grace, (events, cents) in sorted(curve.by_grace.items())
     )
 
 
-def advise(found: Sequence[Grace], now_minutes: int, dates: int) -> Lateness:
+def advise(found: Sequence[Grace], now: timedelta, dates: int) -> Lateness:
     """The shortest grace, not shorter than now, that removes nearly all that any removes; as it is where none helps."""
+    now_minutes = _minutes(now)
     longer = [grace for grace in found if grace.minutes >= now_minutes]
     most = max((grace.removed_cents for grace in longer), default=0)
     enough = (grace for grace in longer if most > 0 and grace.removed_cents >= ENOUGH * most)
@@ -51,7 +52,7 @@ def of_dates(connection: psycopg.Connection[Any], settings: Settings, last: date
             found, dates = found.plus(of_day), dates + 1
     if not dates:
         return None
-    return advise(graces(found), int(settings.allowed_lateness.total_seconds() // 60), dates)
+    return advise(graces(found), settings.allowed_lateness, dates)
 
 
 def left_out(
@@ -115,9 +116,17 @@ def in_words(advice: Lateness) -> str:
     )
 
 
-def span(minutes: int) -> str:
-    """Minutes as people say them."""
-    return f"{minutes // 60} h" if minutes % 60 == 0 else f"{minutes} min"
+def span(minutes: float) -> str:
+    """Minutes as people say them; seconds where they are not whole."""
+    if minutes % 1:
+        return f"{minutes * 60:g} s"
+    return f"{minutes // 60:g} h" if minutes and minutes % 60 == 0 else f"{minutes:g} min"
+
+
+def _minutes(grace: timedelta) -> float:
+    """Whole ones as whole numbers."""
+    minutes = grace / timedelta(minutes=1)
+    return int(minutes) if minutes.is_integer() else minutes
 
 
 def _percent(grace: Grace) -> str:

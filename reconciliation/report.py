@@ -143,7 +143,7 @@ class Grace:
     would have counted, and how much of the difference that removes; below 0 it would have added to it.
     """
 
-    minutes: int
+    minutes: float
     events: int
     removed_cents: int
     percent: float | None
@@ -154,8 +154,8 @@ class Lateness:
     """What other lateness would have made of ``dates``, and which is advised; reconciliation.lateness."""
 
     dates: int
-    now_minutes: int
-    advised_minutes: int
+    now_minutes: float
+    advised_minutes: float
     graces: tuple[Grace, ...]
 
 

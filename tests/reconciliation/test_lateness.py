@@ -116,20 +116,37 @@ def curve(*removed: int) -> tuple[Grace, ...]:
     ],
 )
 def test_one_value_is_advised(removed: tuple[int, ...], advised: int, why: str) -> None:
-    advice = lateness.advise(curve(*removed), 60, 7)
+    advice = lateness.advise(curve(*removed), NOW, 7)
     assert advice.advised_minutes == advised, why
     words = lateness.in_words(advice)
     assert words.startswith("Keep the allowed lateness of 1 h" if advised == 60 else "An allowed lateness of")
 
 
 def test_the_advice_gives_its_reason_and_its_price() -> None:
-    assert lateness.in_words(lateness.advise(curve(-40, 0, 300, 960, 1_000), 60, 7)) == (
+    assert lateness.in_words(lateness.advise(curve(-40, 0, 300, 960, 1_000), NOW, 7)) == (
         "An allowed lateness of 12 h instead of 1 h would have removed 96 % of the difference over the last 7 dates;"
         " 24 h would have removed 100 %. The price: an hour's figures may move for so long after its end."
     )
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize(("now_s", "said"), [(0, "0 min"), (20, "20 s"), (90, "90 s"), (60, "1 min"), (7200, "2 h")])
+def test_a_lateness_that_is_no_whole_minutes_is_said_and_advised_as_it_is(now_s: int, said: str) -> None:
+    now = timedelta(seconds=now_s)
+    found = lateness.graces(behind.Curve(1_000, dict.fromkeys({*behind.GRACES, now}, (0, 0))))
+    advice = lateness.advise(found, now, 7)
+    assert [lateness.span(grace.minutes) for grace in found].count(said) == 1
+    assert lateness.in_words(advice).startswith(f"Keep the allowed lateness of {said}: ")
+    assert advice.advised_minutes == advice.now_minutes == now / timedelta(minutes=1)
+
+
+def test_a_shorter_grace_is_no_advice() -> None:
+    """A minute is not longer than 90 s."""
+    now = timedelta(seconds=90)
+    removed = {grace: (1, 500 if grace < now else 0) for grace in {*behind.GRACES, now}}
+    assert lateness.advise(lateness.graces(behind.Curve(1_000, removed)), now, 7).advised_minutes == 1.5
+
+
 def test_the_report_and_the_command_advise_from_the_journal(topic_prefix: Settings, clean_database: Settings) -> None:
     shop = topic_prefix
     records = [
