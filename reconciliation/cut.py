@@ -164,7 +164,7 @@ def _require_not_set_back(reached: Offsets, ends: Offsets) -> None:
             raise TandemError(
                 f"{topics.ORDER_EVENTS} partition {partition} ends at offset {end}, and was read up to {offset}:"
                 " Kafka was set back",
-                "see 'Kafka was set back' in docs/archive.md",
+                "see 'What was set back' in docs/archive.md",
             )
 
 
