@@ -207,7 +207,7 @@ def lines(found: Breakdown, settings: Settings, limit: int | None) -> list[str]:
     said = []
     for cell in found.cells[:limit]:
         local = cell.cell_start.astimezone(settings.zone)
-        place = f"{local:%Y-%m-%d}" if cell.metric == kpis.UNIQUE_CUSTOMERS.name else f"{local:%Y-%m-%d %H:%M}"
+        place = f"{local:%Y-%m-%d}" if cell.metric == kpis.UNIQUE_CUSTOMERS.name else f"{local:%Y-%m-%d %H:%M %Z}"
         label = cell.metric.removesuffix("_cents").replace("_", " ")
         amounts = (show(value, cell.unit, settings.currency) for value in (cell.batch, cell.counted))
         said.append(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from reconciliation import reconcile
+from reconciliation.breakdown import Breakdown, Cell, lines
 from tandem import cli
+from tandem.kpis import Unit
 from tandem.settings import Settings
 from tests.reconciliation.books import DAY, at, execute
 from tests.reconciliation.decisions import Record, cells
@@ -97,9 +99,22 @@ def test_a_cell_names_its_causes_the_largest_first_and_its_events(shop: Settings
     ]
     assert [event["order_id"] for event in found["events"]] == ["o3", "late"]
     told = invoke("--metric", "revenue", "--hour", "9").stdout
-    assert "revenue 2017-12-23 09:00: batch $17.00, stream as counted $20.00" in told
+    assert "revenue 2017-12-23 09:00 UTC: batch $17.00, stream as counted $20.00" in told
     assert "batch - stream            -$3.00" in told
     assert "late: +$7.00" in told
+
+
+def test_an_hour_that_the_clocks_repeat_is_told_from_the_one_before_by_its_zone() -> None:
+    both = [
+        Cell("revenue_cents", Unit.CENTS, datetime(2017, 10, 29, hour, tzinfo=UTC), "", batch=100, counted=0, lines=())
+        for hour in (0, 1)
+    ]
+    found = Breakdown(date(2017, 10, 29), 1, "hours", tuple(both), ())
+    told = lines(found, Settings(business_timezone="Europe/Berlin"), None)
+    assert [line.split(": batch")[0] for line in told if line.startswith("revenue")] == [
+        "revenue 2017-10-29 02:00 CEST",
+        "revenue 2017-10-29 02:00 CET",
+    ]
 
 
 def test_an_event_of_another_kind_is_in_its_own_figure(shop: Settings) -> None:
