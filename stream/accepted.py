@@ -33,13 +33,11 @@ class Part:
     @classmethod
     def of(cls, ids: Texts, times_us: Times) -> Part:
         """Ids may repeat."""
-        order = np.argsort(ids.hashes)
-        ordered = ids.hashes[order]
-        if (ordered[1:] == ordered[:-1]).any():
+        if ids.may_repeat:
             latest = pl.DataFrame({"id": ids.texts, "time": times_us}).group_by("id").agg(pl.col("time").max())
             if latest.height < len(ids):
                 return cls.of(Texts.of(latest["id"]), latest["time"].to_numpy())
-        return cls(ordered, gather(ids.texts, order), times_us[order])
+        return cls(ids.ordered, gather(ids.texts, ids.order), times_us[ids.order])
 
     def since(self, bound_us: int) -> Part:
         """Without what is older."""
@@ -63,12 +61,10 @@ class AcceptedIds:
     def latest(self, ids: Texts) -> Times:
         """The greatest event time that each of these was accepted with; NEVER where it is not known."""
         found = np.full(len(ids), NEVER, np.int64)
-        order = np.argsort(ids.hashes)
-        ordered = ids.hashes[order]
         for part in self.parts:
-            places, which = find(part.hashes, ordered)
+            places, which = find(part.hashes, ids.ordered)
             if len(places):
-                rows = order[which]
+                rows = ids.order[which]
                 same = (gather(part.ids, places) == gather(ids.texts, rows)).to_numpy()
                 np.maximum.at(found, rows[same], part.times_us[places[same]])
         return found

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from stream.places import Places, gather
+from stream.places import NO_PLACES, Places, gather
 
 Hashes = npt.NDArray[np.uint64]
-NO_PLACES: Places = np.empty(0, np.int64)
 
 
 def hashes_of(texts: pl.Series) -> Hashes:
@@ -23,7 +23,7 @@ def hashes_of(texts: pl.Series) -> Hashes:
     return texts.hash().to_numpy()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: the order is kept where it was asked for
 class Texts:
     """Texts and the hash of each: worked out once for a micro-batch, as most of what few rows cost are the calls."""
 
@@ -38,6 +38,21 @@ class Texts:
     def __len__(self) -> int:
         """How many."""
         return len(self.hashes)
+
+    @cached_property
+    def order(self) -> Places:
+        """Where they stand, by their hashes."""
+        return np.argsort(self.hashes)
+
+    @cached_property
+    def ordered(self) -> Hashes:
+        """The hashes, ascending."""
+        return self.hashes[self.order]
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether two have one hash, as two that are equal have."""
+        return bool((self.ordered[1:] == self.ordered[:-1]).any())
 
     def take(self, rows: Places) -> Texts:
         """Those at these places."""

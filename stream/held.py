@@ -18,8 +18,8 @@ import numpy.typing as npt
 import polars as pl
 
 from stream.dedupe import NO_WATERMARK
-from stream.hashed import NO_PLACES, Hashes, find, hashes_of, of_like_size
-from stream.places import Places, gather, gather_from
+from stream.hashed import Hashes, find, hashes_of, of_like_size
+from stream.places import NO_PLACES, Places, gather, gather_from
 
 AT_MOST = 1 << 16
 """Rows of one operator and partition that stay in memory."""

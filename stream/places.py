@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 Places = npt.NDArray[np.int64]
-
+NO_PLACES: Places = np.empty(0, np.int64)
 
 Rows = TypeVar("Rows", pl.Series, pl.DataFrame)
 
