@@ -12,7 +12,7 @@ import pyarrow.dataset as ds
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from spark_jobs import delta_files, file_list
-from tandem import clock, database, master_dataset
+from tandem import clock, database, master_dataset, topic_ids
 from tandem.errors import TandemError
 from tandem.master_dataset import UNKNOWN
 from tandem.topics import ORDER_EVENTS
@@ -138,8 +138,8 @@ def require_same_topic(settings: Settings, held: Archive) -> None:
     if held.topic_id is None:
         return
     with database.connect(settings, database.READER) as connection:
-        row = connection.execute(database.queries("batch").topic_read, {"topic": ORDER_EVENTS}).fetchone()
-    if row is not None and row[0] != held.topic_id:
+        known = topic_ids.known(connection)
+    if known.get(ORDER_EVENTS, held.topic_id) != held.topic_id:
         raise TandemError(
             f"the archive at {settings.archive} is of another topic {ORDER_EVENTS} than the stream has read",
             "set TANDEM_ARCHIVE_URI as the archiver has it; see 'Another topic of the same name' in docs/archive.md",

@@ -65,9 +65,14 @@ def require_equal(known: Mapping[str, int], found: Mapping[str, int]) -> None:
             raise another(topic)
 
 
+def known(connection: psycopg.Connection[Any]) -> dict[str, int]:
+    """The topics that the speed layer has read, as ``ids`` says."""
+    return dict(connection.execute(database.queries("reconciliation").topic_ids).fetchall())
+
+
 def require_same(connection: psycopg.Connection[Any], found: Mapping[str, int]) -> None:
     """Raises TandemError where a topic is another than the speed layer has read. ``found``: as ``ids`` says."""
-    require_equal(dict(connection.execute(database.queries("reconciliation").topic_ids).fetchall()), found)
+    require_equal(known(connection), found)
 
 
 def another(topic: str) -> TandemError:

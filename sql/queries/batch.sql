@@ -12,9 +12,6 @@ WHERE run_id = %(run_id)s;
 -- name: cut_offsets
 SELECT partition, next_offset FROM reconciliation.cut_offsets WHERE run_id = %(run_id)s AND topic = %(topic)s;
 
--- name: topic_read   The id of a topic that the speed layer has read.
-SELECT topic_id FROM speed.topics WHERE topic = %(topic)s;
-
 -- name: record_facts
 UPDATE batch.runs
 SET archive_version = %(archive_version)s, facts_version = %(facts_version)s, cut = %(cut)s, archived = %(archived)s
