@@ -47,8 +47,15 @@ def run(settings: Settings, reconciliation_id: int, *, apply_timeout: timedelta 
         business_date = store.read(connection, reconciliation_id).business_date
     with store.held(settings, business_date) as connection:
         corrected = run_held(connection, settings, reconciliation_id, apply_timeout)
-        certificate.renew(connection, settings, reconciliation_id)
+        _certify(connection, settings, business_date, {reconciliation_id})
         return corrected
+
+
+def _certify(connection: psycopg.Connection[Any], settings: Settings, business_date: date, numbers: set[int]) -> None:
+    """Certify comparisons again, and the date's newest, which is the one that people are shown."""
+    newest = store.latest(connection, business_date)
+    for number in sorted(numbers | ({newest.reconciliation_id} if newest else set())):
+        certificate.renew(connection, settings, number)
 
 
 def run_held(
@@ -181,8 +188,7 @@ def approve(settings: Settings, business_date: date, ids: list[str] | None, by: 
         chosen_ids = [correction.correction_id for correction in chosen]
         connection.execute(database.queries("reconciliation").approve, {"ids": chosen_ids, "decided_by": by})
         sent = send_pending(connection, settings, business_date)
-        for number in numbers:
-            certificate.renew(connection, settings, number)
+        _certify(connection, settings, business_date, numbers)
         return sent
 
 
@@ -211,7 +217,5 @@ def reverse(settings: Settings, correction_id: str, by: str) -> Correction:
         except psycopg.errors.UniqueViolation as error:
             raise TandemError(f"correction {correction_id} was reversed before", "nothing is left to do") from error
         send_pending(connection, settings, original.business_date)
-        newest = store.latest(connection, original.business_date)
-        if newest is not None:
-            certificate.renew(connection, settings, newest.reconciliation_id)
+        _certify(connection, settings, original.business_date, set())
     return reversal

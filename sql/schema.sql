@@ -755,7 +755,7 @@ CREATE VIEW reconciliation.journal_needs AS
                       WHERE ((a.correction_id = c.correction_id) AND (a.delta = c.delta)))))))) THEN 'corrections of it are on their way'::text
             WHEN ((newest.verdict = 'mismatch'::text) AND (NOT (EXISTS ( SELECT
                FROM reconciliation.corrections c
-              WHERE (c.reconciliation_id = newest.reconciliation_id))))) THEN 'it differs and was not corrected'::text
+              WHERE ((c.business_date = v.business_date) AND ((c.reconciliation_id = newest.reconciliation_id) OR (c.decided_at > newest.compared_at))))))) THEN 'it differs and was not corrected'::text
             WHEN (NOT (EXISTS ( SELECT
                FROM reconciliation.certificates c
               WHERE (c.reconciliation_id = newest.reconciliation_id)))) THEN 'it has no certificate'::text
@@ -767,7 +767,8 @@ CREATE VIEW reconciliation.journal_needs AS
    FROM (batch.versions v
      LEFT JOIN LATERAL ( SELECT r.reconciliation_id,
             r.run_id,
-            r.verdict
+            r.verdict,
+            r.compared_at
            FROM reconciliation.reconciliations r
           WHERE (r.business_date = v.business_date)
           ORDER BY r.reconciliation_id DESC

@@ -33,6 +33,25 @@ def test_a_correction_that_was_approved_since_a_comparison_is_not_made_once_more
     assert run(shop).cells_differing == 0
 
 
+@pytest.mark.parametrize("corrected_by", ["approval", "task"])
+def test_what_was_corrected_after_another_comparison_is_certified_with_what_is_reported(shop, applier, corrected_by):
+    """As when somebody looks once more by `tandem reconcile --dry-run` before corrections go out."""
+    stage(shop, LOST if corrected_by == "approval" else OUTSIDE)
+    first = run(shop, dry_run=corrected_by == "task")
+    again = run(shop, dry_run=True)
+    if corrected_by == "approval":
+        correct.approve(shop, DAY, None, "ann")
+    else:
+        correct.run(shop, first.reconciliation_id, apply_timeout=AT_ONCE)
+    applier.apply()
+    with database.snapshot(shop) as connection:
+        found = gather.report(connection, shop, DAY)
+    assert (found.reconciliation_id, found.state) == (again.reconciliation_id, State.CORRECTED)
+    assert found.certificate.speed_sha256 == found.certificate.batch_sha256
+    assert found.certificate.corrections == found.corrections.applied > 0
+    assert execute(shop, "SELECT why FROM reconciliation.journal_needs") == [(None,)]
+
+
 def test_what_waits_for_approval_does_not_go_once_the_stream_was_rebuilt(shop, applier):
     """It was made of figures that stand no more: the report itself may have advised the rebuild."""
     stage(shop, LOST)
