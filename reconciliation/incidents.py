@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from reconciliation import canonical
+from reconciliation import canonical, failures
 from reconciliation.report import Incident, Report, State
 from tandem import database
 from tandem.recipients import Severity
@@ -85,14 +85,17 @@ def _incident(name: str, severity: str, said: str, since: Any) -> Incident:
 
 
 def date_of(incident: Incident) -> date | None:
-    """The date that was found out of order, or not computed; None of what is no such incident."""
+    """The date that was found out of order, or not computed, or on which a task failed; None of other incidents."""
+    if incident.name.startswith(failures.PREFIX):
+        return failures.date_of(incident.name)
     kind, _, named = incident.name.partition(":")
     return date.fromisoformat(named) if f"{kind}:" in {OF_DATE, UNFINISHED} else None
 
 
 def is_answered(incident: Incident, report: Report) -> bool:
     """Whether a report can end an incident: what was compared before a run failed does not say that it went through."""
-    return not incident.name.startswith(UNFINISHED) or report.compared_at > incident.since
+    of_runs = (UNFINISHED, failures.PREFIX)
+    return not incident.name.startswith(of_runs) or report.compared_at > incident.since
 
 
 def note(connection: psycopg.Connection[Any], report: Report) -> tuple[Report, bool]:
@@ -103,6 +106,9 @@ def note(connection: psycopg.Connection[Any], report: Report) -> tuple[Report, b
     day = report.business_date
     ended = resolve(connection, unfinished(day), before=report.compared_at)
     if report.state in SETTLED:
+        # Where another run did the date no task goes through that had failed.
+        failed = [one.name for one in open_ones(connection, failures.PREFIX) if date_of(one) == day]
+        ended += resolve(connection, *failed, before=report.compared_at)
         return replace(report, resolved=ended + resolve(connection, of_date(day), overdue(day))), True
     ended += resolve(connection, overdue(day)) if report.run else ()
     said = report.subject.removeprefix("[Tandem] ")

@@ -297,6 +297,35 @@ def test_a_run_that_failed_is_not_told_to_be_over_by_what_was_compared_before_it
     ]
 
 
+@pytest.mark.parametrize("dates", [f"{DAY}", f"{DAY} to {DAY}"])
+def test_a_task_that_failed_is_over_once_the_date_was_done_by_another_run(post, dates):
+    """As when a gate failed in the night, and the date was done by `restate`, or by hand: none goes through again."""
+    post.server.start()
+    reconcile_date(post.settings, AGREED)
+    mail.send_failure(post.settings, dag_id="nightly", task_id="gate", business_date=dates, error="a check failed")
+    mail.send_failure(post.settings, dag_id="nightly", task_id="gate", business_date="2017-12-22", error="another date")
+    assert mail.send_recoveries(post.settings) == Delivery(sent=0, kept=0), "it agreed before"
+    mail.send_report(post.settings, DAY, again=True)
+    reconcile_again(post.settings)
+    assert mail.send_recoveries(post.settings).sent == 1
+    assert post.subjects[2:] == [
+        "[Tandem] 2017-12-23 agrees (no difference)",
+        "[Tandem] 2017-12-23 is resolved: it agrees (no difference)",
+    ]
+    assert f"Resolved: The task 'gate' of 'nightly' for {dates} failed" in parts(post.box.mails[-1])["text/plain"]
+    left = execute(post.settings, "SELECT name FROM reconciliation.incidents WHERE resolved_at IS NULL")
+    assert left == [("failure:nightly:gate:2017-12-22",)]
+
+
+def test_a_date_that_is_not_in_order_does_not_end_what_failed(post):
+    post.server.start()
+    mail.send_failure(post.settings, dag_id="nightly", task_id="gate", business_date=str(DAY), error="a check failed")
+    stage(post.settings, OUTSIDE, gates=False)
+    reconcile.run(post.settings, DAY, apply_timeout=timedelta(0))
+    mail.send_report(post.settings, DAY)
+    assert failures.may_be_open(post.settings, dag_id="nightly", task_id="gate", business_date=str(DAY))
+
+
 def test_an_overdue_date_is_told_once_and_is_over_with_its_report(post):
     post.server.start()
     for _ in range(2):
