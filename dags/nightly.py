@@ -84,14 +84,21 @@ def gate(batch_run: str, business_date: str) -> None:
 
 @task(inlets=[ORDER_FACTS], outlets=[BATCH_VIEWS])
 def publish(batch_run: str, business_date: str, **context: Any) -> dict[str, int]:
-    """Make the run's views the current version of the date, all in one transaction. Returns the versions."""
+    """Make the run's views the current version of the date, all in one transaction. Returns the versions. Where it must
+    not be seen, as it knows less than what is published, no retry would help.
+    """
     from datetime import date
+
+    import tandem_dags
 
     from spark_jobs import publish as publishing
     from tandem.settings import settings
 
     by = f"airflow {context['dag_run'].run_id}"
-    versions = publishing.publish(settings(), batch_run, date.fromisoformat(business_date), published_by=by)
+    try:
+        versions = publishing.publish(settings(), batch_run, date.fromisoformat(business_date), published_by=by)
+    except publishing.Refused as problem:
+        raise tandem_dags.final(problem) from problem
     note(context, BATCH_VIEWS, business_date=business_date, run_id=batch_run, versions=versions)
     return versions
 

@@ -24,14 +24,19 @@ TABLES: dict[str, tuple[str, ...]] = {
 VIEWS = tuple(TABLES)
 
 
+class Refused(TandemError):  # noqa: N818 - what happened to the run, as people say it
+    """A run that readers must not see: as it is, it stays so however often it is tried."""
+
+
 def publish(
     settings: Settings, run_id: str, business_date: date, *, published_by: str, views: Iterable[str] = VIEWS
 ) -> dict[str, int]:
     """Make the run the current version of ``views`` for its date; returns the version numbers. Safe to repeat.
 
-    Raises TandemError where no gate has checked the very facts that the run has, or one has refused them, a view's rows
-    are not complete or are made of other facts, or the published version is of a run that began later or read more of
-    the log: clearing an old run's publication must not bring back what was known then.
+    Raises Refused where no gate has checked the very facts that the run has, or one has refused them, a view's rows are
+    not complete or are made of other facts, or the published version is of a run that began later or read more of the
+    log: clearing an old run's publication must not bring back what was known then. Raises TandemError where Postgres
+    cannot be reached.
     """
     queries = database.queries("batch")
     where = {"run_id": run_id, "business_date": business_date}
@@ -68,7 +73,7 @@ def standing(settings: Settings, dates: Iterable[date]) -> dict[date, dict[str, 
 def _require_run(connection: psycopg.Connection[Any], where: dict[str, Any]) -> None:
     row = connection.execute(database.queries("batch").run, where).fetchone()
     if row is None or row[1] != where["business_date"]:
-        raise TandemError(
+        raise Refused(
             f"there is no run {where['run_id']} of {where['business_date']}",
             f"see the runs that were published: tandem history --date {where['business_date']}",
         )
@@ -77,14 +82,14 @@ def _require_run(connection: psycopg.Connection[Any], where: dict[str, Any]) -> 
 def _require_gates(connection: psycopg.Connection[Any], where: dict[str, Any]) -> None:
     row = connection.execute(database.queries("batch").checked, where).fetchone()
     if row is None:
-        raise TandemError(
+        raise Refused(
             f"nothing is published for {where['business_date']}: no gate has checked the order facts that run"
             f" {where['run_id']} is made of",
             f"check them, then publish: python -m spark_jobs.gate --run-id {where['run_id']}"
             f" --date {where['business_date']}; in Airflow clear the task gate",
         )
     if row[0]:
-        raise TandemError(
+        raise Refused(
             f"nothing is published for {where['business_date']}: the gates failed ({', '.join(row[0])})",
             "look at the failing rows in batch.gate_results, correct the source, and run the date again",
         )
@@ -93,7 +98,7 @@ def _require_gates(connection: psycopg.Connection[Any], where: dict[str, Any]) -
 def _require_rows(connection: psycopg.Connection[Any], run_id: str, view: str) -> None:
     values = {"run_id": run_id, "tables": list(TABLES[view])}
     if missing := [table for (table,) in connection.execute(database.queries("batch").not_staged, values)]:
-        raise TandemError(f"run {run_id} has no complete rows in {', '.join(missing)}", f"run the {view} job first")
+        raise Refused(f"run {run_id} has no complete rows in {', '.join(missing)}", f"run the {view} job first")
 
 
 def _flip(connection: psycopg.Connection[Any], values: dict[str, Any]) -> int:
@@ -114,14 +119,14 @@ def _require_newer(connection: psycopg.Connection[Any], values: dict[str, Any], 
     queries, other = database.queries("batch"), {**values, "other": run_id}
     stays = f"version {version} of {values['view']} of {values['business_date']}, by run {run_id}, which stays"
     if connection.execute(queries.began_before, other).fetchone():
-        raise TandemError(
+        raise Refused(
             f"run {values['run_id']} is older than {stays}",
             "compute the date again: a new run sees all that has come since",
         )
     # A run that began later may still have read less: facts of an older run, or a log that was set back.
     if less := connection.execute(queries.reads_less, other).fetchone():
         partition, own, theirs = less
-        raise TandemError(
+        raise Refused(
             f"run {values['run_id']} read partition {partition} up to offset {own}, and not to {theirs} as {stays}",
             f"compute the date again: tandem batch --date {values['business_date']}; where that says the same, Kafka or"
             " the archive was set back: see 'What was set back' in docs/archive.md",

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from tandem.settings import Settings
+
 _MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
 
 
@@ -89,3 +91,11 @@ def test_where_nothing_failed_or_the_run_shows_it_the_end_is_as_it_was(
 def test_a_run_that_finds_nothing_to_do_has_not_failed(tandem_dags: ModuleType) -> None:
     idle = {"claim": "success", "cut": "skipped", "rfm": "skipped", "report": "skipped"}
     tandem_dags.show_failure(ending(idle), skip_themselves=["cut"])
+
+
+@pytest.mark.integration
+def test_a_publication_that_is_refused_is_not_tried_again(dagbag: Any, clean_database: Settings) -> None:
+    publish = dagbag.dags["nightly"].task_dict["publish"].python_callable
+    context = {"dag_run": SimpleNamespace(run_id="by hand")}
+    with pytest.raises(AirflowFailException, match="there is no run none of 2017-12-23"):
+        publish(batch_run="none", business_date="2017-12-23", **context)
