@@ -32,6 +32,9 @@ _LONGEST_DATABASE = 63 - len("_rebuild")
 """In bytes. Postgres cuts a longer name, and the database of a rebuild would be called as that of the books."""
 _OTHER_DATABASES = frozenset({"airflow", "postgres", "template0", "template1"})
 
+_NOT_IN_PATHS = "=%[]|^\\"
+"""To a reader of Delta tables a column of the path, a byte in hexadecimal, or no path at all."""
+
 _MISSPELT = 0.92
 """So alike are a name and its misspelling, of 1: one letter in ten, or two."""
 
@@ -194,6 +197,13 @@ class Settings(BaseSettings):
     def _local_one_begins_here(cls, value: str) -> str:
         return str(Path(value).absolute()) if value and "://" not in value else value
 
+    @field_validator("allowed_lateness")
+    @classmethod
+    def _whole_seconds(cls, value: timedelta) -> timedelta:
+        if value.microseconds:
+            raise ValueError("lateness is a whole number of seconds")
+        return value
+
     @field_validator("business_timezone")
     @classmethod
     def _zone_exists(cls, value: str) -> str:
@@ -225,6 +235,14 @@ class Settings(BaseSettings):
         if not recipients.parse(value):
             raise ValueError("name at least one address")
         return value
+
+    @model_validator(mode="after")
+    def _every_reader_finds_the_tables(self) -> Self:
+        for name, address in (("archive_uri", self.archive), ("order_facts_uri", self.order_facts)):
+            named = f"TANDEM_{name if getattr(self, name) else 'state_dir'}".upper()
+            if "://" not in address and (found := next((each for each in _NOT_IN_PATHS if each in address), "")):
+                raise ValueError(f"{named} must be a path without '{found}', unlike {address}")
+        return self
 
     @model_validator(mode="after")
     def _what_may_change_is_kept(self) -> Self:

@@ -73,5 +73,5 @@ def test_every_setting_says_what_it_is() -> None:
     ],
 )
 def test_a_duration_may_be_written_in_seconds(monkeypatch: pytest.MonkeyPatch, written: str, meant: timedelta) -> None:
-    monkeypatch.setenv("TANDEM_ALLOWED_LATENESS", written)
-    assert Settings().allowed_lateness == meant
+    monkeypatch.setenv("TANDEM_WATERMARK_DELAY", written)
+    assert Settings().watermark_delay == meant
