@@ -12,8 +12,8 @@ from reconciliation.behind import SEEN
 from reconciliation.books import Books
 from reconciliation.compare import Types
 from reconciliation.sides import PublishedRun
-from tandem import delta_scan, facts_table
-from tandem.errors import TandemError, first_line
+from tandem import delta, facts_table
+from tandem.errors import TandemError
 from tandem.settings import Settings
 
 _ITEM = pl.Struct({"product_id": pl.String, "category": pl.String, "quantity": pl.Int64, "amount_cents": pl.Int64})
@@ -81,18 +81,10 @@ def facts_of(settings: Settings, run: PublishedRun, *dates: date) -> pl.DataFram
 
 def scan_facts(settings: Settings, run: PublishedRun, *dates: date) -> pl.LazyFrame:
     """A run's facts of these dates, to be read by column. Raises TandemError where they are gone."""
-    from deltalake import DeltaTable
-    from deltalake.exceptions import DeltaError, TableNotFoundError
-
     again = f"compute the date again: tandem batch --date {dates[0]}"
     if run.facts_version is None:
         raise TandemError("the order facts of the published figures are gone", again)
     facts_table.require_same(settings)
-    try:
-        table = DeltaTable(settings.order_facts, version=run.facts_version)
-    except (DeltaError, TableNotFoundError) as error:
-        raise TandemError(
-            f"version {run.facts_version} of order_facts cannot be read ({first_line(error)})",
-            again,
-        ) from error
-    return delta_scan.scan(table).filter(pl.col("business_date").cast(pl.Date).is_in(dates))
+    return delta.scan(delta.at(settings.order_facts, run.facts_version, again)).filter(
+        pl.col("business_date").cast(pl.Date).is_in(dates)
+    )

@@ -17,7 +17,7 @@ from reconciliation import corrections, evidence, sides
 from reconciliation.compare import Types
 from reconciliation.corrections import Correction
 from reconciliation.hours import hour_start
-from tandem import clock, database, delta_scan, events, journal, topics
+from tandem import clock, database, delta, events, journal, topics
 from tandem.errors import TandemError
 from tandem.settings import Settings
 
@@ -185,14 +185,10 @@ def _journal(connection: psycopg.Connection[Any], order_id: str, business_date: 
 
 
 def _dates_in_facts(settings: Settings, order_id: str) -> set[date]:
-    from deltalake import DeltaTable
-    from deltalake.exceptions import TableNotFoundError
-
-    try:
-        table = DeltaTable(settings.order_facts)
-    except TableNotFoundError:  # no batch run yet
+    table = delta.find(settings.order_facts)
+    if table is None:  # no batch run yet
         return set()
-    rows = delta_scan.scan(table).filter(pl.col("order_id") == order_id).select("business_date")
+    rows = delta.scan(table).filter(pl.col("order_id") == order_id).select("business_date")
     return set(rows.unique().collect().cast(pl.Date)["business_date"])
 
 

@@ -12,7 +12,7 @@ import pyarrow.dataset as ds
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from spark_jobs import delta_files, file_list
-from tandem import clock, database, master_dataset, topic_ids
+from tandem import clock, database, delta, master_dataset, topic_ids
 from tandem.errors import TandemError
 from tandem.master_dataset import UNKNOWN
 from tandem.topics import ORDER_EVENTS
@@ -78,16 +78,11 @@ class NoArchiveError(TandemError):
 
 def look(settings: Settings) -> Archive:
     """The archive as it is now. Raises NoArchiveError where there is none, TandemError where it cannot be read."""
-    from deltalake import DeltaTable
-    from deltalake.exceptions import DeltaError, TableNotFoundError
-
-    try:
-        table = DeltaTable(settings.archive)
+    table = delta.find(settings.archive)
+    if table is None:
+        raise NoArchiveError(f"there is no archive at {settings.archive}", "run 'tandem archive'")
+    with delta.reading(settings.archive):
         counts = file_list.records_by_date(table)
-    except TableNotFoundError as error:
-        raise NoArchiveError(f"there is no archive at {settings.archive}", "run 'tandem archive'") from error
-    except (DeltaError, OSError) as error:
-        raise TandemError(f"the archive at {settings.archive} cannot be read ({error})", "check the storage") from error
     first = master_dataset.kept_from(table)
     dated = {date.fromisoformat(name): count for name, count in counts.items() if name != UNKNOWN}
     kept = {day: count for day, count in dated.items() if first is None or day >= first}
@@ -148,14 +143,12 @@ def require_same_topic(settings: Settings, held: Archive) -> None:
 
 def count_below(settings: Settings, version: int, cuts: Mapping[date, Mapping[int, int]]) -> dict[date, int]:
     """How many records archived under each date lie below the date's cut. Reads the places of these dates only."""
-    from deltalake import DeltaTable
-
     limits = [
         {"business_date": str(day), "partition": partition, "next": offset}
         for day, cut in cuts.items()
         for partition, offset in cut.items()
     ]
-    places = DeltaTable(settings.archive, version=version).to_pyarrow_table(
+    places = delta.at(settings.archive, version).to_pyarrow_table(
         filters=[("business_date", "in", [str(day) for day in cuts])], columns=["business_date", "partition", "offset"]
     )
     below = places.join(pa.Table.from_pylist(limits, _LIMITS), ["business_date", "partition"], join_type="inner")
@@ -168,8 +161,6 @@ def count_below(settings: Settings, version: int, cuts: Mapping[date, Mapping[in
 
 def records(spark: SparkSession, settings: Settings, version: int, dates: Iterable[date]) -> DataFrame:
     """``partition, offset, kafka_time, value`` of everything archived under ``dates``, or under no date."""
-    from deltalake import DeltaTable
-
-    table = DeltaTable(settings.archive, version=version)
+    table = delta.at(settings.archive, version)
     found = delta_files.read(spark, table, [("business_date", "in", [*(str(day) for day in dates), UNKNOWN])])
     return found.filter(F.col("topic") == ORDER_EVENTS).select("partition", "offset", "kafka_time", "value")

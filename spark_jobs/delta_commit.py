@@ -11,7 +11,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import DeltaError
 from deltalake.fs import DeltaStorageHandler
 from deltalake.transaction import AddAction, create_table_with_add_actions
 from pyarrow import fs
@@ -19,6 +19,7 @@ from pyspark.sql import Observation
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from spark_jobs import storage
+from tandem import delta
 from tandem.errors import TandemError, first_line
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def replace(rows: DataFrame, uri: str, dates: Collection[date], mark: str, prope
     days = tuple(sorted(dates))
     columns: list[dict[str, Any]] = _nullable(rows.schema.jsonValue())["fields"]
     try:
-        table = _find(uri)
+        table = delta.find(uri)
         _schema(columns, table)
         change = _Change(uri, days, columns, _written(rows, uri, days), mark, properties)
         _commit(table, change)
@@ -89,13 +90,6 @@ def _written(rows: DataFrame, uri: str, dates: Collection[date]) -> list[AddActi
         # What made it fail is what to tell of, not that this fails too.
         with suppress(Exception):
             storage.delete(rows.sparkSession, f"{uri}/{folder}")
-
-
-def _find(uri: str) -> DeltaTable | None:
-    try:
-        return DeltaTable(uri)
-    except TableNotFoundError:
-        return None
 
 
 def _schema(columns: list[dict[str, Any]], table: DeltaTable | None) -> Schema:
@@ -170,7 +164,7 @@ def _commit(table: DeltaTable | None, change: _Change) -> None:
         try:
             _commit_once(table, change)
         except DeltaError:
-            now = _find(change.uri)
+            now = delta.find(change.uri)
             if now is None or (table is not None and now.version() == table.version()):
                 raise
             if _held(now, change.dates) != before:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from pyspark.sql.types import StructType
 
-from tandem import delta_scan
+from tandem import delta
 from tandem.errors import TandemError
 
 if TYPE_CHECKING:
@@ -44,9 +44,5 @@ def read(spark: SparkSession, table: DeltaTable, where: Sequence[tuple[str, str,
     if odd := [file for name in table.metadata().partition_columns for file in files if f"/{name}=" not in file]:
         # Spark takes the date of a row from there, and would take none.
         raise TandemError(f"{odd[0]} is not in the folder of its date", "write the table anew, as Delta's writers do")
-    found = (
-        spark.read.schema(schema)
-        .option("basePath", delta_scan.plain(table.table_uri))
-        .parquet(*map(delta_scan.plain, files))
-    )
+    found = spark.read.schema(schema).option("basePath", delta.plain(table.table_uri)).parquet(*map(delta.plain, files))
     return found.select(*schema.fieldNames())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from spark_jobs import delta_commit, delta_files, file_list
+from tandem import delta
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -37,10 +38,8 @@ def read(
     version: int | None = None,
 ) -> DataFrame:
     """COLUMNS of the dates from ``first`` to ``last``, both included, at a Delta version; all and newest by default."""
-    from deltalake import DeltaTable
-
     bounds = [("business_date", sign, day) for sign, day in ((">=", first), ("<=", last)) if day is not None]
-    return delta_files.read(spark, DeltaTable(settings.order_facts, version=version), bounds)
+    return delta_files.read(spark, delta.at(settings.order_facts, version), bounds)
 
 
 def only(events: DataFrame, dates: Collection[date]) -> DataFrame:
@@ -55,13 +54,8 @@ def without(events: DataFrame, dates: Collection[date]) -> DataFrame:
 
 def counts(settings: Settings) -> dict[date, int]:
     """How many events the table has, by date; none where there is no table yet. Reads no event."""
-    from deltalake import DeltaTable
-    from deltalake.exceptions import TableNotFoundError
-
-    try:
-        return file_list.records_by_date(DeltaTable(settings.order_facts))
-    except TableNotFoundError:
-        return {}
+    table = delta.find(settings.order_facts)
+    return file_list.records_by_date(table) if table else {}
 
 
 def write(rows: DataFrame, settings: Settings, dates: Collection[date], mark: str) -> int:

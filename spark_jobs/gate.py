@@ -14,7 +14,7 @@ import polars as pl
 
 from spark_jobs import gate_page, runs
 from spark_jobs.gate_suites import ARCHIVE, FACTS, Expectation, Level, Suite
-from tandem import database, facts_table, pages, payloads
+from tandem import database, delta, facts_table, pages, payloads
 from tandem.errors import TandemError
 from tandem.events import Decision
 from tandem.master_dataset import UNKNOWN
@@ -204,9 +204,7 @@ def _unreadable(settings: Settings, business_date: date, held: pl.DataFrame) -> 
 
 def _read(address: str, version: int | None, dates: Any, columns: list[str] | None = None, where: Any = None) -> Any:
     """The rows of whole dates, of these those for which ``where`` holds; no file of another is looked at."""
-    from deltalake import DeltaTable
-
-    table = DeltaTable(address, version=version)
+    table = delta.at(address, version)
     return table.to_pyarrow_dataset(file_pruning_predicate=dates).to_table(columns=columns, filter=where)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from spark_jobs.runs import Kind, Why
-from tandem import database, delta_scan
+from tandem import database, delta
 from tandem.events import Decision, EventType
 
 if TYPE_CHECKING:
@@ -47,10 +47,8 @@ def _repeated(settings: Settings, own: tuple[date, int], newer: dict[date, int])
 
 
 def _created(settings: Settings, day: date, version: int, decisions: list[Decision]) -> pl.LazyFrame:
-    from deltalake import DeltaTable
-
     return (
-        delta_scan.scan(DeltaTable(settings.order_facts, version=version))
+        delta.scan(delta.at(settings.order_facts, version))
         .filter(
             pl.col("business_date") == day,
             pl.col("event_type") == EventType.ORDER_CREATED,

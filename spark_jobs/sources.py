@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spark_jobs import facts, file_list
-from tandem import database, facts_table
+from tandem import database, delta, facts_table
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -95,9 +95,7 @@ def look(settings: Settings, version: int | None = None, written: Collection[dat
     ``written``: the dates that this very version has put anew. What no run has noted is found too, as of one killed
     after its commit.
     """
-    from deltalake import DeltaTable
-
-    table = DeltaTable(settings.order_facts, version=version)
+    table = delta.at(settings.order_facts, version)
     at: int = table.version()
     found = file_list.names_by_date(table)
     queries = database.queries("batch")

@@ -14,9 +14,9 @@ from datetime import date
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction, WriterProperties, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
-from tandem import master_dataset
+from tandem import delta, master_dataset
 from tandem.errors import TandemError, first_line
 
 Offsets = dict[int, int]
@@ -67,12 +67,8 @@ class MasterDataset:
     @classmethod
     def find(cls, uri: str, topic: str) -> MasterDataset | None:
         """The table at ``uri``, or None where there is none yet."""
-        try:
-            return cls(DeltaTable(uri), topic)
-        except TableNotFoundError:
-            return None
-        except (DeltaError, OSError) as error:
-            raise _refused(uri, error) from error
+        table = delta.find(uri)
+        return cls(table, topic) if table else None
 
     @classmethod
     def find_or_create(cls, uri: str, topic: str) -> MasterDataset:

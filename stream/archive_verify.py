@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from stream.archive_table import MasterDataset
-from tandem import delta_scan
+from tandem import delta
 from tandem.amounts import count
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
@@ -76,7 +76,7 @@ def verify(settings: Settings) -> Verification:
 def _count(dataset: MasterDataset) -> pl.DataFrame:
     offset = pl.col("offset")
     return (
-        delta_scan.scan(dataset.delta_table)
+        delta.scan(dataset.delta_table)
         .filter(pl.col("topic") == ORDER_EVENTS)
         .group_by("partition")
         .agg(

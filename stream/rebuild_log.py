@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from stream.archive_table import MasterDataset
 from stream.source import SILENT, Polled, Position, records_of
 from stream.types import Records
-from tandem import delta_scan, topic_ids
+from tandem import delta, topic_ids
 from tandem.errors import TandemError
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
@@ -122,7 +122,7 @@ class Log:
     def _from_archive(self, position: Position, end: int) -> Iterator[Polled]:
         _, partition = position
         assert self._dataset is not None  # noqa: S101 - checked when the reading was planned
-        rows = delta_scan.scan(self._dataset.delta_table).filter(pl.col("partition") == partition)
+        rows = delta.scan(self._dataset.delta_table).filter(pl.col("partition") == partition)
         for start in range(self._next[position], end, _ARCHIVED_AT_ONCE):
             stop = min(start + _ARCHIVED_AT_ONCE, end)
             part = rows.filter(pl.col("offset").is_between(start, stop, closed="left"))

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tandem import database
-from tandem.errors import TandemError, first_line
+from tandem import database, delta
+from tandem.errors import TandemError
 
 if TYPE_CHECKING:
     import psycopg
@@ -34,7 +34,7 @@ def require_same(settings: Settings, table: DeltaTable | None = None) -> None:
     if row is None:
         return
     noted, newest = row
-    found = table or _look(settings)
+    found = table or delta.find(settings.order_facts)
     if found is None or _id(found) != noted:
         what = "is not the table" if found else "is empty, and not the table"
         raise TandemError(
@@ -43,26 +43,17 @@ def require_same(settings: Settings, table: DeltaTable | None = None) -> None:
             "set it back; where the table is gone for good see 'Another order_facts table' in docs/archive.md",
         )
     # One that was opened before may be behind by what was written since.
-    if newest is not None and found.version() < newest and (now := _look(settings)) and now.version() < newest:
+    if (
+        newest is not None
+        and found.version() < newest
+        and (now := delta.find(settings.order_facts))
+        and now.version() < newest
+    ):
         raise TandemError(
             f"order_facts at {settings.order_facts} has only versions up to {now.version()}, and a run has written"
             f" {newest}: it was set back, as to a backup",
             "bring the newer table back; where it is gone for good see 'Another order_facts table' in docs/archive.md",
         )
-
-
-def _look(settings: Settings) -> DeltaTable | None:
-    from deltalake import DeltaTable
-    from deltalake.exceptions import DeltaError, TableNotFoundError
-
-    try:
-        return DeltaTable(settings.order_facts)
-    except TableNotFoundError:
-        return None
-    except (DeltaError, OSError) as error:
-        raise TandemError(
-            f"{settings.order_facts} cannot be read ({first_line(error)})", "check the storage"
-        ) from error
 
 
 def _id(table: DeltaTable) -> str:

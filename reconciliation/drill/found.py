@@ -11,7 +11,7 @@ import polars as pl
 import psycopg
 
 from reconciliation.drill.expect import Cell, Place
-from tandem import database, delta_scan, journal
+from tandem import database, delta, journal
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
 
@@ -86,15 +86,13 @@ def failed_gates(settings: Settings) -> dict[date, list[str]]:
 
 def _facts(settings: Settings, connection: psycopg.Connection[Any]) -> pl.DataFrame:
     """The published facts of every date: ``partition, offset, decision, reasons``."""
-    from deltalake import DeltaTable
-
     columns = {"partition": pl.Int32, "offset": pl.Int64, "decision": pl.String, "reasons": pl.String}
     dates_of: dict[int, list[date]] = {}
     for day, version in connection.execute(database.queries("drill").facts_versions):
         dates_of.setdefault(version, []).append(day)
     frames = [pl.DataFrame(schema=columns)]
     for version, dates in dates_of.items():
-        table = delta_scan.scan(DeltaTable(settings.order_facts, version=version))
+        table = delta.scan(delta.at(settings.order_facts, version))
         of_dates = table.filter(pl.col("business_date").cast(pl.Date).is_in(dates))
         frames.append(of_dates.select(pl.col(name).cast(kind) for name, kind in columns.items()).collect())
     return pl.concat(frames)

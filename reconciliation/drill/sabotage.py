@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from reconciliation.drill.expect import DECODER, Booked, Logged, booked
-from tandem import database, kpis
+from tandem import database, delta, kpis
 from tandem.local import postgres
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
@@ -53,9 +53,7 @@ def lose_segments(settings: Settings, partition: int, first: int, end: int) -> N
 
 def lose_archived(settings: Settings, day: date, partition: int) -> None:
     """The archive loses a date's records of one Kafka partition, so that Spark reads one partition less."""
-    from deltalake import DeltaTable
-
-    table = DeltaTable(settings.archive)
+    table = delta.at(settings.archive, None)
     table.alter.set_table_properties({_APPEND_ONLY: "false"})  # or nothing can be lost
     table.delete(f"business_date = '{day}' AND partition = {partition}")
     table.alter.set_table_properties({_APPEND_ONLY: "true"})
