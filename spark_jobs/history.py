@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from spark_jobs.publish import TABLES
-from tandem import database, facts_table
+from tandem import claims, database, facts_table
 from tandem.errors import TandemError
 from tandem.kpis import KPIS
 
@@ -109,8 +109,12 @@ def prune(settings: Settings, now: datetime) -> Pruned:
 
 
 def forget_facts(settings: Settings) -> None:
-    """Forget all versions of an order_facts table that is gone: the dates that are made of it are due from then on."""
+    """Forget all versions of an order_facts table that is gone: the dates that are made of it are due from then on.
+
+    Raises TandemError where a run is at work, which would note versions of that table after they are forgotten.
+    """
     with database.connect(settings, database.BATCH) as connection:
+        claims.require_none(connection)
         connection.execute(database.queries("batch").forget_facts)
 
 

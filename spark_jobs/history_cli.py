@@ -51,8 +51,8 @@ def show_history(
 def forget_facts() -> None:
     """Forget the order_facts table that the figures were made of, because it is gone for good. Nothing else is changed.
 
-    What is published stays. `tandem restate` then computes every date anew whose records the archive has. While it is
-    done no run may be at work.
+    What is published stays. `tandem restate` then computes every date anew whose records the archive has. It is refused
+    while a run works on a date.
 
     Example: `tandem history forget-facts`, then `tandem restate --dry-run`
     """

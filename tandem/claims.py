@@ -85,6 +85,13 @@ def present(connection: psycopg.Connection[Any]) -> list[Claim]:
     return [Claim(*row) for row in connection.execute(named.all_claims).fetchall()]
 
 
+def require_none(connection: psycopg.Connection[Any]) -> None:
+    """Raises TandemError where a run works on any date. None begins until the connection's transaction ends."""
+    connection.execute(database.queries("orchestration").lock_claims)
+    if standing := present(connection):
+        raise TandemError(str(standing[0]), "wait until no run is at work: see 'tandem claims'")
+
+
 @contextmanager
 def held(settings: Settings, dates: Sequence[date]) -> Iterator[None]:
     """Hold ``dates`` for the time of a command. Raises TandemError where another run works on one of them."""

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from spark_jobs import gate, history, job, product_rankings, publish, restate, rfm, runs, sources, staging
 from spark_jobs.runs import Kind, Why
-from tandem import cli, database, facts_table
+from tandem import claims, cli, database, facts_table
 from tandem.errors import TandemError
 from tandem.settings import Settings
 from tandem.settings import settings as settings_of_process
@@ -146,6 +146,18 @@ def test_of_what_a_published_run_is_made_nothing_else_is_noted_by_another_attemp
     with pytest.raises(TandemError, match="was published and stays as it is"):
         compute(job.Job("rfm", no_spark(), published, (run,)))
     assert execute(published, "SELECT * FROM batch.made_of") == []
+
+
+def test_a_table_is_not_forgotten_while_a_run_works_on_a_date(published: Settings) -> None:
+    """The run would note what it read of the table after that."""
+    before = execute(published, "SELECT table_id FROM batch.facts_table")
+    assert before
+    at_work = f"{DAY} is being worked on by command:"
+    with claims.held(published, [DAY]), pytest.raises(TandemError, match=at_work):
+        history.forget_facts(published)
+    assert execute(published, "SELECT table_id FROM batch.facts_table") == before
+    history.forget_facts(published)
+    assert execute(published, "SELECT table_id FROM batch.facts_table") == []
 
 
 def no_spark() -> Any:
