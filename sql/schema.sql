@@ -996,7 +996,9 @@ CREATE TABLE speed.partitions (
     worker text,
     watermark timestamp with time zone,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    first_offset bigint
+    first_offset bigint,
+    last_offset bigint,
+    last_time_ms bigint
 );
 
 CREATE VIEW serving.customer_moving_average AS

@@ -180,13 +180,14 @@ class Source:
 
         ``last``: offset and the broker's time in ms by partition. Raises KafkaException where Kafka does not answer.
         """
-        places = {partition: offset for partition, (offset, _) in last.items()}
-        found = still_there.times_at(self._settings, self._topic, places, group_id(self._settings), _SILENT)
-        if others := [partition for partition, (_, time_ms) in last.items() if found[partition] != time_ms]:
-            bounds = self._bounds()
-            for partition in others:
-                if places[partition] >= bounds[partition][0]:
-                    raise still_there.set_back(ORDER_EVENTS, partition, places[partition])
+        still_there.require(
+            self._settings,
+            self._admin,
+            {(ORDER_EVENTS, partition): of for partition, of in last.items()},
+            lambda _: {(ORDER_EVENTS, partition): low for partition, (low, _) in self._bounds().items()},
+            group=group_id(self._settings),
+            log=_SILENT,
+        )
 
     def _bounds(self) -> dict[int, tuple[int, int]]:
         found = self._admin.list_topics(self._topic, timeout=_ANSWER_S).topics[self._topic]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -20,7 +21,7 @@ import psycopg
 from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
-from stream import finals, recount, sink
+from stream import finals, recount, sink, still_there
 from stream.rebuild_compare import Difference, differences
 from stream.rebuild_log import Log, lows
 from stream.rebuild_tables import REBUILT, UNCUT
@@ -127,11 +128,14 @@ def _alone(live: psycopg.Connection[Any]) -> Iterator[None]:
 
 @contextmanager
 def _same_log(settings: Settings, live: psycopg.Connection[Any]) -> Iterator[dict[str, int]]:
-    """The ids of the topics that the live state was made of."""
+    """The ids of the topics that the live state was made of. Raises TandemError where they are others by now."""
     admin = AdminClient({"bootstrap.servers": settings.brokers}, logger=SILENT)
     refuse_compacted(settings, admin)
     found = topic_ids.ids(settings, admin, [ORDER_EVENTS, CORRECTIONS])
     topic_ids.note(live, found)
+    last = sink.last_records(live)
+    group = settings.consumer_group
+    still_there.require(settings, admin, last, partial(lows, settings), group=group, log=SILENT)
     yield found
 
 

@@ -77,6 +77,9 @@ class Log:
         """Ask for the id of each topic that is read."""
         return topic_ids.ask(self._settings, self._admin, {topic for topic, _ in self._next})
 
+    def require_still_there(self, last: Mapping[Position, tuple[int, int]]) -> None:
+        """Nothing to look at: what comes is read from the start, or is in Kafka no longer."""
+
     def check(self, position: Position, offset: int) -> None:
         """Nothing to check: a rebuild begins at the start."""
 

@@ -7,7 +7,7 @@ error needs repair: the next session goes on from what was committed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -185,6 +185,7 @@ class Session:
 
     def _moves(self, polled: Polled, batch: MicroBatch | None) -> list[sink.Move]:
         watermarks = {segment.partition: segment.watermark_after for segment in batch.segments} if batch else {}
+        last = polled.last()
         return [
             sink.Move(
                 topic,
@@ -193,6 +194,7 @@ class Session:
                 held.next_offset,
                 offset,
                 watermarks.get(partition) if topic == ORDER_EVENTS else None,
+                last.get((topic, partition)),
             )
             for (topic, partition), offset in sorted(polled.reached.items())
             if (held := self._held[topic, partition]).next_offset < offset
@@ -235,7 +237,10 @@ class Session:
         if any(done.get(position, 0) < end for position, end in wanted.items()):
             return False
         unsent = self._connection.execute(database.queries("recover").unpublished)
-        return all((topic, partition) in self._held for topic, partition in unsent)
+        if any((topic, partition) not in self._held for topic, partition in unsent):
+            return False
+        self._require_still_there(position for position in wanted if position not in self._held)
+        return True
 
     def _granted(self, positions: list[Position]) -> dict[Position, int]:
         self._committing.wait()
@@ -244,6 +249,7 @@ class Session:
             topic_ids.note(self._reader, self._topic_ids)
         found = self._source.bounds(positions)
         self._refuse_expired(found)
+        self._require_still_there(positions)
         for position, bounds in found.items():
             self._held[position] = self._take_over(position, bounds)
         _log.info("partitions_granted", worker=self._worker, partitions=[f"{t}:{p}" for t, p in positions])
@@ -258,6 +264,11 @@ class Session:
             low, high = bounds.get((topic, partition), (offset, offset))
             if offset < low:
                 raise not_there((topic, partition), low, high, offset)
+
+    def _require_still_there(self, positions: Iterable[Position]) -> None:
+        """Nothing may be booked behind records that Kafka has lost, so this comes before any is claimed."""
+        last = sink.last_records(self._reader)
+        self._source.require_still_there({held: last[held] for held in positions if held in last})
 
     def _take_over(self, position: Position, bounds: tuple[int, int]) -> HeldState:
         topic, partition = position

@@ -62,7 +62,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A partition's step from one offset to a later one. ``watermark`` None leaves it as it is."""
+    """A partition's step from one offset to a later one. ``watermark`` None leaves it as it is.
+
+    ``last``: offset, and the broker's time in ms, of the last record on the way; None where there is none.
+    """
 
     topic: str
     partition: int
@@ -70,6 +73,7 @@ class Move:
     old_offset: int
     new_offset: int
     watermark: datetime | None = None
+    last: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,12 @@ def claim(connection: psycopg.Connection[Any], topic: str, partition: int, start
         if epoch == 1 and topic == ORDER_EVENTS:
             finals.mark_new(connection, partition, start)
     return Claim(epoch, next_offset, watermark)
+
+
+def last_records(connection: psycopg.Connection[Any]) -> dict[tuple[str, int], tuple[int, int]]:
+    """Offset, and the broker's time in ms, of the last record that was read, by topic and partition."""
+    known = connection.execute(queries.last_records).fetchall()
+    return {(topic, partition): (offset, time_ms) for topic, partition, offset, time_ms in known}
 
 
 def _require_same_measures(connection: psycopg.Connection[Any]) -> None:
@@ -266,5 +276,7 @@ def _advance(connection: psycopg.Connection[Any], moves: Sequence[Move]) -> psyc
         "old_offsets": [move.old_offset for move in moves],
         "new_offsets": [move.new_offset for move in moves],
         "watermarks": [move.watermark for move in moves],
+        "last_offsets": [move.last and move.last[0] for move in moves],
+        "last_times_ms": [move.last and move.last[1] for move in moves],
     }
     return connection.execute(queries.advance, parameters)

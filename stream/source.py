@@ -15,6 +15,7 @@ import structlog
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from stream import still_there
 from stream.types import Records
 from tandem import topic_ids
 from tandem.compacted import refuse_compacted
@@ -65,6 +66,14 @@ class Polled:
     reached: dict[Position, int]
     ends: Mapping[Position, int] = field(default_factory=dict)
 
+    def last(self) -> dict[Position, tuple[int, int]]:
+        """Offset, and the broker's time in ms, of the last record of each partition that brought any."""
+        found = {}
+        for name, records in ((ORDER_EVENTS, self.orders), (CORRECTIONS, self.corrections)):
+            for partition, at in dict(zip(records.partitions, range(len(records)), strict=True)).items():
+                found[name, partition] = records.offsets[at], records.kafka_times_ms[at]
+        return found
+
 
 class Source:
     """Reads ``order-events`` and ``corrections``, read_committed, from where it is told and never from elsewhere.
@@ -82,7 +91,8 @@ class Source:
         self._names = {settings.topic(name): name for name in (ORDER_EVENTS, CORRECTIONS)}
         self._on_granted, self._on_taken = on_granted, on_taken
         self._next: dict[Position, int] = {}
-        self._moved = False
+        self._last: dict[Position, tuple[int, int]] = {}
+        self._moved = self._was_away = False
         self._warned_at = -_WARN_EVERY_S
         self._admin = AdminClient({"bootstrap.servers": settings.brokers}, logger=SILENT)
         self._consumer = Consumer(self._config(), logger=SILENT)
@@ -109,7 +119,7 @@ class Source:
             "topic.metadata.refresh.interval.ms": 5_000,
             "fetch.max.bytes": 50 * 1024 * 1024,
             "queued.max.messages.kbytes": 256 * 1024,
-            "error_cb": self._warn,
+            "error_cb": self._hear_of_outage,
         }
 
     def poll(self, limit: int, linger_s: float) -> Polled:
@@ -119,6 +129,9 @@ class Source:
         """
         self._moved = False
         messages: list[Message] = self._consumer.consume(limit, linger_s)
+        if self._was_away and any(map(still_there.tells, messages)):
+            self._read_again()
+            messages = []
         # One pass of C calls a column, here and in _records: that is all the Python there is for a message. The errors'
         # types are looked at, because comparing an error with None leaves the interpreter broken.
         good = messages
@@ -135,9 +148,10 @@ class Source:
             orders = [message for message in good if message.topic() == topic]
             others = [message for message in good if message.topic() != topic]
         polled = Polled(records_of(orders), records_of(others), reached, dict(reached))
-        for name, records in ((ORDER_EVENTS, polled.orders), (CORRECTIONS, polled.corrections)):
-            for partition, offset in dict(zip(records.partitions, records.offsets, strict=True)).items():
-                reached[name, partition] = max(reached.get((name, partition), 0), offset + 1)
+        last = polled.last()
+        for position, (offset, _) in last.items():
+            reached[position] = max(reached.get(position, 0), offset + 1)
+        self._last |= last
         self._next |= {position: max(offset, self._next[position]) for position, offset in reached.items()}
         return polled
 
@@ -170,6 +184,16 @@ class Source:
                 passed[position] = message.offset() + 1
                 yield message
 
+    def _read_again(self) -> None:
+        """What came since a broker was away, if Kafka still has what came before: read once more, behind it.
+
+        A broker cannot be set back while it answers. Some of what came may be from before, some from after.
+        """
+        self._was_away = False
+        self.require_still_there({position: last for position, last in self._last.items() if position in self._next})
+        for position, offset in self._next.items():
+            self._consumer.seek(self._on_broker(position, offset))
+
     def _position(self, part: Message | TopicPartition) -> Position:
         if isinstance(part, TopicPartition):
             return self._names[part.topic], part.partition
@@ -184,6 +208,9 @@ class Source:
         lows, highs = (self._offsets(parts, spec) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))
         return {position: (low, highs[position]) for position, low in lows.items()}
 
+    def _lows(self, positions: Iterable[Position]) -> dict[Position, int]:
+        return {position: low for position, (low, _) in self.bounds(positions).items()}
+
     @stamina.retry(on=_is_moving, timeout=_ANSWER_S, wait_initial=0.05)
     def _offsets(self, parts: list[TopicPartition], spec: OffsetSpec) -> dict[Position, int]:
         # Over connections of its own: on the consumer's, every answer waits behind a fetch that waits for data.
@@ -197,6 +224,15 @@ class Source:
     def ask_topic_ids(self) -> topic_ids.Answer:
         """Ask for the id of each topic."""
         return topic_ids.ask(self._settings, self._admin, self._names.values())
+
+    def require_still_there(self, last: Mapping[Position, tuple[int, int]]) -> None:
+        """Raise TandemError where Kafka was set back, KafkaException where it does not answer.
+
+        ``last``: offset, and the broker's time in ms, of the last record that was read of each partition.
+        """
+        group = self._settings.consumer_group
+        still_there.require(self._settings, self._admin, last, self._lows, group=group, log=SILENT)
+        self._last |= last
 
     def check(self, position: Position, offset: int) -> None:
         """Raise TandemError where ``offset`` is not one that Kafka can go on from."""
@@ -247,7 +283,12 @@ class Source:
         taken = [self._position(part) for part in partitions]
         for position in taken:
             self._next.pop(position, None)
+            self._last.pop(position, None)
         self._on_taken(taken)
+
+    def _hear_of_outage(self, error: KafkaError) -> None:
+        self._was_away = True
+        self._warn(error)
 
     def _warn(self, error: KafkaError) -> None:
         if time.monotonic() - self._warned_at >= _WARN_EVERY_S:
@@ -264,7 +305,7 @@ def not_there(position: Position, low: int, high: int, offset: int) -> TandemErr
     problem = f"offset {offset} of {position[0]} partition {position[1]} is not in Kafka, which holds [{low}, {high})"
     if offset < low:
         return ExpiredError(problem, "records expired before they were read; the archive may have them")
-    return TandemError(problem, "Kafka has lost records that were read, or the topic was made anew")
+    return TandemError(problem, "it lost records that were read; see 'What was set back' in docs/archive.md")
 
 
 def records_of(messages: list[Message]) -> Records:

@@ -7,11 +7,13 @@ offsets behind it once more, to other records, under the topic's old id. Both la
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from logging import Logger
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 
+from tandem import compacted
 from tandem.errors import TandemError
 from tandem.settings import Settings
 
@@ -23,14 +25,44 @@ _NOT_THERE = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}  # 
 _TIMED_OUT = KafkaError._TIMED_OUT  # noqa: SLF001 - as said above
 
 
-def times_at(
-    settings: Settings, topic: str, places: Mapping[int, int], group: str, log: Logger
-) -> dict[int, int | None]:
+Position = tuple[str, int]
+"""As in stream.source."""
+
+
+def require(
+    settings: Settings,
+    admin: AdminClient,
+    last: Mapping[Position, tuple[int, int]],
+    lows: Callable[[Collection[Position]], Mapping[Position, int]],
+    *,
+    group: str,
+    log: Logger,
+) -> None:
+    """Raises TandemError where Kafka has another record, or none, at an offset that has not expired.
+
+    ``last``: offset, and the broker's time in ms, of a record of each partition; ``lows``: asks for the first offset
+    that Kafka holds of each. Raises KafkaException where Kafka does not answer.
+    """
+    found = times_at(settings, {position: offset for position, (offset, _) in last.items()}, group, log)
+    others = [position for position, (_, time_ms) in last.items() if found[position] != time_ms]
+    first = lows(others) if others else {}
+    for topic, partition in others:
+        offset, _ = last[topic, partition]
+        is_gone = found[topic, partition] is None
+        if offset < first[topic, partition] or (is_gone and compacted.is_compacted(settings, admin, topic)):
+            continue  # nothing tells what was there
+        raise set_back(topic, partition, offset)
+
+
+def times_at(settings: Settings, places: Mapping[Position, int], group: str, log: Logger) -> dict[Position, int | None]:
     """The broker's time in ms of the record at an offset of each partition; None where no record is there.
 
-    ``topic``: as the broker calls it. Raises KafkaException where Kafka does not answer.
+    Raises KafkaException where Kafka does not answer.
     """
-    found: dict[int, int | None] = {}
+    if not places:
+        return {}
+    names = {settings.topic(topic): topic for topic, _ in places}
+    found: dict[Position, int | None] = {}
     consumer = Consumer(
         {
             "bootstrap.servers": settings.brokers,
@@ -39,26 +71,32 @@ def times_at(
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
             "enable.partition.eof": True,
+            # Of what follows nothing is wanted.
+            "queued.min.messages": 1,
+            "fetch.queue.backoff.ms": 5,
         },
         logger=log,
     )
     try:
-        consumer.assign([TopicPartition(topic, partition, offset) for partition, offset in places.items()])
+        consumer.assign(
+            [TopicPartition(settings.topic(topic), number, offset) for (topic, number), offset in places.items()]
+        )
         deadline = time.monotonic() + _ANSWER_S
         while found.keys() != places.keys():
             if time.monotonic() > deadline:
-                raise KafkaException(KafkaError(_TIMED_OUT, f"{topic} cannot be read"))
+                topic, partition = min(places.keys() - found.keys())
+                raise KafkaException(KafkaError(_TIMED_OUT, f"{topic} partition {partition} cannot be read"))
             for message in consumer.consume(len(places), _POLL_S):
-                partition = message.partition()
-                if partition is not None and partition not in found and _tells(message):
-                    found[partition] = _time(message, places[partition])
-                    consumer.pause([TopicPartition(topic, partition)])
+                if tells(message):
+                    found.setdefault(of := (names[message.topic()], message.partition()), _time(message, places[of]))
+                    consumer.pause([TopicPartition(message.topic(), message.partition())])
     finally:
         consumer.close()
     return found
 
 
-def _tells(message: Message) -> bool:
+def tells(message: Message) -> bool:
+    """Whether it says what is, or is not, at an offset, and not that something fails."""
     error = message.error()
     return error is None or error.code() == _END or error.code() in _NOT_THERE
 

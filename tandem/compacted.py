@@ -19,16 +19,29 @@ if TYPE_CHECKING:
 
 _ANSWER_S = 10.0
 _SETTING = "cleanup.policy"
+_COMPACT = "compact"
 
 
 def refuse_compacted(settings: Settings, admin: AdminClient) -> None:
     """Raises TandemError where Kafka compacts the orders, KafkaException where it does not say whether it does."""
-    from confluent_kafka.admin import ConfigResource, ResourceType
-
-    topic = ConfigResource(ResourceType.TOPIC, settings.topic(ORDER_EVENTS))
-    policy = admin.describe_configs([topic], request_timeout=_ANSWER_S)[topic].result()[_SETTING].value
-    if "compact" in policy:
+    policy = _policy(settings, admin, ORDER_EVENTS)
+    if _COMPACT in policy:
+        topic = settings.topic(ORDER_EVENTS)
         raise TandemError(
-            f"topic {topic.name} has {_SETTING}={policy}: Kafka deletes all orders of a customer but the last",
+            f"topic {topic} has {_SETTING}={policy}: Kafka deletes all orders of a customer but the last",
             f"set its {_SETTING} to delete; see 'A topic that is compacted' in docs/archive.md",
         )
+
+
+def is_compacted(settings: Settings, admin: AdminClient, topic: str) -> bool:
+    """Whether Kafka compacts a topic. Raises KafkaException where it does not say."""
+    return _COMPACT in _policy(settings, admin, topic)
+
+
+def _policy(settings: Settings, admin: AdminClient, topic: str) -> str:
+    from confluent_kafka.admin import ConfigResource, ResourceType
+
+    resource = ConfigResource(ResourceType.TOPIC, settings.topic(topic))
+    found = admin.describe_configs([resource], request_timeout=_ANSWER_S)[resource].result()
+    policy: str = found[_SETTING].value
+    return policy
