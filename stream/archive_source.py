@@ -101,6 +101,8 @@ class Source:
         self._settings = settings
         self._topic = settings.topic(ORDER_EVENTS)
         self._granted: list[int] | None = None
+        self._held: list[int] = []
+        self._was_away = False
         self._warned_at = -_WARN_EVERY_S
         self._consumer = Consumer(self._config(), logger=_SILENT)
         self._admin = AdminClient({"bootstrap.servers": settings.brokers}, logger=_SILENT)
@@ -120,7 +122,7 @@ class Source:
             "heartbeat.interval.ms": session_ms // 3,
             "queued.max.messages.kbytes": 65_536,
             "fetch.queue.backoff.ms": 5,
-            "error_cb": self.warn,
+            "error_cb": self._hear_of_outage,
         }
 
     def subscribe(self) -> None:
@@ -133,9 +135,13 @@ class Source:
         """Up to ``limit`` messages and ends of partitions.
 
         Nothing is returned while ``take_grant`` has something to tell: what was read then may be from before a
-        rebalance, and a message of an earlier assignment must not pass for one of the new.
+        rebalance, and a message of an earlier assignment must not pass for one of the new. What is read is granted anew
+        once a broker has been away: it may have been set back, which none can be while it answers.
         """
         messages: list[Message] = self._consumer.consume(limit, timeout_s)
+        if self._was_away and any(map(still_there.tells, messages)):
+            self._was_away = False
+            self._granted = self._held if self._granted is None else self._granted
         return [] if self._granted is not None else messages
 
     def take_grant(self) -> list[int] | None:
@@ -145,6 +151,7 @@ class Source:
 
     def start(self, positions: Mapping[int, int]) -> None:
         """Read exactly these partitions, from these offsets. What was fetched before is dropped."""
+        self._held = list(positions)
         self._consumer.assign([TopicPartition(self._topic, p, offset) for p, offset in positions.items()])
 
     def wait_for_topic(self, ending: Ending) -> Topic | None:
@@ -248,6 +255,10 @@ class Source:
 
     def _on_loss(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
         self._granted = []
+
+    def _hear_of_outage(self, error: KafkaError) -> None:
+        self._was_away = True
+        self.warn(error)
 
     def warn(self, error: KafkaError) -> None:
         """Say what Kafka says, not too often."""

@@ -2,67 +2,28 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
 import speed_rig as rig
-from installations import free_ports, installations
+from broker_disk import KEPT, LOST, Disk, disks, send_new
 from shop import Shop, ends
 
 from tandem.errors import TandemError
-from tandem.local import kafka, postgres, process
 from tandem.settings import Settings
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
 
-KEPT, LOST = 20, 30
 REFUSED = "order-events partition 0 no longer has the record that was read at offset"
 EPOCHS = "SELECT topic, partition, epoch FROM speed.partitions ORDER BY 1, 2"
 
 
-@dataclass
-class Disk:
-    """That of the broker, and the backup of it."""
-
-    own: Settings
-
-    def __post_init__(self) -> None:
-        self._data, self._backup = self.own.state_dir / "kafka", self.own.state_dir / "kafka.backup"
-
-    def back_up(self) -> None:
-        process.stop(self.own, kafka.NAME)
-        shutil.copytree(self._data, self._backup)
-        kafka.start(self.own)
-
-    def set_back(self, *new: int) -> None:
-        """Where nobody hears of it, until as many new records are there; leaves the broker stopped."""
-        process.stop(self.own, kafka.NAME)
-        shutil.rmtree(self._data)
-        self._backup.rename(self._data)
-        aside = self.own.model_copy(update={"kafka_port": free_ports(1)[0]})
-        kafka.start(aside)
-        for count in new:
-            send_new(aside, count)
-        process.stop(aside, kafka.NAME)
-
-
-def send_new(own: Settings, count: int) -> None:
-    Shop(own, f"shop-{count}").send([b"[]"] * count, partition=0)
-
-
 @pytest.fixture
 def disk() -> Iterator[Disk]:
-    """Of a broker of one's own that has KEPT orders."""
-    for own in installations():
-        postgres.start(own)
-        kafka.start(own)
-        Shop(own).sell(KEPT)
-        yield Disk(own)
+    yield from disks()
 
 
 def read(own: Settings) -> list[dict[str, int]]:
@@ -84,7 +45,6 @@ def test_a_worker_that_starts_counts_nothing_behind_records_that_kafka_no_longer
     before = read(own)
 
     disk.set_back()
-    kafka.start(own)
     for new in (1, LOST - 1, LOST):
         send_new(own, new)
         with pytest.raises(TandemError, match=f"{REFUSED}|is not in Kafka"):
@@ -114,7 +74,6 @@ def test_a_worker_that_runs_counts_nothing_behind_records_that_kafka_no_longer_h
         before, epochs = read(own), rig.query(own, EPOCHS)
 
         disk.set_back(2 * LOST)
-        kafka.start(own)
         rig.wait_for(lambda: worker.poll() is not None or read(own) != before, "the worker to end", 120)
         assert (read(own), rig.query(own, EPOCHS)) == (before, epochs)
         said = "".join(worker.communicate(timeout=60))
