@@ -27,18 +27,26 @@ from run_links import GatesLink, ReportLink, linked
 from spark_task import SparkTask, from_task
 from tandem_dags import EVERY_DAG
 
+OPENING = ("prepare", "follow")
+"""The tasks that open runs of dates, and return them; each is skipped where there are none."""
+
 
 @task.sensor(mode="reschedule", poke_interval=10, timeout=timedelta(hours=6))
 def claim(**context: Any) -> PokeReturnValue:
     """Find the dates that are due and those whose segments or rankings follow, and wait until no other run works on any
-    of them. The run ends here where there are none.
+    of them. The run ends here where there are none. Where a task was cleared, the run's own dates are among them.
     """
+    from datetime import date
+
     import tandem_dags
+    from date_tasks import runs_of
 
     from spark_jobs import restate
     from tandem.settings import settings
 
-    dates = restate.touched(settings(), tandem_dags.dates_due(context))
+    # What the run has published is no longer due, and its other tasks are still to be done again.
+    own = [date.fromisoformat(day) for task in OPENING for day in runs_of(context["ti"].xcom_pull(task_ids=task) or [])]
+    dates = restate.touched(settings(), {*tandem_dags.dates_due(context), *own})
     if not dates:
         raise tandem_dags.skipped("no date is due")
     return PokeReturnValue(is_done=tandem_dags.claim(context, dates), xcom_value=[day.isoformat() for day in dates])
@@ -128,7 +136,7 @@ def restate() -> None:
     arguments >> views >> published >> stale
     again = publish_segments(stale)
     stale >> segments >> again
-    [judge(linked(report(reconcile(published)), ReportLink)), again] >> finish(("prepare", "follow")).as_teardown(
+    [judge(linked(report(reconcile(published)), ReportLink)), again] >> finish(OPENING).as_teardown(
         setups=dates, on_failure_fail_dagrun=True
     )
 

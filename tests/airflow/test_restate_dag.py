@@ -109,6 +109,22 @@ def test_a_late_order_of_an_older_date_restates_and_compares_that_date_and_nothi
     assert noted["batch_views"] == noted["reconciliation"] == {"business_dates": [str(OLDER)]}
 
 
+def test_a_task_that_somebody_clears_is_done_again_though_no_date_is_due_any_more(restated: Settings) -> None:
+    """As the mail about a task that failed says. Its run's dates were published, so they are not due."""
+    query = "SELECT count(*) FROM reconciliation.reconciliations WHERE business_date = %s"
+    before, kept = rows(restated, query, OLDER), versions(restated, "daily_metrics")
+    cleared = {"dag_run_id": "late", "task_ids": ["reconcile"], "include_downstream": True, "only_failed": False}
+    ask(restated, "/api/v2/dags/restate/clearTaskInstances", {**cleared, "dry_run": False})
+    wait_for(lambda: state_of(restated, "late") in ENDED, "the end of the run that was cleared")
+    done = tasks_of(restated, "late")
+    assert {task: done[task] for task in ("claim", "reconcile", "report", "judge", "finish")} == dict.fromkeys(
+        ("claim", "reconcile", "report", "judge", "finish"), "success"
+    )
+    assert rows(restated, query, OLDER) == [(before[0][0] + 1,)]
+    assert versions(restated, "daily_metrics") == kept
+    assert rows(restated, "SELECT * FROM batch.claims") == []
+
+
 def test_a_run_with_nothing_to_do_is_a_success_and_one_that_was_marked_as_failed_is_none(restated: Settings) -> None:
     """Marked between two tasks, when none is at work: Airflow skips the rest, and skipped tasks fail no run."""
     ask(restated, RUNS, {"dag_run_id": "idle", "logical_date": None})
