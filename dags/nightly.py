@@ -85,7 +85,7 @@ def gate(batch_run: str, business_date: str) -> None:
 @task(inlets=[ORDER_FACTS], outlets=[BATCH_VIEWS])
 def publish(batch_run: str, business_date: str, **context: Any) -> dict[str, int]:
     """Make the run's views the current version of the date, all in one transaction. Returns the versions. Where it must
-    not be seen, as it knows less than what is published, no retry would help.
+    not be seen, as it knows less than what is published, no retry would help; where a later run is, nobody is mailed.
     """
     from datetime import date
 
@@ -142,7 +142,7 @@ def report(business_date: str, **context: Any) -> None:
 @task
 def finish(**context: Any) -> None:
     """Give up the date, whatever became of the run. The last run of a backfill also sends its mail. Fails where
-    somebody marked the run as failed, which would end as a success.
+    a task failed, or somebody marked the run as failed: the run's state is that of this task.
     """
     import tandem_dags
 

@@ -28,15 +28,19 @@ class Refused(TandemError):  # noqa: N818 - what happened to the run, as people 
     """A run that readers must not see: as it is, it stays so however often it is tried."""
 
 
+class OvertakenError(Refused):
+    """A run that began later is published: it saw what this one did and all that came since."""
+
+
 def publish(
     settings: Settings, run_id: str, business_date: date, *, published_by: str, views: Iterable[str] = VIEWS
 ) -> dict[str, int]:
     """Make the run the current version of ``views`` for its date; returns the version numbers. Safe to repeat.
 
     Raises Refused where no gate has checked the very facts that the run has, or one has refused them, a view's rows are
-    not complete or are made of other facts, or the published version is of a run that began later or read more of the
-    log: clearing an old run's publication must not bring back what was known then. Raises TandemError where Postgres
-    cannot be reached.
+    not complete or are made of other facts, or the published version is of a run that read more of the log, and
+    OvertakenError where it is of one that began later: clearing an old run's publication must not bring back what was
+    known then. Raises TandemError where Postgres cannot be reached.
     """
     queries = database.queries("batch")
     where = {"run_id": run_id, "business_date": business_date}
@@ -119,7 +123,7 @@ def _require_newer(connection: psycopg.Connection[Any], values: dict[str, Any], 
     queries, other = database.queries("batch"), {**values, "other": run_id}
     stays = f"version {version} of {values['view']} of {values['business_date']}, by run {run_id}, which stays"
     if connection.execute(queries.began_before, other).fetchone():
-        raise Refused(
+        raise OvertakenError(
             f"run {values['run_id']} is older than {stays}",
             "compute the date again: a new run sees all that has come since",
         )

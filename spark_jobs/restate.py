@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from spark_jobs import archive, gate, repeats, runs
-from spark_jobs.publish import publish, staged
+from spark_jobs.publish import OvertakenError, publish, staged
 from spark_jobs.runs import Kind, Run, Why
 from tandem import clock, database, facts_table
 from tandem.errors import TandemError
@@ -110,8 +110,8 @@ def publish_dependents(
 ) -> dict[date, dict[str, int]]:
     """Publish what these runs staged, by date; returns the versions by view. Nothing else of the dates changes.
 
-    Their facts were checked by the gate of the published run that they have them from. Raises TandemError where one
-    cannot be published, once the others are.
+    Their facts were checked by the gate of the published run that they have them from. Those that a later run has made
+    anew stay as they are. Raises TandemError where one cannot be published, once the others are.
     """
     published, problems = {}, []
     for day, run_id in opened.items():
@@ -119,6 +119,8 @@ def publish_dependents(
             gate.ensure(settings, run_id, day)
             views = staged(settings, run_id)
             published[day] = publish(settings, run_id, day, published_by=published_by, views=views)
+        except OvertakenError as later:
+            print(later, flush=True)  # a later run has made them anew
         except TandemError as problem:
             problems.append(f"{day}: {problem}")
     if problems:

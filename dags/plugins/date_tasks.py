@@ -19,7 +19,9 @@ def runs_of(arguments: list[str]) -> dict[str, str]:
 
 @task(inlets=[ORDER_FACTS], outlets=[BATCH_VIEWS])
 def publish(arguments: list[str], **context: Any) -> dict[str, str]:
-    """Check every date and publish it. Returns what stood in the way, by date; '' where nothing did."""
+    """Check every date and publish it, unless a later run has. Returns what stood in the way, by date; '' where nothing
+    did.
+    """
     from datetime import date
 
     from date_tasks import runs_of
@@ -28,16 +30,19 @@ def publish(arguments: list[str], **context: Any) -> dict[str, str]:
     from tandem.errors import TandemError
     from tandem.settings import settings
 
-    problems = {}
+    problems, published = {}, []
     for day, run_id in runs_of(arguments).items():
+        problems[day] = ""
         try:
             gate.check(settings(), run_id, date.fromisoformat(day))
             by = f"airflow {context['dag_run'].run_id}"
             publish.publish(settings(), run_id, date.fromisoformat(day), published_by=by)
-            problems[day] = ""
+            published.append(day)
+        except publish.OvertakenError as later:
+            print(later)  # the date has a result, which the next task compares
         except TandemError as problem:
             problems[day] = str(problem)
-    note(context, BATCH_VIEWS, business_dates=[day for day, problem in problems.items() if not problem])
+    note(context, BATCH_VIEWS, business_dates=published)
     return problems
 
 
@@ -84,8 +89,8 @@ def judge(problems: dict[str, str]) -> None:
 
 @task
 def finish(skip_themselves: tuple[str, ...] = (), **context: Any) -> None:
-    """Give up the dates, whatever became of the run. Fails where somebody marked the run as failed, which would end as
-    a success.
+    """Give up the dates, whatever became of the run. Fails where a task failed, or somebody marked the run as failed:
+    the run's state is that of this task.
     """
     import tandem_dags
 

@@ -15,12 +15,20 @@ START = datetime(2000, 1, 1, tzinfo=UTC)
 """Early enough for any backfill. Nothing is caught up by itself."""
 
 
+class ToldError(Exception):
+    """The cause of an error that people know of already."""
+
+
 def tell(context: dict[str, Any]) -> None:
-    """Mail that a task failed for good. A backfill's failures go into its one mail instead."""
+    """Mail that a task failed for good. A backfill's failures go into its one mail instead. Where a later run has done
+    the date nobody has anything to do.
+    """
     from reconciliation import mail
+    from spark_jobs.publish import OvertakenError
     from tandem.settings import settings
 
-    if context["dag_run"].run_type != "backfill":
+    cause = getattr(context.get("exception"), "__cause__", None)
+    if context["dag_run"].run_type != "backfill" and not isinstance(cause, (OvertakenError, ToldError)):
         ti = context["ti"]
         mail.send_failure(
             settings(),
@@ -213,10 +221,10 @@ def note_end(context: dict[str, Any]) -> None:
 
 
 def show_failure(context: dict[str, Any], *, skip_themselves: Collection[str] = ()) -> None:
-    """Fail where somebody marked the run as failed, and no other task says so to the run.
+    """Fail where a task failed, or somebody marked the run as failed: the state of a run is that of its last task.
 
-    Airflow fails what is at work then and skips what has not begun. Skipped tasks fail no run: it would end as a
-    success that published nothing. ``skip_themselves``: tasks that find that there is nothing to do.
+    A task that failed has told of itself. Of a run that is marked, Airflow fails what is at work and skips what has not
+    begun, and nobody is told. ``skip_themselves``: tasks that find that there is nothing to do.
     """
     ti, tasks = context["ti"], context["dag"].task_dict
     states = ti.get_task_states(ti.dag_id, run_ids=[context["dag_run"].run_id]).get(context["dag_run"].run_id, {})
@@ -224,10 +232,12 @@ def show_failure(context: dict[str, Any], *, skip_themselves: Collection[str] = 
     # What began to be skipped, not what follows.
     first = {task for task in skipped if not skipped & tasks[task].upstream_task_ids} - set(skip_themselves)
     failed = {task for task, state in states.items() if state == "failed"} - {ti.task_id}
-    last = {states.get(task) for task in context["task"].upstream_task_ids}
-    if (failed or first) and not last & {"failed", "upstream_failed"}:
-        names = ", ".join(sorted(failed or first))
-        raise final(f"{names} did not go through, as the run was marked as failed: clear that and everything after it")
+    behind = {task for task, state in states.items() if state == "upstream_failed"}
+    names, again = ", ".join(sorted(failed or first or behind)), "clear that and everything after it"
+    if first:
+        raise final(f"{names} did not go through, as the run was marked as failed: {again}")
+    if failed or behind:
+        raise final(f"{names} did not go through: {again}") from ToldError(names)
 
 
 def send_summary(context: dict[str, Any]) -> None:

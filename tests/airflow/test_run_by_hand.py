@@ -10,6 +10,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from tandem.settings import Settings
+from tests.reconciliation.books import execute
 
 _MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -55,7 +56,11 @@ def ending(states: dict[str, str | None]) -> dict[str, Any]:
     told = {**states, "finish": "running"}
     ti = SimpleNamespace(dag_id="nightly", task_id="finish", get_task_states=lambda _, run_ids: {run_ids[0]: told})
     dag = SimpleNamespace(task_dict=tasks)
-    return {"ti": ti, "dag": dag, "task": tasks["finish"], "dag_run": SimpleNamespace(run_id="by hand")}
+    return {
+        "ti": ti,
+        "dag": dag,
+        "dag_run": SimpleNamespace(run_id="by hand", run_type="manual"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -75,17 +80,28 @@ def test_a_run_that_was_marked_as_failed_does_not_end_as_a_success(
 
 
 @pytest.mark.parametrize(
-    "states",
+    ("states", "named"),
     [
-        {"claim": "success", "cut": "success", "rfm": "success", "report": "success"},
-        {"claim": "success", "cut": "failed", "rfm": "upstream_failed", "report": "upstream_failed"},
-        {"claim": "success", "cut": "success", "rfm": "success", "report": "failed"},
+        ({"claim": "success", "cut": "failed", "rfm": "upstream_failed", "report": "upstream_failed"}, "cut"),
+        ({"claim": "success", "cut": "success", "rfm": "success", "report": "failed"}, "report"),
+        ({"claim": "success", "cut": "failed", "rfm": "success", "report": "success"}, "cut"),
+        ({"claim": "success", "cut": "success", "rfm": "upstream_failed", "report": "upstream_failed"}, "report, rfm"),
     ],
+    ids=["with all that follows", "the last but one", "cleared alone", "cleared without what follows"],
 )
-def test_where_nothing_failed_or_the_run_shows_it_the_end_is_as_it_was(
-    tandem_dags: ModuleType, states: dict[str, str | None]
+def test_a_run_of_which_a_task_failed_ends_as_failed_and_its_end_tells_nobody_again(
+    tandem_dags: ModuleType, clean_database: Settings, states: dict[str, str | None], named: str
 ) -> None:
-    tandem_dags.show_failure(ending(states))
+    """Airflow looks at the last task alone, where that may fail the run. The other has told of itself."""
+    context = ending(states)
+    with pytest.raises(AirflowFailException, match=f"^{named} did not go through: clear that and") as shown:
+        tandem_dags.show_failure(context)
+    tandem_dags.tell({**context, "exception": shown.value})
+    assert execute(clean_database, "SELECT name FROM reconciliation.incidents") == []
+
+
+def test_where_nothing_failed_the_end_is_as_it_was(tandem_dags: ModuleType) -> None:
+    tandem_dags.show_failure(ending(dict.fromkeys(BEHIND, "success")))
 
 
 def test_a_run_that_finds_nothing_to_do_has_not_failed(tandem_dags: ModuleType) -> None:
