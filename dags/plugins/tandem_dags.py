@@ -54,7 +54,11 @@ def tell_recovery(context: dict[str, Any]) -> None:
 
 
 def _claimed(ti: Any) -> str:
-    """The date or dates that a run works on; '' where it works on none, or has none yet."""
+    """The date or dates that a run works on; '' where it works on none, or has none yet, as when ``claim`` fails: that
+    is over with the next that goes through, whatever it claims.
+    """
+    if ti.task_id == "claim":
+        return ""
     claimed = ti.xcom_pull(task_ids="claim") or ""
     return f"{claimed[0]} to {claimed[-1]}" if isinstance(claimed, list) else claimed
 

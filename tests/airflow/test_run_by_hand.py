@@ -115,3 +115,20 @@ def test_a_publication_that_is_refused_is_not_tried_again(dagbag: Any, clean_dat
     context = {"dag_run": SimpleNamespace(run_id="by hand")}
     with pytest.raises(AirflowFailException, match="there is no run none of 2017-12-23"):
         publish(batch_run="none", business_date="2017-12-23", **context)
+
+
+def test_a_claim_that_failed_before_it_had_a_date_is_over_with_the_next_that_goes_through(
+    tandem_dags: ModuleType, clean_database: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Left open, the same failure in another night would be mailed to nobody."""
+    monkeypatch.setattr("tandem.settings.settings", lambda: clean_database)
+    run = SimpleNamespace(run_id="by hand", run_type="manual")
+    for had in (None, ["2017-12-22", "2017-12-23"], "2017-12-23"):
+        told = {"dag_id": "nightly", "task_id": "claim", "log_url": "", "xcom_pull": lambda task_ids, had=had: had}
+        context = {"ti": SimpleNamespace(**told), "dag_run": run, "exception": AirflowFailException("has not ended")}
+        if had is None:
+            tandem_dags.tell(context)
+            assert execute(clean_database, "SELECT count(*) FROM reconciliation.incidents") == [(1,)]
+        else:
+            tandem_dags.tell_recovery(context)
+    assert execute(clean_database, "SELECT count(*) FROM reconciliation.incidents WHERE resolved_at IS NULL") == [(0,)]
