@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import psycopg
 
@@ -24,16 +25,37 @@ def name(dag_id: str, task_id: str, business_date: str) -> str:
 
 def date_of(named: str) -> date | None:
     """The date that a task of such a name worked on; None where it worked on none, or on several."""
-    first, _, last = named.rpartition(":")[2].partition(" to ")
-    return date.fromisoformat(first) if first and last in {"", first} else None
+    first, last = _dates(named.rpartition(":")[2])
+    return first if first == last else None
+
+
+def _dates(said: str) -> tuple[date | None, date | None]:
+    """The first and the last date of those that a task worked on, as text; None where it worked on none."""
+    first, _, last = said.partition(" to ")
+    return (date.fromisoformat(first), date.fromisoformat(last or first)) if first else (None, None)
+
+
+def open_within(
+    connection: psycopg.Connection[Any], *, dag_id: str, task_id: str, business_date: str
+) -> tuple[str, ...]:
+    """The names of what is open of a task, for these dates or some of them: one run takes what others left undone."""
+    prefix = name(dag_id, task_id, "")
+    rows = connection.execute(database.queries("incidents").open_ones, {"prefix": prefix}).fetchall()
+    return tuple(named for named, *_ in rows if _is_within(named.removeprefix(prefix), business_date))
+
+
+def _is_within(some: str, dates: str) -> bool:
+    (first, last), (begins, ends) = _dates(some), _dates(dates)
+    if first is None or last is None or begins is None or ends is None:
+        return some == dates
+    return begins <= first and last <= ends
 
 
 def may_be_open(settings: Settings, *, dag_id: str, task_id: str, business_date: str) -> bool:
     """Whether people were told that the task failed, and not yet that it went through. True where nobody can say."""
-    place = {"name": name(dag_id, task_id, business_date)}
+    place = {"dag_id": dag_id, "task_id": task_id, "business_date": business_date}
     try:
         with database.connect(settings, database.RECONCILIATION) as connection:
-            row = connection.execute(database.queries("incidents").is_open, place).fetchone()
+            return bool(open_within(connection, **place))
     except (TandemError, psycopg.Error):
         return True
-    return row is None or bool(row[0])

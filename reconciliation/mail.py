@@ -168,9 +168,10 @@ def send_recovery(settings: Settings, *, dag_id: str, task_id: str, business_dat
     """Mail that a task went through which had failed for good; nothing where it had not. Never raises."""
     try:
         with database.connect(settings, database.RECONCILIATION) as connection:
-            ended = incidents.resolve(connection, failures.name(dag_id, task_id, business_date))
+            place = {"dag_id": dag_id, "task_id": task_id, "business_date": business_date}
+            ended = incidents.resolve(connection, *failures.open_within(connection, **place))
             for incident in ended:
-                told = notice.recovered(dag_id=dag_id, task_id=task_id, business_date=business_date, incident=incident)
+                told = notice.recovered(**place, incident=incident)
                 post.queue(connection, _compose(settings, told), [])
         return post.send_pending(settings) if ended else Delivery(0, 0)
     except (TandemError, psycopg.Error) as error:

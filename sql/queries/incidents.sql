@@ -21,6 +21,3 @@ RETURNING name, severity::text, said, opened_at;
 -- name: open_ones  (of a kind; all where it is empty)
 SELECT name, severity::text, said, opened_at FROM reconciliation.incidents
 WHERE resolved_at IS NULL AND starts_with(name, %(prefix)s) ORDER BY opened_at, name;
-
--- name: is_open
-SELECT EXISTS (SELECT FROM reconciliation.incidents WHERE resolved_at IS NULL AND name = %(name)s);

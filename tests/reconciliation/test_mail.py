@@ -273,6 +273,21 @@ def test_a_task_that_fails_for_the_same_reason_again_is_mailed_once_and_once_whe
     assert len(post.subjects) == 4
 
 
+def test_a_task_that_failed_for_some_dates_is_over_once_it_went_through_for_a_range_with_them(post):
+    """As of `restate`, which takes what the night before left undone, and whatever is due since."""
+    post.server.start()
+    task = {"dag_id": "restate", "task_id": "views"}
+    for dates in ("2017-12-21 to 2017-12-22", "2017-12-22 to 2017-12-22", "2017-12-20 to 2017-12-22"):
+        mail.send_failure(post.settings, **task, business_date=dates, error="no space left on device")
+    mail.send_failure(post.settings, dag_id="restate", task_id="prepare", business_date="2017-12-22", error="Kafka")
+    wider = task | {"business_date": "2017-12-21 to 2017-12-23"}
+    assert failures.may_be_open(post.settings, **wider)
+    assert mail.send_recovery(post.settings, **wider).sent == 2
+    assert not failures.may_be_open(post.settings, **wider)
+    left = execute(post.settings, "SELECT name FROM reconciliation.incidents WHERE resolved_at IS NULL ORDER BY name")
+    assert left == [("failure:restate:prepare:2017-12-22",), ("failure:restate:views:2017-12-20 to 2017-12-22",)]
+
+
 def test_a_date_that_failed_in_a_range_is_told_to_be_over_by_its_report(post):
     post.server.start()
     mail.send_reports(post.settings, [DAY])
