@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from stream.archive_batch import BatchLimit, PendingState
 from stream.archive_source import BACK_OFF_S, READ_AT_ONCE, Ending, Source, has_members
-from stream.archive_table import FencedError, MasterDataset, Offsets, covers, missing
+from stream.archive_table import FencedError, MasterDataset, Offsets, StorageError, covers, missing
 from stream.outages import passes
 from tandem import database
 from tandem.amounts import count
@@ -56,6 +57,7 @@ class Archiver:
         self._source = Source(settings)
         self._pending = PendingState()
         self._looked_at = 0.0
+        self._back_off_s = BACK_OFF_S[0]
         self._events = self._commits = 0
 
     def run(self, target: Offsets | None = None) -> Totals:
@@ -123,9 +125,9 @@ class Archiver:
         """
         topic = self._source.wait_for_topic(self._ending)
         while True:
-            self._dataset.refresh()
+            refreshed = self._stored(self._dataset.refresh)
             held = self._dataset.next_offsets()
-            if topic is None:
+            if topic is None or not refreshed:
                 return held
             self._require_same(topic.topic_id)
             self._require_still_there(held)
@@ -133,7 +135,8 @@ class Archiver:
             if not new and self._dataset.topic_id is not None:
                 return held
             with suppress(FencedError):  # another archiver has just opened them
-                self._dataset.open_partitions(topic.topic_id, new)
+                if not self._stored(partial(self._dataset.open_partitions, topic.topic_id, new)):
+                    return held
                 if begun_late := {partition: low for partition, low in new.items() if low > 0}:
                     _log.warning("archive_begins_after_expired_events", first_offsets=begun_late)
 
@@ -148,6 +151,9 @@ class Archiver:
         events = self._pending.table(ORDER_EVENTS, self._settings.zone)
         try:
             self._dataset.append(events, moves)
+        except StorageError as problem:
+            self._wait_for_storage(problem)
+            return
         except FencedError:
             _log.warning("fenced", dropped=events.num_rows, reason="another archiver has committed these partitions")
             self._start(list(self._pending.reached))
@@ -155,8 +161,36 @@ class Archiver:
         self._events += events.num_rows
         self._commits += 1
         self._pending.done()
+        self._back_off_s = BACK_OFF_S[0]
         self._source.show_progress(self._pending.committed)
         _log.info("archived", events=events.num_rows, version=self._dataset.version)
+
+    def _wait_for_storage(self, problem: StorageError) -> None:
+        """Forget what was read, and read it again later. It stays in the group, whose other members may do better."""
+        partitions = list(self._pending.reached)
+        self._pending.start({})
+        self._source.start({})
+        self._say_storage_waits(problem)
+        self._source.idle(self._back_off_s, self._ending)
+        self._back_off_s = min(2 * self._back_off_s, BACK_OFF_S[1])
+        if not self._ending.has_come():
+            self._start(partitions)
+
+    def _stored(self, work: Callable[[], None]) -> bool:
+        """Do it once the storage lets it be done; False where the ending came first."""
+        while True:
+            try:
+                work()
+            except StorageError as problem:
+                self._say_storage_waits(problem)
+            else:
+                return True
+            if self._ending.has_come_within(self._back_off_s):
+                return False
+            self._back_off_s = min(2 * self._back_off_s, BACK_OFF_S[1])
+
+    def _say_storage_waits(self, problem: StorageError) -> None:
+        _log.warning("waiting_for_storage", reason=problem.problem, retry_in_s=self._back_off_s)
 
     def _is_same_topic(self) -> bool:
         """Whether the topic still is the one that is archived; False where Kafka does not tell now.
@@ -193,7 +227,7 @@ class Archiver:
         if time.monotonic() - self._looked_at < _LOOK_S:
             return False
         self._looked_at = time.monotonic()
-        self._dataset.refresh()
+        self._stored(self._dataset.refresh)
         return covers(self._dataset.next_offsets(), target)
 
 

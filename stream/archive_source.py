@@ -144,6 +144,12 @@ class Source:
             self._granted = self._held if self._granted is None else self._granted
         return [] if self._granted is not None else messages
 
+    def idle(self, wait_s: float, ending: Ending) -> None:
+        """Stay in the group for so long with no partition to read, or until the group or the ending has a word."""
+        deadline = time.monotonic() + wait_s
+        while self._granted is None and not ending.has_come() and time.monotonic() < deadline:
+            self._consumer.consume(1, min(_HEARD_S, wait_s))
+
     def take_grant(self) -> list[int] | None:
         """The partitions granted since the last call; the caller must ``start`` them. None: nothing has changed."""
         granted, self._granted = self._granted, None

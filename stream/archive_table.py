@@ -57,8 +57,12 @@ class Move:
     next: int
 
 
+class StorageError(TandemError):
+    """The storage refuses, as a disk that is full does. It may take the same later."""
+
+
 class MasterDataset:
-    """One handle on the table. Raises TandemError where the storage refuses."""
+    """One handle on the table. Raises StorageError where the storage refuses."""
 
     def __init__(self, table: DeltaTable, topic: str) -> None:
         self._table = table
@@ -211,7 +215,7 @@ def missing(held: Mapping[int, int], wanted: Mapping[int, int]) -> int:
     return sum(max(0, offset - held.get(partition, 0)) for partition, offset in wanted.items())
 
 
-def _refused(uri: str, error: Exception) -> TandemError:
-    return TandemError(
+def _refused(uri: str, error: Exception) -> StorageError:
+    return StorageError(
         f"the archive at {uri} cannot be used ({first_line(error)})", "check the storage and TANDEM_ARCHIVE_URI"
     )

@@ -137,13 +137,14 @@ def wait_until_ready(settings: Settings, name: str, ready: Callable[[], bool], t
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log that says anything."""
+    """The last line of a log that says anything, not what is indented below one, as the frames of a stack are."""
     if not log.exists():
         return "no log"
     with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - 4096))
-        lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines()]
-    return next((line for line in reversed(lines) if line), "nothing logged")
+        file.seek(max(0, log.stat().st_size - 16_384))
+        lines = [line for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
+    flush = [line for line in lines if not line[0].isspace()]
+    return (flush or lines or ["nothing logged"])[-1].strip()
 
 
 def _marks(settings: Settings, name: str) -> dict[str, str]:

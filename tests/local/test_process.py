@@ -106,6 +106,12 @@ def test_a_server_that_ends_at_its_start_is_reported_with_its_last_words(lone: S
         process.wait_until_ready(lone, "server", lambda: False, timeout_s=60)
 
 
+def test_the_last_words_of_a_server_are_not_the_frames_of_a_stack(tmp_path: Path):
+    log = tmp_path / "server.log"
+    log.write_text("10:04 ERROR caught exception\njava.io.IOException: No space left\n" + "\tat A.b(A.java:1)\n" * 300)
+    assert process.last_line(log) == "java.io.IOException: No space left"
+
+
 def test_another_process_gets_the_very_settings(tmp_path: Path):
     own = Settings(
         state_dir=tmp_path,
