@@ -9,6 +9,7 @@ exit status 2. Progress goes to stderr; with ``--json``, stdout holds the JSON a
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -19,7 +20,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from tandem import __version__
-from tandem.errors import TandemError
+from tandem.errors import TandemError, first_line
 
 _LOCAL, _DATA, _BOOKS = "Local parts", "Data and layers", "Agreement"
 
@@ -86,7 +87,7 @@ class LazyGroup(TyperGroup):
         return (name, COMMANDS[name].load(name), rest) if name in COMMANDS else (name, command, rest)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command. Exits with 2 where it raises TandemError, or a setting is not valid."""
+        """Run the command. Exits with 2 where it raises TandemError, a server stops it, or a setting is not valid."""
         try:
             return super().invoke(ctx)
         except TandemError as error:
@@ -98,6 +99,10 @@ class LazyGroup(TyperGroup):
                 raise
             named = "".join(f"TANDEM_{str(name).upper()}: " for name in first["loc"][:1])  # none: it is about several
             _complain(f"{named}{_said_of(first)}: correct it or leave it unset")
+        except Exception as error:
+            if not (server := _stopped_by(error)):
+                raise
+            _complain(f"{server} stopped it ({first_line(error)}): see 'tandem status' and its log, and do it again")
         raise typer.Exit(2)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -132,6 +137,16 @@ def _invalid_setting(error: ValueError) -> Any:
     from pydantic import ValidationError
 
     return error.errors()[0] if isinstance(error, ValidationError) and error.title == "Settings" else None
+
+
+def _stopped_by(error: Exception) -> str:
+    """The server that ended a command midway, as where its disk is full; '' where it was none."""
+    servers = {"psycopg": ("Postgres", "OperationalError"), "confluent_kafka": ("Kafka", "KafkaException")}
+    # A client that was not loaded has not raised it, and takes long to load.
+    loaded = (
+        (name, getattr(sys.modules[module], kind)) for module, (name, kind) in servers.items() if module in sys.modules
+    )
+    return next((name for name, kind in loaded if isinstance(error, kind)), "")
 
 
 def _complain(line: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from installations import free_ports
 from typer.testing import CliRunner
 
-from tandem import __version__
+from tandem import __version__, database
 from tandem.cli import COMMANDS, app
 from tandem.errors import TandemError
 from tandem.settings import PROJECT_ROOT, Settings, settings
@@ -25,6 +25,23 @@ def failing(monkeypatch):
         raise TandemError("the broker is gone", "run 'tandem up kafka'")
 
     monkeypatch.setattr(local, "status", fail)
+
+
+@pytest.mark.integration
+def test_a_server_that_stops_a_command_is_named_in_one_line(clean_database: Settings, monkeypatch):
+    import tandem.local.cli as local
+
+    def stopped() -> None:
+        with database.connect(clean_database, database.OWNER) as connection:
+            connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    monkeypatch.setattr(local, "status", stopped)
+    result = runner.invoke(app, ["status"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith(
+        "tandem: Postgres stopped it (terminating connection due to administrator command): "
+    )
+    assert result.stderr.count("\n") == 1
 
 
 def test_an_error_with_a_remedy_is_one_line_on_stderr_and_status_2(failing):
