@@ -119,12 +119,17 @@ def reconcile(business_date: str, **context: Any) -> int:
 @task(inlets=[RECONCILIATION], outlets=[CORRECTIONS])
 def correct(reconciliation_id: int) -> None:
     """Where the date is out of tolerance: send a correction for every differing cell, and wait until the speed layer
-    has applied them.
+    has applied them. Where the comparison is out of date, no retry would help.
     """
+    import tandem_dags
+
     from reconciliation import correct as correcting
     from tandem.settings import settings
 
-    correcting.run(settings(), reconciliation_id)
+    try:
+        correcting.run(settings(), reconciliation_id)
+    except correcting.OutOfDateError as problem:
+        raise tandem_dags.final(problem) from problem
 
 
 @task(inlets=[RECONCILIATION, CORRECTIONS], outlets=[REPORT])

@@ -27,6 +27,10 @@ APPLY_TIMEOUT = timedelta(minutes=2)
 _POLL_S = 0.1
 
 
+class OutOfDateError(TandemError):
+    """Another run, or other corrections, have come since the comparison: it says nothing of what is there now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Corrected:
     """What became of a comparison's corrections. ``reason`` says why some wait for approval."""
@@ -40,8 +44,7 @@ class Corrected:
 def run(settings: Settings, reconciliation_id: int, *, apply_timeout: timedelta = APPLY_TIMEOUT) -> Corrected:
     """Correct what a comparison found, wait until the speed layer has applied it, and certify what has become of it.
 
-    Does nothing for a date inside tolerance or not comparable. Raises TandemError where another run, or other
-    corrections, have come since the comparison.
+    Does nothing for a date inside tolerance or not comparable. Raises OutOfDateError.
     """
     with database.connect(settings, database.RECONCILIATION) as connection:
         business_date = store.read(connection, reconciliation_id).business_date
@@ -117,7 +120,7 @@ def propose(connection: psycopg.Connection[Any], found: store.Reconciliation, st
     with connection.transaction():
         overtaken = connection.execute(queries.overtaken, where).fetchone()
         if overtaken is None or overtaken[0]:
-            raise TandemError(
+            raise OutOfDateError(
                 f"reconciliation {found.reconciliation_id} of {found.business_date} is out of date",
                 f"run 'tandem reconcile --date {found.business_date}'",
             )
@@ -184,7 +187,7 @@ def approve(settings: Settings, business_date: date, ids: list[str] | None, by: 
             row = connection.execute(overtaken, {"reconciliation_id": number}).fetchone()
             if row is None or row[0]:
                 again = f"run 'tandem reconcile --date {business_date}'"
-                raise TandemError(f"these corrections of {business_date} are out of date", again)
+                raise OutOfDateError(f"these corrections of {business_date} are out of date", again)
         chosen_ids = [correction.correction_id for correction in chosen]
         connection.execute(database.queries("reconciliation").approve, {"ids": chosen_ids, "decided_by": by})
         sent = send_pending(connection, settings, business_date)

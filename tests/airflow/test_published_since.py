@@ -1,4 +1,4 @@
-"""Tasks of a run that a later one of its date has overtaken: nothing is published, and nobody is told of a failure."""
+"""Tasks of a run that a later one of its date has overtaken: nothing is published, and nothing tried again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from spark_jobs import publish, runs, staging
 from tandem.settings import PROJECT_ROOT, Settings
-from tests.reconciliation.books import execute
+from tests.reconciliation import books, loop
+from tests.reconciliation.books import execute, insert
+from tests.reconciliation.loop import OUTSIDE
+from tests.reconciliation.scene import stage
 
 pytestmark = pytest.mark.integration
 
@@ -97,3 +100,13 @@ def test_other_refusals_are_failures(clean_database: Settings, dags: SimpleNames
     dags.tandem_dags.tell({**context, "exception": refused.value})
     ((name,),) = execute(clean_database, "SELECT name FROM reconciliation.incidents")
     assert name == f"failure:nightly:publish:{DAY}"
+
+
+def test_corrections_of_a_comparison_that_is_out_of_date_are_not_tried_again(
+    topic_prefix: Settings, clean_database: Settings, dags: SimpleNamespace
+) -> None:
+    stage(topic_prefix, OUTSIDE)
+    compared = loop.run(topic_prefix, dry_run=True)
+    insert(topic_prefix, "speed.rebuilds", since=books.DAY)
+    with pytest.raises(AirflowFailException, match="out of date"):
+        dags.nightly.correct.function(compared.reconciliation_id)
