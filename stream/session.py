@@ -254,6 +254,10 @@ class Session:
             self._held[position] = self._take_over(position, bounds)
         _log.info("partitions_granted", worker=self._worker, partitions=[f"{t}:{p}" for t, p in positions])
         held = {position: self._held[position] for position in positions}
+        if begun_late := {
+            f"{t}:{p}": found[t, p][0] for (t, p), of in held.items() if of.epoch == 1 and found[t, p][0]
+        }:
+            _log.warning("begins_after_expired_events", worker=self._worker, first_offsets=begun_late)
         if self._outgoing:
             self._outgoing.granted({position: (of.next_offset, of.epoch) for position, of in held.items()})
         return {position: of.next_offset for position, of in held.items()}

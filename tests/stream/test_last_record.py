@@ -147,6 +147,22 @@ def test_what_expired_or_was_never_noted_tells_nothing(own: Settings) -> None:
 
 
 @on_servers
+def test_a_worker_whose_log_has_lost_its_beginning_says_so_once(
+    topic_prefix: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rig.produce(topic_prefix, sales(0, READ))
+    admin = AdminClient({"bootstrap.servers": topic_prefix.brokers})
+    for answer in admin.delete_records([TopicPartition(topic_prefix.topic(ORDER_EVENTS), 1, 2)]).values():
+        answer.result(30)
+    assert rig.run_to_end(topic_prefix).events == READ - 2
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if "begins_after_expired_events" in line]
+    assert "{'order-events:1': 2}" in said
+    rig.produce(topic_prefix, sales(READ, 3))
+    assert rig.run_to_end(topic_prefix).events == 3
+    assert "begins_after_expired_events" not in capsys.readouterr().out
+
+
+@on_servers
 def test_what_a_topic_that_is_compacted_lacks_tells_nothing(own: Settings) -> None:
     note(own, "last_offset = last_offset + 1", CORRECTIONS, 0)  # the marker of its transaction: no record is there
     with pytest.raises(TandemError, match="Kafka was set back"):
