@@ -82,6 +82,7 @@ def begin(folder: Path, day: date, *, threads: int = 2, memory: str = "4GB") -> 
     """A DuckDB for the date, with its grids; what does not fit into memory goes into the folder."""
     duck = duckdb.connect(config={"threads": threads, "memory_limit": memory, "temp_directory": str(folder / "spill")})
     duck.execute("SET TimeZone = 'UTC'")
+    duck.execute("SET enable_progress_bar = false")  # it goes to stdout, which is for the JSON
     scores = ("recency_score", "frequency_score", "monetary_score")
     cells = [
         {**dict(zip(scores, cell, strict=True)), "grid": grid.name, "grid_version": grid.version, "segment": segment}
