@@ -63,7 +63,8 @@ class Archiver:
     def run(self, target: Offsets | None = None) -> Totals:
         """Archive until the ending comes, or until the archive holds everything below ``target``.
 
-        What has been read by then is committed. Raises TandemError where Kafka no longer has what comes next.
+        What has been read by then is committed, if the storage takes it. Raises TandemError where Kafka no longer has
+        what comes next.
         """
         try:
             self._open_partitions()  # also those that another member will read, or nobody yet
@@ -73,7 +74,8 @@ class Archiver:
             self._commit()
         finally:
             self._source.close()
-        self._dataset.refresh()
+        with suppress(StorageError):  # it was said
+            self._dataset.refresh()
         return Totals(self._events, self._commits, self._dataset.next_offsets())
 
     def run_until_caught_up(self) -> Totals:
@@ -177,7 +179,7 @@ class Archiver:
             self._start(partitions)
 
     def _stored(self, work: Callable[[], None]) -> bool:
-        """Do it once the storage lets it be done; False where the ending came first."""
+        """Do it once the storage lets it be done; False where the ending, or another grant, came first."""
         while True:
             try:
                 work()
@@ -185,7 +187,7 @@ class Archiver:
                 self._say_storage_waits(problem)
             else:
                 return True
-            if self._ending.has_come_within(self._back_off_s):
+            if self._source.idle(self._back_off_s, self._ending):
                 return False
             self._back_off_s = min(2 * self._back_off_s, BACK_OFF_S[1])
 

@@ -101,8 +101,9 @@ class Source:
         self._settings = settings
         self._topic = settings.topic(ORDER_EVENTS)
         self._granted: list[int] | None = None
-        self._held: list[int] = []
-        self._was_away = False
+        self._next: dict[int, int] = {}
+        self._last: dict[int, tuple[int, int]] = {}
+        self._doubted: set[int] = set()
         self._warned_at = -_WARN_EVERY_S
         self._consumer = Consumer(self._config(), logger=_SILENT)
         self._admin = AdminClient({"bootstrap.servers": settings.brokers}, logger=_SILENT)
@@ -135,20 +136,39 @@ class Source:
         """Up to ``limit`` messages and ends of partitions.
 
         Nothing is returned while ``take_grant`` has something to tell: what was read then may be from before a
-        rebalance, and a message of an earlier assignment must not pass for one of the new. What is read is granted anew
-        once a broker has been away: it may have been set back, which none can be while it answers.
+        rebalance, and a message of an earlier assignment must not pass for one of the new. Raises TandemError where a
+        broker was away, and was set back meanwhile.
         """
         messages: list[Message] = self._consumer.consume(limit, timeout_s)
-        if self._was_away and any(map(still_there.tells, messages)):
-            self._was_away = False
-            self._granted = self._held if self._granted is None else self._granted
-        return [] if self._granted is not None else messages
+        if self._granted is None and self._doubted:
+            messages = self._beyond_doubt(messages)
+        if self._granted is not None:
+            return []
+        for message in messages:
+            if message.error() is None:
+                partition, offset = message.partition(), message.offset()
+                self._last[partition], self._next[partition] = (offset, message.timestamp()[1]), offset + 1
+        return messages
 
-    def idle(self, wait_s: float, ending: Ending) -> None:
-        """Stay in the group for so long with no partition to read, or until the group or the ending has a word."""
+    def _beyond_doubt(self, messages: list[Message]) -> list[Message]:
+        """Without what came of a partition since a broker was away until Kafka was seen to have what came before."""
+        answered = self._doubted.intersection(each.partition() for each in messages if still_there.tells(each))
+        try:
+            self.require_still_there({partition: self._last[partition] for partition in answered & self._last.keys()})
+            for partition in answered:
+                self._consumer.seek(TopicPartition(self._topic, partition, self._next[partition]))
+            self._doubted -= answered
+        except KafkaException as failure:
+            self.warn(failure.args[0])
+            self._granted = list(self._next)  # all are looked at, and read behind what is archived
+        return [each for each in messages if not (still_there.tells(each) and each.partition() in answered)]
+
+    def idle(self, wait_s: float, ending: Ending) -> bool:
+        """Stay in the group for so long with no partition to read; True where a grant or the ending comes before."""
         deadline = time.monotonic() + wait_s
-        while self._granted is None and not ending.has_come() and time.monotonic() < deadline:
+        while not (told := self._granted is not None or ending.has_come()) and time.monotonic() < deadline:
             self._consumer.consume(1, min(_HEARD_S, wait_s))
+        return told
 
     def take_grant(self) -> list[int] | None:
         """The partitions granted since the last call; the caller must ``start`` them. None: nothing has changed."""
@@ -157,7 +177,7 @@ class Source:
 
     def start(self, positions: Mapping[int, int]) -> None:
         """Read exactly these partitions, from these offsets. What was fetched before is dropped."""
-        self._held = list(positions)
+        self._next, self._doubted = dict(positions), set()
         self._consumer.assign([TopicPartition(self._topic, p, offset) for p, offset in positions.items()])
 
     def wait_for_topic(self, ending: Ending) -> Topic | None:
@@ -201,6 +221,7 @@ class Source:
             group=group_id(self._settings),
             log=_SILENT,
         )
+        self._last |= last
 
     def _bounds(self) -> dict[int, tuple[int, int]]:
         found = self._admin.list_topics(self._topic, timeout=_ANSWER_S).topics[self._topic]
@@ -263,7 +284,7 @@ class Source:
         self._granted = []
 
     def _hear_of_outage(self, error: KafkaError) -> None:
-        self._was_away = True
+        self._doubted = set(self._next)
         self.warn(error)
 
     def warn(self, error: KafkaError) -> None:

@@ -62,7 +62,7 @@ class StorageError(TandemError):
 
 
 class MasterDataset:
-    """One handle on the table. Raises StorageError where the storage refuses."""
+    """One handle on the table. Raises StorageError where the storage refuses, and TandemError where it is opened."""
 
     def __init__(self, table: DeltaTable, topic: str) -> None:
         self._table = table

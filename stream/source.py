@@ -92,7 +92,8 @@ class Source:
         self._on_granted, self._on_taken = on_granted, on_taken
         self._next: dict[Position, int] = {}
         self._last: dict[Position, tuple[int, int]] = {}
-        self._moved = self._was_away = False
+        self._doubted: set[Position] = set()
+        self._moved = False
         self._warned_at = -_WARN_EVERY_S
         self._admin = AdminClient({"bootstrap.servers": settings.brokers}, logger=SILENT)
         self._consumer = Consumer(self._config(), logger=SILENT)
@@ -129,9 +130,8 @@ class Source:
         """
         self._moved = False
         messages: list[Message] = self._consumer.consume(limit, linger_s)
-        if self._was_away and any(map(still_there.tells, messages)):
-            self._read_again()
-            messages = []
+        if self._doubted:
+            messages = self._beyond_doubt(messages)
         # One pass of C calls a column, here and in _records: that is all the Python there is for a message. The errors'
         # types are looked at, because comparing an error with None leaves the interpreter broken.
         good = messages
@@ -184,15 +184,18 @@ class Source:
                 passed[position] = message.offset() + 1
                 yield message
 
-    def _read_again(self) -> None:
-        """What came since a broker was away, if Kafka still has what came before: read once more, behind it.
+    def _beyond_doubt(self, messages: list[Message]) -> list[Message]:
+        """Without the first that came of a partition since a broker was away: read once more, behind what came before.
 
-        A broker cannot be set back while it answers. Some of what came may be from before, some from after.
+        A broker cannot be set back while it answers. Some of what came may be from before, some from after. Partitions
+        that do not answer yet keep no other waiting.
         """
-        self._was_away = False
-        self.require_still_there({position: last for position, last in self._last.items() if position in self._next})
-        for position, offset in self._next.items():
-            self._consumer.seek(self._on_broker(position, offset))
+        answered = self._doubted.intersection(map(self._position, filter(still_there.tells, messages)))
+        self._doubted -= answered
+        self.require_still_there({position: self._last[position] for position in answered & self._last.keys()})
+        for position in answered:
+            self._consumer.seek(self._on_broker(position, self._next[position]))
+        return [each for each in messages if not (still_there.tells(each) and self._position(each) in answered)]
 
     def _position(self, part: Message | TopicPartition) -> Position:
         if isinstance(part, TopicPartition):
@@ -284,10 +287,11 @@ class Source:
         for position in taken:
             self._next.pop(position, None)
             self._last.pop(position, None)
+            self._doubted.discard(position)
         self._on_taken(taken)
 
     def _hear_of_outage(self, error: KafkaError) -> None:
-        self._was_away = True
+        self._doubted = set(self._next)
         self._warn(error)
 
     def _warn(self, error: KafkaError) -> None:

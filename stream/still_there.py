@@ -19,6 +19,9 @@ from tandem.settings import Settings
 
 _ANSWER_S = 10.0
 _POLL_S = 0.2
+_LOOKS = 3
+_AGAIN_S = 2.0
+"""A leader that was just elected shows its last records only once its followers have them: one look is too few."""
 # The library's constants for its own error codes are public, if oddly named.
 _END = KafkaError._PARTITION_EOF  # noqa: SLF001 - as said above
 _NOT_THERE = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}  # noqa: SLF001 - as said above
@@ -43,15 +46,23 @@ def require(
     ``last``: offset, and the broker's time in ms, of a record of each partition; ``lows``: asks for the first offset
     that Kafka holds of each. Raises KafkaException where Kafka does not answer.
     """
-    found = times_at(settings, {position: offset for position, (offset, _) in last.items()}, group, log)
-    others = [position for position, (_, time_ms) in last.items() if found[position] != time_ms]
-    first = lows(others) if others else {}
-    for topic, partition in others:
-        offset, _ = last[topic, partition]
-        is_gone = found[topic, partition] is None
-        if offset < first[topic, partition] or (is_gone and compacted.is_compacted(settings, admin, topic)):
-            continue  # nothing tells what was there
-        raise set_back(topic, partition, offset)
+    for looks in range(1, _LOOKS + 1):
+        found = times_at(settings, {position: offset for position, (offset, _) in last.items()}, group, log)
+        others = [position for position, (_, time_ms) in last.items() if found[position] != time_ms]
+        first = lows(others) if others else {}
+        gone = {}
+        for position in others:
+            (topic, partition), (offset, _) = position, last[position]
+            is_gone = found[position] is None
+            if offset < first[position] or (is_gone and compacted.is_compacted(settings, admin, topic)):
+                continue  # nothing tells what was there
+            if not is_gone or looks == _LOOKS:
+                raise set_back(topic, partition, offset)
+            gone[position] = last[position]
+        if not gone:
+            return
+        last = gone
+        time.sleep(_AGAIN_S)
 
 
 def times_at(settings: Settings, places: Mapping[Position, int], group: str, log: Logger) -> dict[Position, int | None]:
