@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from spark_jobs.runs import Kind
 from tandem import database, kpis
 from tandem.errors import TandemError
 
@@ -29,7 +30,7 @@ class Refused(TandemError):  # noqa: N818 - what happened to the run, as people 
 
 
 class OvertakenError(Refused):
-    """A run that began later is published: it saw what this one did and all that came since."""
+    """A run that began later is published, which read all that this one did."""
 
 
 def publish(
@@ -119,11 +120,33 @@ def _flip(connection: psycopg.Connection[Any], values: dict[str, Any]) -> int:
     return int(row[0])
 
 
+def is_overtaken(settings: Settings, run_id: str, business_date: date) -> bool:
+    """Whether the figures of the date are of a run that began later and read all that this one did."""
+    values = {"run_id": run_id, "business_date": business_date, "view": "daily_metrics"}
+    queries = database.queries("batch")
+    with database.connect(settings, database.READER) as connection:
+        current = connection.execute(queries.current_version, values).fetchone()
+        if current is None:
+            return False
+        both = {**values, "other": current[1]}
+        return bool(connection.execute(queries.began_before, both).fetchone()) and _is_done_by(connection, both)
+
+
+def _is_done_by(connection: psycopg.Connection[Any], both: dict[str, Any]) -> bool:
+    """Whether a run that began later has done what this one is for. One that follows another date has old facts."""
+    queries = database.queries("batch")
+    own, other = (connection.execute(queries.run, {"run_id": both[name]}).fetchone() for name in ("run_id", "other"))
+    if own is None or other is None or (other[2] == Kind.DEPENDENT and own[2] != Kind.DEPENDENT):
+        return False
+    reversed_ = {**both, "run_id": both["other"], "other": both["run_id"]}
+    return connection.execute(queries.reads_less, reversed_).fetchone() is None
+
+
 def _require_newer(connection: psycopg.Connection[Any], values: dict[str, Any], version: int, run_id: str) -> None:
     queries, other = database.queries("batch"), {**values, "other": run_id}
     stays = f"version {version} of {values['view']} of {values['business_date']}, by run {run_id}, which stays"
     if connection.execute(queries.began_before, other).fetchone():
-        raise OvertakenError(
+        raise (OvertakenError if _is_done_by(connection, other) else Refused)(
             f"run {values['run_id']} is older than {stays}",
             "compute the date again: a new run sees all that has come since",
         )

@@ -113,14 +113,17 @@ def publish_dependents(
     Their facts were checked by the gate of the published run that they have them from. Those that a later run has made
     anew stay as they are. Raises TandemError where one cannot be published, once the others are.
     """
-    published, problems = {}, []
+    published: dict[date, dict[str, int]] = {}
+    problems = []
     for day, run_id in opened.items():
         try:
             gate.ensure(settings, run_id, day)
-            views = staged(settings, run_id)
-            published[day] = publish(settings, run_id, day, published_by=published_by, views=views)
-        except OvertakenError as later:
-            print(later, flush=True)  # a later run has made them anew
+            for view in staged(settings, run_id):
+                try:
+                    versions = publish(settings, run_id, day, published_by=published_by, views=[view])
+                    published.setdefault(day, {}).update(versions)
+                except OvertakenError as later:
+                    print(later, flush=True)  # a later run has made it anew
         except TandemError as problem:
             problems.append(f"{day}: {problem}")
     if problems:

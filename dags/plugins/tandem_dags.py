@@ -211,8 +211,12 @@ def release(context: dict[str, Any]) -> None:
 
 
 def note_end(context: dict[str, Any]) -> None:
-    """Note how a run of a backfill ended, and send the mail for all of them where it is the last."""
+    """Note how a run of a backfill ended, and send the mail for all of them where it is the last.
+
+    Nothing is noted where a later run has done the date: it was told of how this one ended, or of that one.
+    """
     from reconciliation import ends
+    from spark_jobs import publish
     from tandem.settings import settings
 
     run, ti = context["dag_run"], context["ti"]
@@ -220,7 +224,9 @@ def note_end(context: dict[str, Any]) -> None:
         states = ti.get_task_states(ti.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
         failed = ", ".join(sorted(task for task, state in states.items() if state == "failed"))
         day, compared = date_of_run(context), ti.xcom_pull(task_ids="reconcile")
-        ends.note(settings(), ends.End(run.run_id, day, compared, failed))
+        batch_run = ti.xcom_pull(task_ids="cut")
+        if failed != "publish" or not publish.is_overtaken(settings(), batch_run, day):
+            ends.note(settings(), ends.End(run.run_id, day, compared, failed))
     send_summary(context)
 
 

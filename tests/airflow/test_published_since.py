@@ -110,3 +110,27 @@ def test_corrections_of_a_comparison_that_is_out_of_date_are_not_tried_again(
     insert(topic_prefix, "speed.rebuilds", since=books.DAY)
     with pytest.raises(AirflowFailException, match="out of date"):
         dags.nightly.correct.function(compared.reconciliation_id)
+
+
+def test_the_end_of_a_backfills_run_is_not_told_again_because_its_publication_is_refused(
+    clean_database: Settings, dags: SimpleNamespace, overtaken: runs.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mail would say that the date has no result."""
+    monkeypatch.setattr(dags.tandem_dags, "date_of_run", lambda _: DAY)
+    monkeypatch.setattr(dags.tandem_dags, "send_summary", lambda _: None)
+    (newest,) = execute(clean_database, "SELECT run_id FROM batch.versions WHERE version = 2 AND view = 'rfm'")
+    for run_id, noted in ((overtaken.run_id, []), (newest[0], [("publish",)])):
+        ti = SimpleNamespace(
+            dag_id="nightly",
+            get_task_states=lambda _, run_ids: {run_ids[0]: {"publish": "failed", "cut": "success"}},
+            xcom_pull=lambda task_ids, run_id=run_id: run_id if task_ids == "cut" else None,
+        )
+        dags.tandem_dags.note_end({"ti": ti, "dag_run": SimpleNamespace(run_id="of a backfill", run_type="backfill")})
+        assert execute(clean_database, "SELECT failure FROM reconciliation.run_ends") == noted
+
+
+def test_a_claim_of_restate_that_failed_is_over_with_one_that_finds_nothing_due(
+    dagbag: Any, dags: SimpleNamespace
+) -> None:
+    """It skips itself then, as in most nights, which Airflow does not call a success."""
+    assert dagbag.dags["restate"].task_dict["claim"].on_skipped_callback == [dags.tandem_dags.tell_recovery]

@@ -26,8 +26,8 @@ Opener = Callable[..., runs.Run]
 def staged(clean_database: Settings) -> Opener:
     """Opens a run of a date with complete rows, though none, in every table but those left out."""
 
-    def stage(day: date = DAY, without: tuple[str, ...] = ()) -> runs.Run:
-        run = runs.open_run(clean_database, runs.new_run_id(day, NOW), day, kind="scheduled")
+    def stage(day: date = DAY, without: tuple[str, ...] = (), kind: str = "scheduled") -> runs.Run:
+        run = runs.open_run(clean_database, runs.new_run_id(day, NOW), day, kind=kind)
         for table in (table for tables in publish.TABLES.values() for table in tables):
             if table not in without:
                 staging.begin(clean_database, table, (run,))
@@ -245,3 +245,22 @@ def test_publications_of_a_date_at_once_leave_one_current_version(clean_database
 def test_dates_are_versioned_apart(clean_database: Settings, staged: Opener) -> None:
     of(clean_database, staged())
     assert of(clean_database, staged(date(2017, 12, 22)))["daily_metrics"] == 1
+
+
+def test_a_run_that_only_follows_another_date_has_not_done_what_an_earlier_run_is_for(
+    clean_database: Settings, staged: Opener
+) -> None:
+    """Its segments are of the facts that were published before: the earlier run's own are missing, and it says so."""
+    of(clean_database, staged())
+    earlier = staged()
+    follower = staged(kind=runs.Kind.DEPENDENT)
+    of(clean_database, follower, views=["rfm"])
+    with pytest.raises(publish.Refused, match="is older than version 2 of rfm") as refused:
+        of(clean_database, earlier)
+    assert not isinstance(refused.value, publish.OvertakenError)
+    later = staged()
+    of(clean_database, later)
+    with pytest.raises(publish.OvertakenError):
+        of(clean_database, earlier)
+    assert publish.is_overtaken(clean_database, earlier.run_id, DAY)
+    assert not publish.is_overtaken(clean_database, later.run_id, DAY)
