@@ -755,7 +755,7 @@ CREATE VIEW reconciliation.journal_needs AS
                       WHERE ((a.correction_id = c.correction_id) AND (a.delta = c.delta)))))))) THEN 'corrections of it are on their way'::text
             WHEN ((newest.verdict = 'mismatch'::text) AND (NOT (EXISTS ( SELECT
                FROM reconciliation.corrections c
-              WHERE ((c.business_date = v.business_date) AND ((c.reconciliation_id = newest.reconciliation_id) OR (c.decided_at > newest.compared_at))))))) THEN 'it differs and was not corrected'::text
+              WHERE ((c.business_date = v.business_date) AND ((c.reconciliation_id = newest.reconciliation_id) OR ((c.decided_at > newest.compared_at) AND (c.reverses IS NULL) AND (c.run_id = newest.run_id)))))))) THEN 'it differs and was not corrected'::text
             WHEN (NOT (EXISTS ( SELECT
                FROM reconciliation.certificates c
               WHERE (c.reconciliation_id = newest.reconciliation_id)))) THEN 'it has no certificate'::text

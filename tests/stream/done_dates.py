@@ -38,7 +38,8 @@ def settled(settings: Settings, *days: date) -> None:
         certify(settings, compare(settings, day))
 
 
-def correct(settings: Settings, day: date, number: int, status: str, *, applied: bool) -> None:
+def correct(settings: Settings, day: date, number: int | None, status: str, *, applied: bool, nth: int = 1) -> None:
+    """The date's correction; the second takes the first back."""
     cell = {
         "cube": "orders",
         "cell_start": datetime(day.year, day.month, day.day, 12, tzinfo=UTC),
@@ -47,12 +48,14 @@ def correct(settings: Settings, day: date, number: int, status: str, *, applied:
         "delta": 5,
     }
     told = {
-        "correction_id": f"c-{day}",
+        "correction_id": f"c-{nth}-{day}",
         "business_date": day,
         "stream_value": 1,
         "batch_value": 6,
         "run_id": f"run-{day}",
     }
-    insert(settings, "reconciliation.corrections", **cell, **told, sequence=1, reconciliation_id=number, status=status)
+    more = {"decided_at": datetime.now(UTC), "reverses": f"c-1-{day}"} if nth > 1 else {}
+    made = {"sequence": nth, "reconciliation_id": number, "status": status}
+    insert(settings, "reconciliation.corrections", **cell, **told, **made, **more)
     if applied:
-        insert(settings, "speed.adjustments", **cell, **told, partition=0, offset=1)
+        insert(settings, "speed.adjustments", **cell, **told, partition=0, offset=nth)

@@ -90,6 +90,14 @@ def not_corrected(settings: Settings) -> None:
     certify(settings, compare(settings, DAYS[1], "mismatch"))
 
 
+def only_taken_back(settings: Settings) -> None:
+    """What was corrected before the date was compared again does not correct what that found; nor does its reversal."""
+    publish(settings, DAYS[1])
+    correct(settings, DAYS[1], compare(settings, DAYS[1], "mismatch"), "emitted", applied=True)
+    certify(settings, compare(settings, DAYS[1], "mismatch"))
+    correct(settings, DAYS[1], None, "emitted", applied=True, nth=2)
+
+
 def no_certificate(settings: Settings) -> None:
     publish(settings, DAYS[1])
     compare(settings, DAYS[1])
@@ -116,6 +124,7 @@ def claimed(settings: Settings) -> None:
         (waits, "corrections of it wait for approval"),
         (on_their_way, "corrections of it are on their way"),
         (not_corrected, "it differs and was not corrected"),
+        (only_taken_back, "it differs and was not corrected"),
         (no_certificate, "it has no certificate"),
         (incident, "an incident of it is open"),
         (claimed, "a run is at work on it"),

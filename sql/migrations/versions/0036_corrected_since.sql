@@ -18,7 +18,8 @@ SELECT v.business_date,
                THEN 'corrections of it are on their way'
            WHEN newest.verdict = 'mismatch' AND NOT EXISTS (
                SELECT FROM reconciliation.corrections AS c WHERE c.business_date = v.business_date
-                      AND (c.reconciliation_id = newest.reconciliation_id OR c.decided_at > newest.compared_at))
+                      AND (c.reconciliation_id = newest.reconciliation_id
+                           OR (c.decided_at > newest.compared_at AND c.reverses IS NULL AND c.run_id = newest.run_id)))
                THEN 'it differs and was not corrected'
            WHEN NOT EXISTS (SELECT FROM reconciliation.certificates AS c
                             WHERE c.reconciliation_id = newest.reconciliation_id)
