@@ -240,7 +240,9 @@ class Settings(BaseSettings):
     def _every_reader_finds_the_tables(self) -> Self:
         for name, address in (("archive_uri", self.archive), ("order_facts_uri", self.order_facts)):
             named = f"TANDEM_{name if getattr(self, name) else 'state_dir'}".upper()
-            if "://" not in address and (found := next((each for each in _NOT_IN_PATHS if each in address), "")):
+            if not address.startswith(("s3://", "s3a://")) and (
+                found := next((each for each in _NOT_IN_PATHS if each in address), "")
+            ):
                 raise ValueError(f"{named} must be a path without '{found}', unlike {address}")
         return self
 

@@ -70,6 +70,7 @@ def test_an_error_with_a_remedy_is_one_line_on_stderr_and_status_2(failing):
         ("TANDEM_STATE_DIR", "/srv/year=2026/state"),
         ("TANDEM_ARCHIVE_URI", "/srv/[old]/archive"),
         ("TANDEM_ORDER_FACTS_URI", "/srv/100%25/facts"),
+        ("TANDEM_ARCHIVE_URI", "file:///srv/year=2026/archive"),
         ("TANDEM_POSTGRES_DATABASE", ""),
         ("TANDEM_POSTGRES_DATABASE", "airflow"),
         ("TANDEM_POSTGRES_DATABASE", "ü" * 28),
