@@ -25,13 +25,13 @@ from assets import BATCH_VIEWS, MASTER_DATASET, ORDER_FACTS, note
 from date_tasks import finish, judge, publish, reconcile, report
 from run_links import GatesLink, ReportLink, linked
 from spark_task import SparkTask, from_task
-from tandem_dags import EVERY_DAG
+from tandem_dags import EVERY_DAG, tell_recovery
 
 OPENING = ("prepare", "follow")
 """The tasks that open runs of dates, and return them; each is skipped where there are none."""
 
 
-@task.sensor(mode="reschedule", poke_interval=10, timeout=timedelta(hours=6))
+@task.sensor(mode="reschedule", poke_interval=10, timeout=timedelta(hours=6), on_skipped_callback=tell_recovery)
 def claim(**context: Any) -> PokeReturnValue:
     """Find the dates that are due and those whose segments or rankings follow, and wait until no other run works on any
     of them. The run ends here where there are none. Where a task was cleared, the run's own dates are among them.

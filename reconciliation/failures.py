@@ -16,6 +16,8 @@ from tandem.settings import Settings
 
 PREFIX = "failure:"
 """Begins the names of tasks that failed."""
+_AFTER_PUBLICATION = frozenset({"reconcile", "correct", "report", "judge"})
+"""Tasks whose dates are no longer due once they have failed, so that none of a later run does them."""
 
 
 def name(dag_id: str, task_id: str, business_date: str) -> str:
@@ -29,6 +31,11 @@ def date_of(named: str) -> date | None:
     return first if first == last else None
 
 
+def is_after_publication(named: str) -> bool:
+    """Whether a task of such a name works on what is published."""
+    return named.split(":")[2] in _AFTER_PUBLICATION
+
+
 def _dates(said: str) -> tuple[date | None, date | None]:
     """The first and the last date of those that a task worked on, as text; None where it worked on none."""
     first, _, last = said.partition(" to ")
@@ -38,10 +45,15 @@ def _dates(said: str) -> tuple[date | None, date | None]:
 def open_within(
     connection: psycopg.Connection[Any], *, dag_id: str, task_id: str, business_date: str
 ) -> tuple[str, ...]:
-    """The names of what is open of a task, for these dates or some of them: one run takes what others left undone."""
-    prefix = name(dag_id, task_id, "")
+    """The names of what is open of a task for these dates; and for some of them, where one run takes what others left
+    undone.
+    """
+    own, prefix = name(dag_id, task_id, business_date), name(dag_id, task_id, "")
     rows = connection.execute(database.queries("incidents").open_ones, {"prefix": prefix}).fetchall()
-    return tuple(named for named, *_ in rows if _is_within(named.removeprefix(prefix), business_date))
+    found = [named for named, *_ in rows]
+    if is_after_publication(own):
+        return tuple(named for named in found if named == own)
+    return tuple(named for named in found if _is_within(named.removeprefix(prefix), business_date))
 
 
 def _is_within(some: str, dates: str) -> bool:

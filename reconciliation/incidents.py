@@ -94,8 +94,11 @@ def date_of(incident: Incident) -> date | None:
 
 def is_answered(incident: Incident, report: Report) -> bool:
     """Whether a report can end an incident: what was compared before a run failed does not say that it went through."""
-    of_runs = (UNFINISHED, failures.PREFIX)
-    return not incident.name.startswith(of_runs) or report.compared_at > incident.since
+    if not incident.name.startswith((UNFINISHED, failures.PREFIX)):
+        return True
+    if incident.name.startswith(failures.PREFIX) and not failures.is_after_publication(incident.name):
+        return report.run is not None and report.run.published_at > incident.since
+    return report.compared_at > incident.since
 
 
 def note(connection: psycopg.Connection[Any], report: Report) -> tuple[Report, bool]:
@@ -107,8 +110,8 @@ def note(connection: psycopg.Connection[Any], report: Report) -> tuple[Report, b
     ended = resolve(connection, unfinished(day), before=report.compared_at)
     if report.state in SETTLED:
         # Where another run did the date no task goes through that had failed.
-        failed = [one.name for one in open_ones(connection, failures.PREFIX) if date_of(one) == day]
-        ended += resolve(connection, *failed, before=report.compared_at)
+        failed = [one for one in open_ones(connection, failures.PREFIX) if date_of(one) == day]
+        ended += resolve(connection, *(one.name for one in failed if is_answered(one, report)))
         return replace(report, resolved=ended + resolve(connection, of_date(day), overdue(day))), True
     ended += resolve(connection, overdue(day)) if report.run else ()
     said = report.subject.removeprefix("[Tandem] ")

@@ -322,6 +322,9 @@ def test_a_task_that_failed_is_over_once_the_date_was_done_by_another_run(post, 
     assert mail.send_recoveries(post.settings) == Delivery(sent=0, kept=0), "it agreed before"
     mail.send_report(post.settings, DAY, again=True)
     reconcile_again(post.settings)
+    assert mail.send_recoveries(post.settings) == Delivery(sent=0, kept=0), "nothing was published since"
+    execute(post.settings, "UPDATE batch.versions SET published_at = now()")
+    reconcile_again(post.settings)
     assert mail.send_recoveries(post.settings).sent == 1
     assert post.subjects[2:] == [
         "[Tandem] 2017-12-23 agrees (no difference)",
@@ -330,6 +333,15 @@ def test_a_task_that_failed_is_over_once_the_date_was_done_by_another_run(post, 
     assert f"Resolved: The task 'gate' of 'nightly' for {dates} failed" in parts(post.box.mails[-1])["text/plain"]
     left = execute(post.settings, "SELECT name FROM reconciliation.incidents WHERE resolved_at IS NULL")
     assert left == [("failure:nightly:gate:2017-12-22",)]
+
+
+def test_a_comparison_that_failed_is_not_over_with_one_of_other_dates(post):
+    """A date that was published is no longer due: a later run claims it, but compares others alone."""
+    post.server.start()
+    task = {"dag_id": "restate", "task_id": "reconcile"}
+    mail.send_failure(post.settings, **task, business_date="2017-12-21 to 2017-12-22", error="Postgres is away")
+    assert mail.send_recovery(post.settings, **task, business_date="2017-12-20 to 2017-12-23").sent == 0
+    assert mail.send_recovery(post.settings, **task, business_date="2017-12-21 to 2017-12-22").sent == 1
 
 
 def test_a_date_that_is_not_in_order_does_not_end_what_failed(post):
