@@ -130,7 +130,13 @@ def test_the_end_of_a_backfills_run_is_not_told_again_because_its_publication_is
 
 
 def test_a_claim_of_restate_that_failed_is_over_with_one_that_finds_nothing_due(
-    dagbag: Any, dags: SimpleNamespace
+    clean_database: Settings, dagbag: Any, dags: SimpleNamespace
 ) -> None:
     """It skips itself then, as in most nights, which Airflow does not call a success."""
-    assert dagbag.dags["restate"].task_dict["claim"].on_skipped_callback == [dags.tandem_dags.tell_recovery]
+    context = context_of("claim")
+    dags.tandem_dags.tell({**context, "exception": AirflowFailException("Postgres is away")})
+    still_open = "SELECT count(*) FROM reconciliation.incidents WHERE resolved_at IS NULL"
+    assert execute(clean_database, still_open) == [(1,)]
+    for callback in dagbag.dags["restate"].task_dict["claim"].on_skipped_callback:
+        callback(context)
+    assert execute(clean_database, still_open) == [(0,)]
