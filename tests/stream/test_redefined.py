@@ -100,7 +100,9 @@ def test_an_upgrade_writes_what_is_declared_and_refuses_nobody(own_database: Set
     sell(own, "e1")
     rig.run_to_end(own)
     with local_postgres.connect_admin(own, own.postgres_database) as admin:
-        admin.execute("DROP TABLE public.definitions, speed.compacted")  # as the release of 0033 left it
+        # As the release of 0033 left it.
+        admin.execute("DROP TABLE public.definitions, speed.compacted")
+        admin.execute("ALTER TABLE speed.partitions DROP COLUMN last_offset, DROP COLUMN last_time_ms")
         admin.execute("UPDATE public.alembic_version SET version_num = '0033'")
     sell(own, "e2")
     assert "run 'tandem up'" in refused(Path.cwd(), own, "-m", "tandem", "stream", "--until-caught-up")
