@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from spark_jobs.publish import TABLES
-from tandem import claims, database, facts_table
+from tandem import claims, database, delta, facts_table
 from tandem.errors import TandemError
 from tandem.kpis import KPIS
 
@@ -120,18 +120,17 @@ def forget_facts(settings: Settings) -> None:
 
 def _delete_facts(settings: Settings, still_read: list[int]) -> int:
     """The number of files that went. ``still_read``: versions of order_facts of which none goes."""
-    from deltalake import DeltaTable
-    from deltalake.exceptions import DeltaError, TableNotFoundError
+    from deltalake.exceptions import DeltaError
 
+    table = delta.find(settings.order_facts)
+    if table is None:
+        return 0
+    facts_table.require_same(settings, table)
     hours = ceil(settings.history_retention / timedelta(hours=1))
     try:
-        table = DeltaTable(settings.order_facts)
-        facts_table.require_same(settings, table)
         gone = table.vacuum(
             hours, dry_run=False, enforce_retention_duration=False, full=True, keep_versions=still_read or None
         )
-    except TableNotFoundError:
-        return 0
     except (DeltaError, OSError) as error:
         raise TandemError(f"{settings.order_facts} cannot be tended ({error})", "check the storage") from error
     return len(gone)

@@ -22,8 +22,9 @@ from stream.archive_table import MasterDataset
 from stream.decode import decode
 from stream.rebuild_log import Log, lacking, lows
 from stream.session import Session
-from stream.source import SILENT, Position, records_of
+from stream.source import SILENT, records_of
 from stream.stats import StatsState
+from stream.types import Position
 from tandem import clock, database, topic_ids
 from tandem.errors import TandemError
 from tandem.settings import Settings

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from stream.source import Position
+from stream.types import Position
 
 _UTC = pl.Datetime("us", "UTC")
 _SQL_TYPES: dict[pl.DataType, str] = {_UTC: "timestamptz", pl.Date(): "date", pl.String(): "text"}

@@ -24,8 +24,8 @@ from stream.outages import PASSES, passes
 from stream.outbox import Relay
 from stream.publish import Publisher
 from stream.sink import Move
-from stream.source import Position
 from stream.tables import ADJUSTMENTS, OUTBOX, Table
+from stream.types import Position
 from tandem.errors import TandemError, first_line
 from tandem.settings import Settings
 

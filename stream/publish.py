@@ -24,8 +24,9 @@ from stream.pace import Pace
 from stream.panes import CUSTOMER_DAYS
 from stream.recover import changed_since
 from stream.settle import settle
-from stream.source import SILENT, Position
+from stream.source import SILENT
 from stream.totals import PRODUCT_TOTALS
+from stream.types import Position
 from tandem import database
 from tandem.kpis import KPIS
 from tandem.settings import Settings

@@ -26,10 +26,10 @@ from stream.rebuild_compare import Difference, differences
 from stream.rebuild_log import Log, lows
 from stream.rebuild_tables import REBUILT, UNCUT
 from stream.session import Session
-from stream.source import SILENT, Position
+from stream.source import SILENT
 from stream.stats import StatsState
 from stream.tables import JOURNAL
-from stream.types import Rules
+from stream.types import Position, Rules
 from tandem import clock, database, topic_ids
 from tandem.amounts import count
 from tandem.compacted import refuse_compacted

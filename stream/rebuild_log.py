@@ -10,8 +10,8 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from stream.archive_table import MasterDataset
-from stream.source import SILENT, Polled, Position, records_of
-from stream.types import Records
+from stream.source import SILENT, Polled, records_of
+from stream.types import Position, Records
 from tandem import delta, topic_ids
 from tandem.errors import TandemError
 from tandem.settings import Settings

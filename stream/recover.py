@@ -10,7 +10,7 @@ import polars as pl
 import psycopg
 
 from stream import fold, quality
-from stream.source import Position
+from stream.types import Position
 from tandem import database, journal
 from tandem.events import Decision
 from tandem.topics import ORDER_EVENTS

@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 
-from stream.source import Position
+from stream.types import Position
 from tandem import database, journal
 
 SMALL = 1_000

@@ -23,9 +23,9 @@ from stream.outgoing import Outgoing
 from stream.process import MicroBatch, process_decoded
 from stream.rebuild_log import Log
 from stream.settle import Settler
-from stream.source import Polled, Position, Source, not_there
+from stream.source import Polled, Source, not_there
 from stream.stats import StatsState
-from stream.types import Decoded, Rules
+from stream.types import Decoded, Position, Rules
 from stream.upkeep import Upkeep
 from stream.written import Written, written
 from tandem import database, topic_ids

@@ -16,15 +16,12 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from stream import still_there
-from stream.types import Records
+from stream.types import Position, Records
 from tandem import topic_ids
 from tandem.compacted import refuse_compacted
 from tandem.errors import TandemError
 from tandem.settings import Settings
 from tandem.topics import CORRECTIONS, ORDER_EVENTS
-
-Position = tuple[str, int]
-"""Topic, by its name without an installation's prefix, and partition."""
 
 _ANSWER_S = 10.0
 _WARN_EVERY_S = 10.0

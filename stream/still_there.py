@@ -13,6 +13,7 @@ from logging import Logger
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from stream.types import Position
 from tandem import compacted
 from tandem.errors import TandemError
 from tandem.settings import Settings
@@ -26,10 +27,6 @@ _AGAIN_S = 2.0
 _END = KafkaError._PARTITION_EOF  # noqa: SLF001 - as said above
 _NOT_THERE = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}  # noqa: SLF001 - as said above
 _TIMED_OUT = KafkaError._TIMED_OUT  # noqa: SLF001 - as said above
-
-
-Position = tuple[str, int]
-"""As in stream.source."""
 
 
 def require(

@@ -13,6 +13,9 @@ from tandem.settings import Settings
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
+Position = tuple[str, int]
+"""Topic, by its name without an installation's prefix, and partition."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
