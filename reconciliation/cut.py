@@ -59,19 +59,15 @@ def end_offsets(settings: Settings, timeout_s: float = _ANSWER_S) -> Offsets:
 def _ask_kafka(settings: Settings, ask: Callable[[Any], _Answer], timeout_s: float = _ANSWER_S) -> _Answer:
     """What ``ask`` says, given an AdminClient, once Kafka answers. Raises TandemError where it does not."""
     import stamina
-    from confluent_kafka import KafkaError, KafkaException
-    from confluent_kafka.admin import AdminClient
+    from confluent_kafka import KafkaException
 
-    moving = (
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-    )
+    from tandem import kafka_client
 
     def passes(error: Exception) -> bool:
-        return isinstance(error, KafkaException) and error.args[0].code() in moving
+        unknown = isinstance(error, KafkaException) and error.args[0].code() in kafka_client.UNKNOWN_TOPIC
+        return unknown or kafka_client.is_moving(error)
 
-    admin = AdminClient({"bootstrap.servers": settings.brokers, "log_level": 0})
+    admin = kafka_client.admin(settings)
     try:
         # Leaders move, and a topic that was just made is not known everywhere at once.
         for attempt in stamina.retry_context(on=passes, timeout=timeout_s, attempts=None):

@@ -30,12 +30,14 @@ def emit(settings: Settings, corrections: Sequence[Correction], now: datetime) -
     The transactional id is the date's, so a sender that hangs is fenced by the next one. Sending again is harmless: the
     speed layer takes each id once.
     """
-    from confluent_kafka import KafkaException, Producer
+    from confluent_kafka import KafkaException
+
+    from tandem import kafka_client
 
     if not corrections:
         return
     sender = settings.topic(f"{topics.CORRECTIONS}.{corrections[0].business_date}")
-    producer = Producer({"bootstrap.servers": settings.brokers, "transactional.id": sender, "log_level": 0})
+    producer = kafka_client.producer(settings, {"transactional.id": sender})
     try:
         producer.init_transactions(_TIMEOUT_S)
         producer.begin_transaction()

@@ -16,13 +16,13 @@ from datetime import timedelta
 from functools import partial
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import KafkaException, Message
 
 from stream.archive_batch import BatchLimit, PendingState
 from stream.archive_source import BACK_OFF_S, READ_AT_ONCE, Ending, Source, has_members
 from stream.archive_table import FencedError, MasterDataset, Offsets, StorageError, covers, missing
 from stream.outages import passes
-from tandem import database
+from tandem import database, kafka_client
 from tandem.amounts import count
 from tandem.errors import TandemError
 from tandem.settings import Settings
@@ -102,7 +102,7 @@ class Archiver:
         error = message.error()
         if error is None:
             self._pending.add(message, now)
-        elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the library's public constant
+        elif error.code() == kafka_client.END:
             self._pending.reach(message.partition(), message.offset(), now)
         else:
             try:

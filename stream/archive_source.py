@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Mapping
@@ -11,11 +10,11 @@ from typing import Any
 
 import structlog
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import OffsetSpec
 
 from stream import still_there
 from stream.archive_table import Offsets
-from tandem import topic_ids
+from tandem import kafka_client, topic_ids
 from tandem.compacted import refuse_compacted
 from tandem.errors import TandemError
 from tandem.settings import Settings
@@ -31,23 +30,7 @@ BACK_OFF_S = (0.5, 10.0)
 _NO_TOPIC_S = 10.0
 """A topic that was just created may take a moment to be known."""
 _WARN_EVERY_S = 10.0
-# The library's constants for its own error codes are public, if oddly named.
-_EXPIRED = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}  # noqa: SLF001 - as said above
-_PASSING = {
-    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - as said above
-    KafkaError._TRANSPORT,  # noqa: SLF001 - as said above
-    KafkaError._RESOLVE,  # noqa: SLF001 - as said above
-    KafkaError._TIMED_OUT,  # noqa: SLF001 - as said above
-    KafkaError._MAX_POLL_EXCEEDED,  # noqa: SLF001 - as said above
-    # A broker may not have heard of a topic that another one has just made.
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - as said above
-}
 _log = structlog.get_logger(__name__)
-# librdkafka writes connection failures to standard error; they are logged here, and not every second.
-_SILENT = logging.getLogger("stream.librdkafka")
-_SILENT.addHandler(logging.NullHandler())
-_SILENT.propagate = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +58,7 @@ def group_id(settings: Settings) -> str:
 
 def has_members(settings: Settings) -> bool:
     """Whether any archiver is running, as far as the broker knows. False where it does not answer."""
-    admin = AdminClient({"bootstrap.servers": settings.brokers}, logger=_SILENT)
+    admin = kafka_client.admin(settings)
     described = admin.describe_consumer_groups([group_id(settings)], request_timeout=_ANSWER_S)
     try:
         return bool(described[group_id(settings)].result().members)
@@ -105,16 +88,12 @@ class Source:
         self._last: dict[int, tuple[int, int]] = {}
         self._doubted: set[int] = set()
         self._warned_at = -_WARN_EVERY_S
-        self._consumer = Consumer(self._config(), logger=_SILENT)
-        self._admin = AdminClient({"bootstrap.servers": settings.brokers}, logger=_SILENT)
+        self._consumer = kafka_client.consumer(settings, group_id(settings), self._options())
+        self._admin = kafka_client.admin(settings)
 
-    def _config(self) -> dict[str, Any]:
+    def _options(self) -> dict[str, Any]:
         session_ms = int(self._settings.session_timeout.total_seconds() * 1000)
         return {
-            "bootstrap.servers": self._settings.brokers,
-            "group.id": group_id(self._settings),
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
             # An offset that Kafka no longer has is an error, never a jump.
             "auto.offset.reset": "error",
             # The end of a partition tells the offset after the transaction markers, which no message does.
@@ -219,7 +198,6 @@ class Source:
             {(ORDER_EVENTS, partition): of for partition, of in last.items()},
             lambda _: {(ORDER_EVENTS, partition): low for partition, (low, _) in self._bounds().items()},
             group=group_id(self._settings),
-            log=_SILENT,
         )
         self._last |= last
 
@@ -232,7 +210,6 @@ class Source:
         return {partition: (low, highs[partition]) for partition, low in lows.items()}
 
     def _offsets(self, parts: list[TopicPartition], spec: OffsetSpec) -> Offsets:
-        # Over connections of its own: on the consumer's, an answer waits behind a fetch that waits for data.
         answers = self._admin.list_offsets(
             dict.fromkeys(parts, spec), isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_ANSWER_S
         )
@@ -248,9 +225,9 @@ class Source:
 
     def check(self, error: KafkaError, partition: int) -> None:
         """What an error message means: raises TandemError where waiting does not help, else says so and returns."""
-        if error.code() in _EXPIRED:
+        if error.code() in kafka_client.NOT_THERE:
             raise self._expired(partition)
-        if error.fatal() or not (error.retriable() or error.code() in _PASSING):
+        if error.fatal() or not (error.retriable() or error.code() in kafka_client.PASSING):
             raise TandemError(f"Kafka refuses to be read ({error.str()})", "check the topic and the access rights")
         self.warn(error)
 

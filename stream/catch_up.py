@@ -14,18 +14,17 @@ from typing import Any
 
 import psycopg
 import structlog
-from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import TopicPartition
 
 from stream import sink
 from stream.archive_table import MasterDataset
 from stream.decode import decode
 from stream.rebuild_log import Log, lacking, lows
 from stream.session import Session
-from stream.source import SILENT, records_of
+from stream.source import records_of
 from stream.stats import StatsState
 from stream.types import Position
-from tandem import clock, database, topic_ids
+from tandem import clock, database, kafka_client, topic_ids
 from tandem.errors import TandemError
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
@@ -98,7 +97,7 @@ class _Archived(Log):
 
 
 def _require_whole(settings: Settings, live: psycopg.Connection[Any], behind: Mapping[Position, Behind]) -> None:
-    admin = AdminClient({"bootstrap.servers": settings.brokers}, logger=SILENT)
+    admin = kafka_client.admin(settings)
     found = topic_ids.ids(settings, admin, [ORDER_EVENTS])
     topic_ids.note(live, found)
     dataset = MasterDataset.find(settings.archive, ORDER_EVENTS)
@@ -137,8 +136,7 @@ def _lost(settings: Settings, position: Position, gone: tuple[int, int], of: Beh
 def _first_left(settings: Settings, position: Position, offset: int) -> datetime | None:
     """The event time of the first record that Kafka has from an offset on; None where it has none, or none is told."""
     topic, partition = position
-    config = {"bootstrap.servers": settings.brokers, "group.id": f"{settings.consumer_group}-look"}
-    consumer = Consumer({**config, "enable.auto.commit": False, "isolation.level": "read_committed"}, logger=SILENT)
+    consumer = kafka_client.consumer(settings, f"{settings.consumer_group}-look", {})
     try:
         consumer.assign([TopicPartition(settings.topic(topic), partition, offset)])
         messages = [message for message in consumer.consume(1, _ANSWER_S) if message.error() is None]

@@ -10,10 +10,9 @@ from typing import Any
 
 import psycopg
 import structlog
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, Message
 
-from stream.source import SILENT
-from tandem import database
+from tandem import database, kafka_client
 from tandem.settings import Settings
 
 _AT_ONCE = 5_000
@@ -28,9 +27,9 @@ class Relay:
         self._settings = settings
         # A row stays locked while its message travels; the transaction must end before Postgres ends it.
         self._patience_s = settings.session_timeout.total_seconds() / 2
-        self._producer = Producer(
+        self._producer = kafka_client.producer(
+            settings,
             {
-                "bootstrap.servers": settings.brokers,
                 "enable.idempotence": True,
                 # As the sources do: what a key's other events lie beside.
                 "partitioner": "murmur2_random",
@@ -38,7 +37,6 @@ class Relay:
                 "compression.type": "lz4",
                 "message.timeout.ms": int(self._patience_s * 1000),
             },
-            logger=SILENT,
         )
 
     def send(self, connection: psycopg.Connection[Any]) -> int:

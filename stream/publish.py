@@ -24,10 +24,9 @@ from stream.pace import Pace
 from stream.panes import CUSTOMER_DAYS
 from stream.recover import changed_since
 from stream.settle import settle
-from stream.source import SILENT
 from stream.totals import PRODUCT_TOTALS
 from stream.types import Position
-from tandem import database
+from tandem import database, kafka_client
 from tandem.kpis import KPIS
 from tandem.settings import Settings
 from tandem.topics import KPI_TOPICS
@@ -111,13 +110,12 @@ class Publisher:
         return is_wanted
 
     def _new_producer(self) -> Producer:
-        config = {
-            "bootstrap.servers": self._settings.brokers,
+        options = {
             "transactional.id": f"{self._settings.topic_prefix}{self._settings.consumer_group}.publisher",
             "linger.ms": 5,
             "compression.type": "lz4",
         }
-        return Producer(config, logger=SILENT)
+        return kafka_client.producer(self._settings, options)
 
     def _recover(self, connection: psycopg.Connection[Any]) -> None:
         for position, next_offset in list(self._unknown.items()):

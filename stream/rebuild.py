@@ -18,7 +18,6 @@ from itertools import islice
 from typing import Any
 
 import psycopg
-from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
 from stream import finals, recount, sink, still_there
@@ -26,11 +25,10 @@ from stream.rebuild_compare import Difference, differences
 from stream.rebuild_log import Log, lows
 from stream.rebuild_tables import REBUILT, UNCUT
 from stream.session import Session
-from stream.source import SILENT
 from stream.stats import StatsState
 from stream.tables import JOURNAL
 from stream.types import Position, Rules
-from tandem import clock, database, topic_ids
+from tandem import clock, database, kafka_client, topic_ids
 from tandem.amounts import count
 from tandem.compacted import refuse_compacted
 from tandem.errors import TandemError
@@ -129,13 +127,13 @@ def _alone(live: psycopg.Connection[Any]) -> Iterator[None]:
 @contextmanager
 def _same_log(settings: Settings, live: psycopg.Connection[Any]) -> Iterator[dict[str, int]]:
     """The ids of the topics that the live state was made of. Raises TandemError where they are others by now."""
-    admin = AdminClient({"bootstrap.servers": settings.brokers}, logger=SILENT)
+    admin = kafka_client.admin(settings)
     refuse_compacted(settings, admin)
     found = topic_ids.ids(settings, admin, [ORDER_EVENTS, CORRECTIONS])
     topic_ids.note(live, found)
     last = sink.last_records(live)
     group = settings.consumer_group
-    still_there.require(settings, admin, last, partial(lows, settings), group=group, log=SILENT)
+    still_there.require(settings, admin, last, partial(lows, settings), group=group)
     yield found
 
 

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import polars as pl
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import IsolationLevel, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import OffsetSpec
 
 from stream.archive_table import MasterDataset
-from stream.source import SILENT, Polled, records_of
+from stream.source import Polled, records_of
 from stream.types import Position, Records
-from tandem import delta, topic_ids
+from tandem import delta, kafka_client, topic_ids
 from tandem.errors import TandemError
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
@@ -42,7 +42,7 @@ class Log:
         self._granted = False
         self._limit, self._linger_s = 1, 0.0
         self._dataset = MasterDataset.find(settings.archive, ORDER_EVENTS)
-        self._admin = AdminClient({"bootstrap.servers": settings.brokers}, logger=SILENT)
+        self._admin = kafka_client.admin(settings)
         self._lows = lows(settings, starts)
         self._polls: Iterator[Polled] = iter(())
 
@@ -137,18 +137,8 @@ class Log:
 
     def _from_kafka(self, position: Position, end: int) -> Iterator[Polled]:
         topic, partition = position
-        consumer = Consumer(
-            {
-                "bootstrap.servers": self._settings.brokers,
-                "group.id": f"{self._settings.consumer_group}-rebuild",  # never joined: partitions are assigned
-                "isolation.level": "read_committed",
-                "enable.auto.commit": False,
-                "auto.offset.reset": "error",
-                "enable.partition.eof": True,
-                "fetch.queue.backoff.ms": 5,
-            },
-            logger=SILENT,
-        )
+        options = {"auto.offset.reset": "error", "enable.partition.eof": True, "fetch.queue.backoff.ms": 5}
+        consumer = kafka_client.consumer(self._settings, f"{self._settings.consumer_group}-rebuild", options)
         try:
             consumer.assign([TopicPartition(self._settings.topic(topic), partition, self._next[position])])
             heard_at_s = time.monotonic()
@@ -196,14 +186,14 @@ def _is_end(message: Message) -> bool:
     error = message.error()
     if error is None:
         return False
-    if error.code() != KafkaError._PARTITION_EOF and not error.retriable():  # noqa: SLF001 - public, if oddly named
+    if error.code() != kafka_client.END and not error.retriable():
         raise KafkaException(error)
-    return bool(error.code() == KafkaError._PARTITION_EOF)  # noqa: SLF001 - as said above
+    return bool(error.code() == kafka_client.END)
 
 
 def lows(settings: Settings, positions: Iterable[Position]) -> dict[Position, int]:
     """The first offset that Kafka holds of each partition."""
-    admin = AdminClient({"bootstrap.servers": settings.brokers}, logger=SILENT)
+    admin = kafka_client.admin(settings)
     parts = {(settings.topic(topic), partition): (topic, partition) for topic, partition in positions}
     asked = admin.list_offsets(
         {TopicPartition(*part): OffsetSpec.earliest() for part in parts},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -13,11 +12,11 @@ from typing import Any
 import stamina
 import structlog
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import OffsetSpec
 
 from stream import still_there
 from stream.types import Position, Records
-from tandem import topic_ids
+from tandem import kafka_client, topic_ids
 from tandem.compacted import refuse_compacted
 from tandem.errors import TandemError
 from tandem.settings import Settings
@@ -29,27 +28,7 @@ _LONGEST_STEP_MS = 300_000
 """A worker that takes longer over a micro-batch loses its partitions."""
 
 _NEVER = 1 << 63
-# The library's constants for its own error codes are public, if oddly named.
-_END = KafkaError._PARTITION_EOF  # noqa: SLF001 - as said above
-_EXPIRED = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}  # noqa: SLF001 - as said above
-_AWAY = {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._TIMED_OUT}  # noqa: SLF001 - as said above
-_TRANSIENT = {*_AWAY, KafkaError._MAX_POLL_EXCEEDED, KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC}  # noqa: SLF001 - as said above
-_MOVING = {
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.FENCED_LEADER_EPOCH,
-    KafkaError.UNKNOWN_LEADER_EPOCH,
-}
 _log = structlog.get_logger(__name__)
-# librdkafka writes connection failures to standard error; they are logged here, and not every second.
-SILENT = logging.getLogger("stream.librdkafka")
-SILENT.addHandler(logging.NullHandler())
-SILENT.propagate = False
-
-
-def _is_moving(error: Exception) -> bool:
-    """Whether a partition has no leader just now, as after a restart or right after its creation."""
-    return isinstance(error, KafkaException) and error.args[0].code() in _MOVING
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +71,15 @@ class Source:
         self._doubted: set[Position] = set()
         self._moved = False
         self._warned_at = -_WARN_EVERY_S
-        self._admin = AdminClient({"bootstrap.servers": settings.brokers}, logger=SILENT)
-        self._consumer = Consumer(self._config(), logger=SILENT)
+        self._admin = kafka_client.admin(settings)
+        self._consumer = kafka_client.consumer(settings, settings.consumer_group, self._options())
         self._consumer.subscribe(list(self._names), on_assign=self._assign, on_revoke=self._take, on_lost=self._take)
 
-    def _config(self) -> dict[str, Any]:
+    def _options(self) -> dict[str, Any]:
         session_ms = int(self._settings.session_timeout.total_seconds() * 1000)
         return {
-            "bootstrap.servers": self._settings.brokers,
-            "group.id": self._settings.consumer_group,
-            "isolation.level": "read_committed",
             # Only what moves is given up, so a rebalance does not stop the rest.
             "partition.assignment.strategy": "cooperative-sticky",
-            "enable.auto.commit": False,
             # An offset that Kafka no longer has is an error, never a jump.
             "auto.offset.reset": "error",
             # The end of a partition tells the offset after the transaction markers, which no message does.
@@ -159,14 +134,14 @@ class Source:
             error = message.error()
             if error is None:
                 continue
-            if error.code() == _END:
+            if error.code() == kafka_client.END:
                 ends[self._position(message)] = message.offset()
-            elif error.code() in _EXPIRED:
+            elif error.code() in kafka_client.NOT_THERE:
                 position = self._position(message)
                 # Of a partition that was taken away since, whoever has it now will find out.
                 if position in self._next:
                     raise not_there(position, *self.bounds([position])[position], self._next[position])
-            elif error.fatal() or not (error.retriable() or error.code() in _TRANSIENT):
+            elif error.fatal() or not (error.retriable() or error.code() in kafka_client.PASSING):
                 raise KafkaException(error)
             else:
                 self._warn(error)
@@ -211,9 +186,8 @@ class Source:
     def _lows(self, positions: Iterable[Position]) -> dict[Position, int]:
         return {position: low for position, (low, _) in self.bounds(positions).items()}
 
-    @stamina.retry(on=_is_moving, timeout=_ANSWER_S, wait_initial=0.05)
+    @stamina.retry(on=kafka_client.is_moving, timeout=_ANSWER_S, wait_initial=0.05)
     def _offsets(self, parts: list[TopicPartition], spec: OffsetSpec) -> dict[Position, int]:
-        # Over connections of its own: on the consumer's, every answer waits behind a fetch that waits for data.
         asked = self._admin.list_offsets(
             dict.fromkeys(parts, spec),
             isolation_level=IsolationLevel.READ_COMMITTED,
@@ -231,7 +205,7 @@ class Source:
         ``last``: offset, and the broker's time in ms, of the last record that was read of each partition.
         """
         group = self._settings.consumer_group
-        still_there.require(self._settings, self._admin, last, self._lows, group=group, log=SILENT)
+        still_there.require(self._settings, self._admin, last, self._lows, group=group)
         self._last |= last
 
     def check(self, position: Position, offset: int) -> None:

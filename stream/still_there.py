@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from logging import Logger
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from stream.types import Position
-from tandem import compacted
+from tandem import compacted, kafka_client
 from tandem.errors import TandemError
 from tandem.settings import Settings
 
@@ -23,10 +22,6 @@ _POLL_S = 0.2
 _LOOKS = 3
 _AGAIN_S = 2.0
 """A leader that was just elected shows its last records only once its followers have them: one look is too few."""
-# The library's constants for its own error codes are public, if oddly named.
-_END = KafkaError._PARTITION_EOF  # noqa: SLF001 - as said above
-_NOT_THERE = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}  # noqa: SLF001 - as said above
-_TIMED_OUT = KafkaError._TIMED_OUT  # noqa: SLF001 - as said above
 
 
 def require(
@@ -36,7 +31,6 @@ def require(
     lows: Callable[[Collection[Position]], Mapping[Position, int]],
     *,
     group: str,
-    log: Logger,
 ) -> None:
     """Raises TandemError where Kafka has another record, or none, at an offset that has not expired.
 
@@ -44,7 +38,7 @@ def require(
     that Kafka holds of each. Raises KafkaException where Kafka does not answer.
     """
     for looks in range(1, _LOOKS + 1):
-        found = times_at(settings, {position: offset for position, (offset, _) in last.items()}, group, log)
+        found = times_at(settings, {position: offset for position, (offset, _) in last.items()}, group)
         others = [position for position, (_, time_ms) in last.items() if found[position] != time_ms]
         first = lows(others) if others else {}
         gone = {}
@@ -62,7 +56,7 @@ def require(
         time.sleep(_AGAIN_S)
 
 
-def times_at(settings: Settings, places: Mapping[Position, int], group: str, log: Logger) -> dict[Position, int | None]:
+def times_at(settings: Settings, places: Mapping[Position, int], group: str) -> dict[Position, int | None]:
     """The broker's time in ms of the record at an offset of each partition; None where no record is there.
 
     Raises KafkaException where Kafka does not answer.
@@ -71,20 +65,13 @@ def times_at(settings: Settings, places: Mapping[Position, int], group: str, log
         return {}
     names = {settings.topic(topic): topic for topic, _ in places}
     found: dict[Position, int | None] = {}
-    consumer = Consumer(
-        {
-            "bootstrap.servers": settings.brokers,
-            "group.id": f"{group}-look",
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "error",
-            "enable.partition.eof": True,
-            # Of what follows nothing is wanted.
-            "queued.min.messages": 1,
-            "fetch.queue.backoff.ms": 5,
-        },
-        logger=log,
-    )
+    options = {
+        "auto.offset.reset": "error",
+        "enable.partition.eof": True,
+        "queued.min.messages": 1,  # of what follows nothing is wanted
+        "fetch.queue.backoff.ms": 5,
+    }
+    consumer = kafka_client.consumer(settings, f"{group}-look", options)
     try:
         consumer.assign(
             [TopicPartition(settings.topic(topic), number, offset) for (topic, number), offset in places.items()]
@@ -93,7 +80,8 @@ def times_at(settings: Settings, places: Mapping[Position, int], group: str, log
         while found.keys() != places.keys():
             if time.monotonic() > deadline:
                 topic, partition = min(places.keys() - found.keys())
-                raise KafkaException(KafkaError(_TIMED_OUT, f"{topic} partition {partition} cannot be read"))
+                problem = f"{topic} partition {partition} cannot be read"
+                raise KafkaException(KafkaError(kafka_client.TIMED_OUT, problem))
             for message in consumer.consume(len(places), _POLL_S):
                 if tells(message):
                     found.setdefault(of := (names[message.topic()], message.partition()), _time(message, places[of]))
@@ -106,7 +94,7 @@ def times_at(settings: Settings, places: Mapping[Position, int], group: str, log
 def tells(message: Message) -> bool:
     """Whether it says what is, or is not, at an offset, and not that something fails."""
     error = message.error()
-    return error is None or error.code() == _END or error.code() in _NOT_THERE
+    return error is None or error.code() == kafka_client.END or error.code() in kafka_client.NOT_THERE
 
 
 def _time(message: Message, offset: int) -> int | None:

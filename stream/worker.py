@@ -8,7 +8,7 @@ import time
 from threading import Event
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaException
 
 from stream import catch_up
 from stream.outages import PASSES, passes
@@ -16,7 +16,7 @@ from stream.session import Session
 from stream.sink import Fenced
 from stream.source import ExpiredError
 from stream.stats import StatsState
-from tandem import documents
+from tandem import documents, kafka_client
 from tandem.errors import TandemError, first_line
 from tandem.settings import Settings
 
@@ -100,7 +100,7 @@ class Worker:
 
 def _raise_if_final(error: Exception) -> None:
     """Only what Postgres or Kafka may recover from is waited for."""
-    if isinstance(error, KafkaException) and error.args[0].code() == KafkaError._INVALID_ARG:  # noqa: SLF001 - public, if oddly named
+    if isinstance(error, KafkaException) and error.args[0].code() == kafka_client.REFUSED_SETTING:
         raise TandemError(f"Kafka's client refuses the settings ({error.args[0].str()})", "correct TANDEM_*") from error
     if not passes(error):
         raise error

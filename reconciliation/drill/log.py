@@ -64,19 +64,12 @@ def partition(key: bytes) -> int:
 
 def read(settings: Settings, ends: Mapping[int, int]) -> dict[int, list[tuple[int, bytes]]]:
     """Offset and value of every committed record below ``ends``, by partition. Raises TandemError."""
-    from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+    from confluent_kafka import OFFSET_BEGINNING, TopicPartition
+
+    from tandem import kafka_client
 
     topic = settings.topic(ORDER_EVENTS)
-    consumer = Consumer(
-        {
-            "bootstrap.servers": settings.brokers,
-            "group.id": settings.topic("tandem-drill"),
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "log_level": 0,
-        }
-    )
+    consumer = kafka_client.consumer(settings, settings.topic("tandem-drill"), {"enable.partition.eof": True})
     consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition, end in ends.items() if end])
     log: dict[int, list[tuple[int, bytes]]] = defaultdict(list)
     open_partitions = {partition for partition, end in ends.items() if end}

@@ -18,6 +18,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from tandem import kafka_client
 from tandem.compacted import refuse_compacted
 from tandem.errors import TandemError
 from tandem.local import jars, process
@@ -131,8 +132,7 @@ def has_members(settings: Settings, group: str) -> bool:
 
 
 def _admin(settings: Settings) -> AdminClient:
-    # Without a log callback librdkafka writes every refused connection of a starting broker to stderr.
-    return AdminClient({"bootstrap.servers": settings.brokers, "log_level": 0})
+    return kafka_client.admin(settings)
 
 
 def _java(options: Sequence[str], main: str, *arguments: str) -> tuple[str, ...]:

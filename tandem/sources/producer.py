@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from tandem import kafka_client
 from tandem.errors import TandemError
 from tandem.events import EventType
 from tandem.settings import Settings
@@ -25,9 +25,6 @@ ATTEMPTS = 5
 _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}  # noqa: SLF001 - the library's public constants for its own error codes
 _LOOK = "see 'tandem status', then replay again: what is in already is not counted twice"
 # librdkafka writes connection failures to standard error; they are raised as errors here.
-_SILENT = logging.getLogger("tandem.sources.librdkafka")
-_SILENT.addHandler(logging.NullHandler())
-_SILENT.propagate = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +89,9 @@ class ReplayProducer:
 
     def __post_init__(self) -> None:
         self._topic = self.config.topic(ORDER_EVENTS)
-        self._client = Producer(
+        self._client = kafka_client.producer(
+            self.config,
             {
-                "bootstrap.servers": self.config.brokers,
                 "transactional.id": f"{self.config.topic_prefix}replay-{self.source}",
                 # A replay that was killed holds readers back no longer than this.
                 "transaction.timeout.ms": 15_000,
@@ -103,7 +100,6 @@ class ReplayProducer:
                 "linger.ms": 5,
                 "queue.buffering.max.messages": 200_000,
             },
-            logger=_SILENT,
         )
         self.partitions = self._find_topic()
         try:
@@ -156,7 +152,7 @@ class ReplayProducer:
         Kafka answers a commit once it is decided; the partitions hear of it a moment later, one after the other. Who
         asks for the topic's ends in between is told of a part of the transaction only.
         """
-        admin = AdminClient({"bootstrap.servers": self.config.brokers}, logger=_SILENT)
+        admin = kafka_client.admin(self.config)
         deadline = time.monotonic() + COMMIT_SECONDS
         # What was committed stays committed: a broker that does not answer now does not make the replay a failure.
         with suppress(KafkaException):

@@ -17,14 +17,13 @@ import check_oracle
 import day_book
 import payload_oracle as oracle
 import stamina
-from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaException, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from psycopg.rows import dict_row
 
-from stream.source import SILENT
 from stream.stats import StatsState
 from stream.worker import Worker
-from tandem import database, journal
+from tandem import database, journal, kafka_client
 from tandem.local import process
 from tandem.settings import PROJECT_ROOT, Settings
 from tandem.topics import ORDER_EVENTS
@@ -46,14 +45,13 @@ def produce(
     at_once: int = 500,
 ) -> int:
     """Send records in transactions of ``at_once``; the last is aborted where ``commit`` is false."""
-    producer = Producer(
+    producer = kafka_client.producer(
+        settings,
         {
-            "bootstrap.servers": settings.brokers,
             "transactional.id": f"{settings.topic_prefix}rig-{time.monotonic_ns()}",
             "partitioner": "murmur2_random",
             "linger.ms": 5,
         },
-        logger=SILENT,
     )
     producer.init_transactions(60)
     count = 0

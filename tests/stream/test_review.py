@@ -12,11 +12,11 @@ from typing import Any
 import orders
 import pytest
 import speed_rig as rig
-from confluent_kafka import Producer
 from installations import tandem
 
 from stream import outbox, review, review_page, sink
 from stream.release import Address, Correction, StillFailsError
+from tandem import kafka_client
 from tandem.errors import TandemError
 from tandem.local import postgres as local_postgres
 from tandem.local import process
@@ -123,7 +123,7 @@ def test_an_event_that_is_sent_twice_is_a_duplicate(quarantined: Settings) -> No
     ((key, value),) = [
         (row["released_key"], row["released_value"]) for row in rig.query(quarantined, "SELECT * FROM speed.reviews")
     ]
-    again = Producer({"bootstrap.servers": quarantined.brokers, "partitioner": "murmur2_random"}, logger=rig.SILENT)
+    again = kafka_client.producer(quarantined, {"partitioner": "murmur2_random"})
     again.produce(quarantined.topic("order-events"), value, key)
     assert again.flush(30) == 0
     read_on(quarantined)

@@ -9,11 +9,11 @@ from threading import Event
 
 import pytest
 import speed_rig as rig
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 from installations import installations
 from topic_books import shop
 
-from stream.source import SILENT
+from tandem import kafka_client
 from tandem.local import kafka, postgres, process
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
@@ -43,7 +43,7 @@ class Load:
 
     def _sell(self) -> None:
         patient = {"acks": "all", "message.timeout.ms": 600_000, "linger.ms": 5}
-        producer = Producer({"bootstrap.servers": self._settings.brokers, **patient}, logger=SILENT)
+        producer = kafka_client.producer(self._settings, patient)
         topic = self._settings.topic(ORDER_EVENTS)
         for number, record in enumerate(shop(1_000_000)):
             producer.produce(topic, record.value, record.key, on_delivery=self._count)
