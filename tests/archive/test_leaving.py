@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 from running import wait_for
 
 from stream import archive_source
+from tandem import kafka_client
 from tandem.settings import Settings
 
 pytestmark = pytest.mark.integration
@@ -41,7 +42,7 @@ def test_an_archiver_hears_of_what_it_was_granted_before_it_closes_its_consumer(
             happened.append("heard")
             super()._on_assign(*arguments)
 
-    monkeypatch.setattr(archive_source, "Consumer", Closing)
+    monkeypatch.setattr(kafka_client, "Consumer", Closing)
     source = Hearing(topic_prefix)
     source.subscribe()
     wait_for(lambda: has_grant(topic_prefix))

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiosmtpd.controller import Controller
 
+from reconciliation import cli as commands
 from tandem.settings import Settings, settings
 from tandem.topics import CORRECTIONS, ORDER_EVENTS, TOPICS, Topic
+from tests.installations import free_ports
+from tests.reconciliation.mailbox import Mailbox, Post
 from tests.reconciliation.scene import Applier
 
 
@@ -31,3 +36,18 @@ def shop(topic_prefix: Settings, clean_database: Settings) -> Settings:
 @pytest.fixture
 def applier(shop: Settings) -> Applier:
     return Applier(shop)
+
+
+@pytest.fixture
+def post(topic_prefix: Settings, clean_database: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Post]:
+    (port,) = free_ports(1)
+    box = Mailbox()
+    made = Post(
+        topic_prefix.model_copy(update={"smtp_port": port, "mail_to": "ann@example.org, bob@example.org"}),
+        box,
+        Controller(box, hostname="127.0.0.1", port=port),
+    )
+    monkeypatch.setattr(commands, "settings", lambda: made.settings)
+    yield made
+    if made.server.server is not None:
+        made.server.stop()

@@ -6,6 +6,7 @@ import pytest
 from confluent_kafka import Producer
 
 from reconciliation import correct, emit
+from tandem import kafka_client
 
 STEPS = ("kept", "sent, not committed", "sent", "marked")
 """What was done last."""
@@ -24,7 +25,7 @@ def crash_after(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if step == "kept":
         monkeypatch.setattr(emit, "emit", lambda _, found, __: _crash() if found else None)
     elif step == "sent, not committed":
-        monkeypatch.setattr("confluent_kafka.Producer", _Uncommitting)
+        monkeypatch.setattr(kafka_client, "Producer", _Uncommitting)
     elif step == "sent":
         send = emit.emit
         monkeypatch.setattr(emit, "emit", lambda *args: (send(*args), args[1] and _crash()))
