@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tandem import clock
 from tandem.errors import TandemError
+from tandem.events import EARLIEST_EVENT_TIME
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -19,6 +20,10 @@ NIGHTLY_AT = time(2)
 """When the nightly run of the day before starts, on the clock of the business time zone."""
 
 _DAY = timedelta(days=1)
+_FIRST = datetime.fromisoformat(EARLIEST_EVENT_TIME).date() - _DAY
+"""Of the first event that is read, in any time zone."""
+_LAST = date(9998, 12, 31)
+"""Leaves a day after it, whose midnight ends it in any time zone."""
 
 
 def of_run(
@@ -48,11 +53,14 @@ def of_run(
 
 
 def parse(text: str) -> date:
-    """A date written as ``YYYY-MM-DD``. Raises TandemError for anything else."""
+    """A date written as ``YYYY-MM-DD``. Raises TandemError for anything else, and where no event can be of the date."""
     try:
-        return datetime.strptime(text.strip(), "%Y-%m-%d").date()  # noqa: DTZ007 - a date has no zone
+        found = datetime.strptime(text.strip(), "%Y-%m-%d").date()  # noqa: DTZ007 - a date has no zone
     except ValueError:
         raise TandemError(f"'{text}' is not a date", "write it as YYYY-MM-DD, for example 2017-12-23") from None
+    if not _FIRST <= found <= _LAST:
+        raise TandemError(f"{found} is not a date that orders can have", f"give one from {_FIRST} to {_LAST}")
+    return found
 
 
 def entered_range(first: str, last: str) -> tuple[date, date]:

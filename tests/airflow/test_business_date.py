@@ -90,6 +90,13 @@ def test_what_is_not_a_date_is_named_together_with_how_to_write_one(text: str) -
         business_date.parse(text)
 
 
+@pytest.mark.parametrize("text", ["0001-01-01", "1017-12-21", "9999-12-31"])
+def test_a_date_that_no_order_can_have_is_refused(text: str) -> None:
+    """A year that was mistyped would be worked on, together with hundreds of thousands of dates after it."""
+    with pytest.raises(TandemError, match=f"{text} is not a date that orders can have: give one from 1989-12-31"):
+        business_date.parse(text)
+
+
 def test_a_range_of_one_day_is_a_range() -> None:
     assert business_date.entered_range("2017-12-23", " 2017-12-23 ") == (date(2017, 12, 23), date(2017, 12, 23))
 
