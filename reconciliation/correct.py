@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
+import structlog
 
 from reconciliation import certificate, corrections, emit, store
 from reconciliation.compare import Verdict
@@ -25,6 +26,7 @@ from tandem.settings import Settings
 
 APPLY_TIMEOUT = timedelta(minutes=2)
 _POLL_S = 0.1
+_log = structlog.get_logger(__name__)
 
 
 class OutOfDateError(TandemError):
@@ -44,7 +46,8 @@ class Corrected:
 def run(settings: Settings, reconciliation_id: int, *, apply_timeout: timedelta = APPLY_TIMEOUT) -> Corrected:
     """Correct what a comparison found, wait until the speed layer has applied it, and certify what has become of it.
 
-    Does nothing for a date inside tolerance or not comparable. Raises OutOfDateError.
+    Does nothing for a date inside tolerance or not comparable, nor where a later comparison has done it. Raises
+    OutOfDateError.
     """
     with database.connect(settings, database.RECONCILIATION) as connection:
         business_date = store.read(connection, reconciliation_id).business_date
@@ -77,7 +80,13 @@ def run_held(
     emitted, waiting = _counts(connection, reconciliation_id)
     reason = _why_not_by_itself(connection, found)
     if not emitted and not waiting:
-        propose(connection, found, PENDING if not reason else WAITING)
+        try:
+            propose(connection, found, PENDING if not reason else WAITING)
+        except OutOfDateError:
+            if (later := _settled_by(connection, found)) is None:
+                raise
+            _log.info("a later comparison has done it", date=str(found.business_date), reconciliation=later)
+            return Corrected()
         send_pending(connection, settings, found.business_date)
         emitted, waiting = _counts(connection, reconciliation_id)
     not_applied = wait_until_applied(connection, found.business_date, apply_timeout)
@@ -111,6 +120,17 @@ def _why_not_by_itself(connection: psycopg.Connection[Any], found: store.Reconci
         return f"the batch layer may be the one that is wrong: {named}"
     reversed_before = connection.execute(queries.was_reversed, where).fetchone()
     return "a correction of this date was reversed by hand" if reversed_before and reversed_before[0] else ""
+
+
+def _settled_by(connection: psycopg.Connection[Any], found: store.Reconciliation) -> int | None:
+    """The later comparison of what is there now that has done all there was to do; None where there is none."""
+    newest, overtaken = store.latest(connection, found.business_date), database.queries("reconciliation").overtaken
+    if newest is None or newest.reconciliation_id == found.reconciliation_id:
+        return None
+    row = connection.execute(overtaken, {"reconciliation_id": newest.reconciliation_id}).fetchone()
+    corrected = newest.verdict is Verdict.MISMATCH and any(_counts(connection, newest.reconciliation_id))
+    current = row is not None and not row[0]
+    return newest.reconciliation_id if current and (corrected or newest.verdict is Verdict.MATCH) else None
 
 
 def propose(connection: psycopg.Connection[Any], found: store.Reconciliation, status: str) -> None:

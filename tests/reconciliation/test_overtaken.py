@@ -33,6 +33,18 @@ def test_a_correction_that_was_approved_since_a_comparison_is_not_made_once_more
     assert run(shop).cells_differing == 0
 
 
+def test_nothing_is_left_to_correct_of_a_comparison_where_a_later_one_has_done_it(shop, applier):
+    """As when somebody compares by hand while a night is between two tasks, or clears a task of an older night."""
+    stage(shop, OUTSIDE)
+    first = run(shop, dry_run=True)
+    emitted = run(shop).corrected.emitted
+    applier.apply()
+    assert correct.run(shop, first.reconciliation_id, apply_timeout=AT_ONCE) == correct.Corrected()
+    assert run(shop).verdict is Verdict.MATCH
+    assert correct.run(shop, first.reconciliation_id, apply_timeout=AT_ONCE) == correct.Corrected()
+    assert statuses(shop) == {"emitted": emitted}
+
+
 @pytest.mark.parametrize("corrected_by", ["approval", "task"])
 def test_what_was_corrected_after_another_comparison_is_certified_with_what_is_reported(shop, applier, corrected_by):
     """As when somebody looks once more by `tandem reconcile --dry-run` before corrections go out."""
