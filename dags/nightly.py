@@ -68,17 +68,20 @@ def archive(batch_run: str) -> None:
 
 @task
 def gate(batch_run: str, business_date: str) -> None:
-    """Check the decoded orders. Where an expectation fails nothing is published, and no retry would help."""
+    """Check the decoded orders. Where an expectation fails, or retention has taken the date's records since, nothing is
+    published, and no retry would help.
+    """
     from datetime import date
 
     import tandem_dags
 
     from spark_jobs import gate as gates
+    from tandem.master_dataset import GoneError
     from tandem.settings import settings
 
     try:
         gates.check(settings(), batch_run, date.fromisoformat(business_date))
-    except gates.GateFailed as problem:
+    except (gates.GateFailed, GoneError) as problem:
         raise tandem_dags.final(problem) from problem
 
 
@@ -119,7 +122,8 @@ def reconcile(business_date: str, **context: Any) -> int:
 @task(inlets=[RECONCILIATION], outlets=[CORRECTIONS])
 def correct(reconciliation_id: int) -> None:
     """Where the date is out of tolerance: send a correction for every differing cell, and wait until the speed layer
-    has applied them. Where the comparison is out of date, no retry would help.
+    has applied them. Where a later comparison has done so there is nothing to do; where the comparison is out of date
+    otherwise, no retry would help.
     """
     import tandem_dags
 

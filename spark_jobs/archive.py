@@ -62,10 +62,7 @@ class Archive:
         if first is None or not (past := [day for day in dates if day < first]):
             return
         if first == self.kept_from:
-            raise TandemError(
-                f"the archive keeps the records from {first} on, and those of {min(past)} are gone",
-                f"what is published of it stays; compute dates from {first} on",
-            )
+            master_dataset.require_kept(first, min(past))
         raise TandemError(
             f"the archive began late, and records of {min(past)} may have come before",
             f"compute dates from {first} on; where all was sent again, set TANDEM_ARCHIVE_WHOLE_FROM={min(past)}",

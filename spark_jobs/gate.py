@@ -14,7 +14,7 @@ import polars as pl
 
 from spark_jobs import gate_page, runs
 from spark_jobs.gate_suites import ARCHIVE, FACTS, Expectation, Level, Suite
-from tandem import database, delta, facts_table, pages, payloads
+from tandem import database, delta, facts_table, master_dataset, pages, payloads
 from tandem.errors import TandemError
 from tandem.events import Decision
 from tandem.master_dataset import UNKNOWN
@@ -51,7 +51,8 @@ class GateFailed(TandemError):  # noqa: N818 - what happened to the gate, as peo
 
 
 def check(settings: Settings, run_id: str, business_date: date) -> list[Result]:
-    """Hold the run's facts against every expectation and store the results. Raises GateFailed.
+    """Hold the run's facts against every expectation and store the results. Raises GateFailed, and GoneError where
+    retention has taken the date's records since the facts were written.
 
     What was found of a run that is published stays: by now the archive may have let go of its records.
     """
@@ -96,9 +97,14 @@ def _kept(settings: Settings, run_id: str, business_date: date) -> list[Result]:
 
 
 def frames(settings: Settings, run: Run, business_date: date) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The date's facts with what the suites ask of them, and its archived records with whether they have a row."""
+    """The date's facts with what the suites ask of them, and its archived records with whether they have a row.
+
+    Raises GoneError where retention has taken the date's records since its facts were written.
+    """
     rows = pl.DataFrame(_read(settings.order_facts, run.facts_version, [("business_date", "=", str(business_date))]))
     archived = _archived(settings, run, [str(business_date)])
+    # Asked once they are read: what goes meanwhile would be rows that come from nowhere.
+    master_dataset.require_kept(master_dataset.kept_from(delta.at(settings.archive, None)), business_date)
     known = pl.concat([archived, _archived(settings, run, [UNKNOWN])]).with_columns(archived=pl.lit(value=True))
     cut = pl.DataFrame(list((run.cut or {}).items()), {"partition": pl.Int32, "next_offset": pl.Int64}, orient="row")
     checked = (

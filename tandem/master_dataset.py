@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import Protocol
 
+from tandem.errors import TandemError
+
 UNKNOWN = "unknown"
 """The partition of records whose date the archiver would not guess. Every run reads it."""
 KEPT_FROM = "tandem:kept_from"
@@ -64,6 +66,19 @@ def kept_from(table: Transactions) -> date | None:
     """The first date that retention has left whole; None where it has never taken anything."""
     version = table.transaction_version(KEPT_FROM)
     return None if version is None else date.fromisoformat(str(version))
+
+
+class GoneError(TandemError):
+    """Retention has taken the records of a date: nothing can be computed of it, nor checked, any more."""
+
+
+def require_kept(first: date | None, day: date) -> None:
+    """Raises GoneError where ``day`` is before ``first``, the table's ``kept_from``."""
+    if first is not None and day < first:
+        raise GoneError(
+            f"the archive keeps the records from {first} on, and those of {day} are gone",
+            f"what is published of it stays; compute dates from {first} on",
+        )
 
 
 def kept_from_version(day: date) -> int:

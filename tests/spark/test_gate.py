@@ -9,11 +9,13 @@ from typing import Any
 
 import polars as pl
 import pytest
+from deltalake import CommitProperties, DeltaTable, Transaction
 from log import Log, order
 
 from spark_jobs.gate import Result, frames, judge
 from spark_jobs.gate_suites import ARCHIVE, FACTS
 from spark_jobs.runs import Run
+from tandem import master_dataset
 from tandem.settings import Settings
 
 DAY = date(2017, 12, 23)
@@ -129,6 +131,22 @@ def test_the_gate_reads_the_date_s_own_facts_and_records_from_both_tables(tmp_pa
     checked, held = frames(own, run, DAY)
     assert checked.select("offset", "archived", "below_cut").rows() == [(1, True, True)]
     assert sorted(held.select("offset", "in_facts").rows()) == [(1, True), (2, False)]
+
+
+def test_a_date_whose_records_retention_took_since_is_not_said_to_come_from_nowhere(tmp_path: Path) -> None:
+    """The mail would say that the data is wrong, and name rows in which nothing is."""
+    own = Settings(archive_uri=str(tmp_path / "archive"), order_facts_uri=str(tmp_path / "order_facts"))
+    log = Log()
+    log.add(order(0, f"{DAY}T12:00:00Z"))
+    log.archive(own)
+    rows = pl.DataFrame([sound(0)], schema_overrides=KINDS).with_columns(pl.col("partition").cast(pl.Int32))
+    rows.write_delta(own.order_facts, delta_write_options={"partition_by": ["business_date"]})
+    held = DeltaTable(own.archive)
+    first_kept = Transaction(master_dataset.KEPT_FROM, master_dataset.kept_from_version(date(2017, 12, 24)))
+    marks = CommitProperties(app_transactions=[first_kept])
+    held.create_write_transaction([], "append", held.schema(), ["business_date"], commit_properties=marks)
+    with pytest.raises(master_dataset.GoneError, match="records from 2017-12-24 on, and those of 2017-12-23 are gone"):
+        frames(own, Run("r", DAY, "scheduled", 0, 0, {0: 1}), DAY)
 
 
 def test_a_record_that_no_decoder_reads_needs_no_row_wherever_the_archiver_has_filed_it(tmp_path: Path) -> None:
