@@ -166,8 +166,8 @@ def _several(days: Sequence[str]) -> tuple[date, ...]:
 
 
 def _claimed(config: Settings, asked: Asked) -> AbstractContextManager[None]:
-    """Hold the dates while the job works on them; who gave run ids holds them already."""
-    if asked.run_ids:
+    """Hold the dates while the job works on them; whoever opened the runs that were named holds them already."""
+    if asked.run_ids and all(runs.find(config, run_id) for run_id in asked.run_ids):
         return nullcontext()
     for day in asked.dates:
         business_date.require_ended(day, now=datetime.now(UTC), zone=config.zone)

@@ -124,10 +124,12 @@ def test_spark_submit_computes_one_view_and_publishes_it_when_told(
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("named", [[], ["--run-id", "of my own"]])
 def test_a_date_that_another_run_works_on_is_refused(
-    archived: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    archived: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], named: list[str]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["order_facts.py", "--date", str(DAY)])
+    """Also under an id that no run has: only who opened a run holds its date."""
+    monkeypatch.setattr("sys.argv", ["order_facts.py", "--date", str(DAY), *named])
     with database.connect(archived, database.BATCH) as connection:
         assert not claims.take(connection, [DAY], claims.airflow_holder("nightly", "scheduled__1"))
     with pytest.raises(SystemExit) as ended:
@@ -158,6 +160,19 @@ def test_one_command_computes_checks_and_publishes_a_range(clean_database: Setti
     with database.connect(topic_prefix, database.READER) as connection:
         cuts = connection.execute("SELECT DISTINCT comparable FROM reconciliation.cuts").fetchall()
     assert cuts == [(False,)]
+
+
+@pytest.mark.integration
+def test_a_date_that_has_not_ended_is_not_published_under_an_id_that_no_run_has(
+    archived: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would be certified half-full."""
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    monkeypatch.setattr("sys.argv", ["order_facts.py", "--date", str(tomorrow), "--run-id", "of my own", "--publish"])
+    with pytest.raises(SystemExit) as ended:
+        job.main("order_facts", lambda asked: None, writes_facts=True)
+    assert ended.value.code == 2
+    assert "has not ended yet" in capsys.readouterr().err
 
 
 @pytest.mark.integration
