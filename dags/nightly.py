@@ -34,7 +34,8 @@ def claim(**context: Any) -> PokeReturnValue:
     import tandem_dags
 
     day = tandem_dags.date_of_run(context)
-    tandem_dags.skip_if_before_installation(context, day)
+    if context["dag_run"].run_type == "scheduled":
+        tandem_dags.skip_if_before_installation(day)
     return PokeReturnValue(is_done=tandem_dags.claim(context, [day]), xcom_value=day.isoformat())
 
 

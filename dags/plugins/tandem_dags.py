@@ -104,8 +104,18 @@ def dates_due(context: dict[str, Any]) -> dict[date, Any]:
     from tandem import business_date
     from tandem.settings import settings
 
+    refuse_unknown(context)
     own = business_date.newest_due(context["dag_run"].run_after, settings().zone)
     return restate.due(settings(), own - timedelta(days=1))
+
+
+def refuse_unknown(context: dict[str, Any]) -> None:
+    """Fail for good where a run was given what its DAG does not ask for.
+
+    Left out without a word, it would be believed to count: a date that is misspelt, or that ``restate`` does not take.
+    """
+    if unknown := sorted(set(context["dag_run"].conf or {}) - set(context["dag"].params)):
+        raise final(f"the run was given '{unknown[0]}', which it does not know: give {_names(context['dag'].params)}")
 
 
 def date_of_run(context: dict[str, Any]) -> date:
@@ -116,9 +126,7 @@ def date_of_run(context: dict[str, Any]) -> date:
 
     run = context["dag_run"]
     bounds = (run.data_interval_start, run.data_interval_end)
-    if unknown := sorted(set(run.conf or {}) - set(context["dag"].params)):
-        # Misspelt, it would be left out without a word, and the run would be for another date.
-        raise final(f"the run was given '{unknown[0]}', which it does not know: give {_names(context['dag'].params)}")
+    refuse_unknown(context)
     try:
         return business_date.of_run(
             zone=settings().zone,
@@ -152,8 +160,8 @@ def date_entered(text: str | None) -> date | None:
     return dates_between(text, text)[0] if text else None
 
 
-def skip_if_before_installation(context: dict[str, Any], day: date) -> None:
-    """Skip a run that the schedule brings for a date that had ended when Tandem was installed."""
+def skip_if_before_installation(day: date) -> None:
+    """Skip where the date had ended when Tandem was installed: nothing was listening then."""
     from airflow.sdk.exceptions import AirflowSkipException
 
     from tandem import clock, database
@@ -162,7 +170,7 @@ def skip_if_before_installation(context: dict[str, Any], day: date) -> None:
     own = settings()
     with database.connect(own, database.READER) as connection:
         ((installed_at,),) = connection.execute(database.queries("orchestration").installed_at).fetchall()
-    if context["dag_run"].run_type == "scheduled" and clock.day_bounds(day, own.zone)[1] <= installed_at:
+    if clock.day_bounds(day, own.zone)[1] <= installed_at:
         raise AirflowSkipException(
             f"Tandem was installed at {installed_at}, after {day} had ended: backfill it if need be"
         )
@@ -181,6 +189,7 @@ def claim(context: dict[str, Any], dates: list[date]) -> bool:
     from tandem.errors import TandemError
     from tandem.settings import settings
 
+    refuse_unknown(context)
     own = settings()
     try:
         business_date.require_ended(max(dates), now=datetime.now(UTC), zone=own.zone)
@@ -267,14 +276,18 @@ def send_summary(context: dict[str, Any]) -> None:
 def warn_if_unpublished(context: dict[str, Any]) -> str:
     """Mail once where the day before is not published though its nightly run should be through."""
     from reconciliation import mail
-    from tandem import database
+    from tandem import clock, database
     from tandem.settings import settings
 
     own, day = settings(), date_of_run(context)
-    skip_if_before_installation(context, day)
+    skip_if_before_installation(day)
     named = database.queries("orchestration")
     with database.connect(own, database.RECONCILIATION) as connection:
         if connection.execute(named.is_published, {"business_date": day}).fetchone()[0]:
             return f"{day} is published"
-    mail.send_overdue(own, day, still_running=bool(context["ti"].get_dr_count("nightly", states=["running"])))
+        # Of this date: a backfill of others may be running for days.
+        claimed = {held for held, *_ in connection.execute(named.all_claims)}
+    begins = clock.day_bounds(day, own.zone)[0]
+    waits = context["ti"].get_dr_count("nightly", logical_dates=[begins], states=["queued", "running"])
+    mail.send_overdue(own, day, still_running=day in claimed or bool(waits))
     return f"{day} is not published"

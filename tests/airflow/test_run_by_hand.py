@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from tandem import claims, database
 from tandem.settings import Settings
 from tests.reconciliation.books import execute
 
@@ -45,6 +46,48 @@ def test_a_run_is_for_the_date_that_it_was_given(tandem_dags: ModuleType) -> Non
 def test_a_misspelt_date_is_refused_and_not_taken_for_none(tandem_dags: ModuleType) -> None:
     with pytest.raises(AirflowFailException, match="was given 'dat', which it does not know: give 'date'"):
         tandem_dags.date_of_run(given({"dat": "2017-12-23"}))
+
+
+def test_a_date_is_refused_by_what_takes_none(tandem_dags: ModuleType) -> None:
+    """As `restate`, which did what was due instead, and ended green."""
+    context = given({"date": "2017-12-23"})
+    context["dag"].params = {}
+    for ask in (tandem_dags.dates_due, lambda context: tandem_dags.claim(context, [date(2017, 12, 23)])):
+        with pytest.raises(AirflowFailException, match="was given 'date', which it does not know: give nothing"):
+            ask(context)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("at_work", ["", "holds the date", "is queued"])
+def test_an_overdue_date_is_worked_on_only_where_a_run_is_for_it(
+    tandem_dags: ModuleType,
+    clean_database: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    at_work: str,
+) -> None:
+    """Not where a backfill of other dates runs: the mail said to wait for it."""
+    day, others_run = datetime.now(UTC).date(), 1
+    monkeypatch.setattr("tandem.settings.settings", lambda: clean_database)
+    monkeypatch.setattr(tandem_dags, "date_of_run", lambda _: day)
+    with database.connect(clean_database, database.BATCH, autocommit=True) as connection:
+        claims.take(connection, [day if at_work == "holds the date" else day - timedelta(days=9)], "airflow:nightly:1")
+
+    def count(_: str, *, logical_dates: object = None, states: list[str]) -> int:
+        return int(at_work == "is queued") if logical_dates else others_run
+
+    tandem_dags.warn_if_unpublished({"ti": SimpleNamespace(get_dr_count=count)})
+    ((told,),) = execute(clean_database, "SELECT said FROM reconciliation.incidents")
+    assert ("No nightly run is at work on it" in told) is not bool(at_work)
+
+
+@pytest.mark.integration
+def test_a_date_from_before_the_installation_is_never_overdue(
+    tandem_dags: ModuleType, clean_database: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where somebody starts the watchdog by hand."""
+    monkeypatch.setattr("tandem.settings.settings", lambda: clean_database)
+    with pytest.raises(AirflowSkipException, match="Tandem was installed at"):
+        tandem_dags.warn_if_unpublished(given(None))
 
 
 BEHIND = {"claim": [], "cut": ["claim"], "rfm": ["cut"], "report": ["rfm"], "finish": ["claim", "rfm", "report"]}
