@@ -30,7 +30,10 @@ from tandem.sources.read_csv import BROKEN, LAST_LINE, LINE, stage_csv
 
 MEMORY_LIMIT = "1GB"
 """What DuckDB may hold in memory; the rest spills to the temporary folder."""
-_OFFSET_PATTERN = r":[0-9.]+ *(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
+_CLOCK = "[0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?"
+_LOCAL = f"[0-9]{{4}}[-/][0-9]{{1,2}}[-/][0-9]{{1,2}}([ T]+{_CLOCK})?"
+"""All of a time as it is cast: what follows one, as ``PM`` or ``CEST``, the cast would leave out."""
+_INSTANT = f"[0-9]{{4}}[-/][0-9]{{1,2}}[-/][0-9]{{1,2}}[ T]+{_CLOCK} *(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)"
 _END_OF_TIME_US = 2**62
 
 
@@ -163,7 +166,8 @@ def _constants(mapping: Mapping, config: Settings) -> dict[str, object]:
     expected = f"in the form {order.time_format}" if order.time_format else "an ISO 8601 time"
     constants = {
         "number_pattern": f"[+-]?(({grouped}[0-9]+)({point}[0-9]*)?|{point}[0-9]+)",
-        "offset_pattern": _OFFSET_PATTERN,
+        "local_pattern": _LOCAL,
+        "instant_pattern": _INSTANT,
         "thousands": file.thousands,
         "decimal": file.decimal,
         "zone": order.time_zone,

@@ -211,6 +211,15 @@ def test_where_the_clocks_go_back_the_first_of_the_two_hours_is_meant_and_where_
         ("2023-02-29", None, None),
         ("31/11/2024", "%d/%m/%Y", None),
         ("2024-02-29 10:00 or so", "%Y-%m-%d %H:%M", None),
+        ("2024-02-29  9:05", None, "2024-02-29T09:05:00Z"),
+        ("2024-02-29 9:05+01", None, "2024-02-29T08:05:00Z"),
+        # The cast of these would take what stands before the last word.
+        ("2024-02-29 11:30 PM", None, None),
+        ("2024-02-29 10:00:00 UTC", None, None),
+        ("2024-02-29 10:00:00 PST", None, None),
+        ("2024-02-29 10:00:00 +2", None, None),
+        ("2024-02-29T10:00:00+02:00:00", None, None),
+        ("2024-02-29 10:00 or so", None, None),
         ("infinity", None, None),
         ("yesterday", None, None),
     ],
@@ -222,6 +231,8 @@ def test_times_are_read_by_their_format_or_as_iso_8601(
     with shop(tmp_path, HEADER + f"1,{text},c,p,1,1\n", mapping) as source:
         assert [payload.event_time for payload in payloads(source)] == ([expected] if expected else [])
         assert source.rejected[0] == (expected is None)
+        form = f"in the form {time_format}" if time_format else "an ISO 8601 time"
+        assert [reject.reason for reject in source.rejects()] == ([] if expected else [f'time "{text}" is not {form}'])
 
 
 def test_parquet_is_read_with_its_own_types_and_floats_mean_the_decimals_they_show(tmp_path: Path) -> None:

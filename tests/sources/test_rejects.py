@@ -86,6 +86,24 @@ def test_what_a_left_out_order_takes_back_is_left_out_too(tmp_path: Path) -> Non
         ]
 
 
+def test_what_cancels_a_cancellation_that_is_left_out_is_left_out_too(tmp_path: Path) -> None:
+    mapping = PLAIN + '\n[cancellation]\nwhen = "number(amount) < 0"\ncancels = "customer"\n'
+    lines = "A,2024-01-01,,p,1.5,9\nB,2024-01-02,A,p,1,-5\nC,2024-01-03,B,p,1,-2\nD,2024-01-04,,p,1,4\n"
+    with shop(tmp_path, HEADER + lines, mapping) as source:
+        assert sold(source) == {"D": "4.00"}
+        assert [reject.reason for reject in source.rejects()][1:] == [
+            "order B is left out as a whole: it cancels order A, which is left out",
+            "order C is left out as a whole: it cancels order B, which is left out",
+        ]
+
+
+def test_an_order_that_cancels_two_that_are_left_out_is_listed_once_a_line(tmp_path: Path) -> None:
+    mapping = PLAIN + '\n[cancellation]\nwhen = "number(amount) < 0"\ncancels = "product"\n'
+    lines = "A,2024-01-01,,p,1.5,9\nB,2024-01-01,,p,1.5,9\nR,2024-01-02,,A,1,-5\nR,2024-01-02,,B,1,-2\n"
+    with shop(tmp_path, HEADER + lines, mapping) as source:
+        assert [reject.line for reject in source.rejects()] == [2, 3, 4, 5]
+
+
 def test_a_condition_that_is_neither_true_nor_false_rejects_the_line(tmp_path: Path) -> None:
     mapping = PLAIN + '\n[cancellation]\nwhen = "number(pieces) < 0"\n'
     with shop(tmp_path, HEADER + "1,2024-01-01,c,p,x,5\n", mapping) as source:
