@@ -83,6 +83,15 @@ def test_the_top_categories_of_every_hour_by_revenue_with_their_average_and_dist
     assert rig.query(sold, ask, since=START, until=START + timedelta(days=1)) == wanted
 
 
+def test_hours_are_whole_wherever_what_is_asked_for_begins_or_ends(sold: Settings) -> None:
+    ask = "SELECT * FROM serving.top_categories(%(since)s, %(until)s)"
+    every = rig.query(sold, ask, since=START, until=START + timedelta(days=1))
+    since, until = START + timedelta(minutes=30), START + timedelta(hours=2, minutes=30)
+    begin_within = [row for row in every if since <= row["cell_start"] < until]
+    assert begin_within
+    assert rig.query(sold, ask, since=since, until=until) == begin_within
+
+
 def test_the_top_products_and_payment_methods_can_be_asked_for_by_number(sold: Settings) -> None:
     ask = "SELECT * FROM serving.top_products(%(since)s, %(until)s, 2)"
     found = rig.query(sold, ask, since=START, until=START + timedelta(hours=1))
