@@ -82,6 +82,9 @@ def _judge(
         details = {name: row[name] for name in ("status", "version", "reason") if row[name] is not None}
         return row["complete"], details
     _, end = clock.day_bounds(business_date, settings.zone)
-    passed = row["watermark"] is not None and row["watermark"] >= end
-    said = ["" if passed else "no event after the end of the date has come yet", row["reason"]]
+    # How far the partition is that is furthest behind: the others may be far ahead of it.
+    passed = row["up_to"] is not None and row["up_to"] >= end + settings.allowed_lateness
+    begun = row["watermark"] is not None and row["watermark"] >= end
+    early = "orders of the date still count until every partition is past its end and the allowed lateness"
+    said = ["" if passed else early if begun else "no event after the end of the date has come yet", row["reason"]]
     return passed, {"reason": "; ".join(filter(None, said))}

@@ -8,7 +8,9 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from typer.testing import CliRunner
 
-from tandem import cli, kpis, serving
+from stream import finals
+from stream.types import Rules
+from tandem import cli, database, kpis, serving
 from tandem.serving import Layer
 from tandem.settings import Settings
 from tests.reconciliation.books import DAY, Order, at, execute, insert, write_batch, write_speed
@@ -137,11 +139,16 @@ def test_each_status_of_a_span_of_dates_stands_in_one_query(shop):
     ]
 
 
-def test_the_stream_counts_a_date_complete_once_an_event_after_its_end_has_come(shop):
-    write_speed(shop, [MILK], {0: 1})
+def test_the_stream_counts_a_date_complete_once_every_partition_is_past_what_may_still_count(shop):
+    early = "orders of the date still count until every partition is past its end and the allowed lateness"
+    write_speed(shop, [MILK], {0: 1, 1: 1})
     assert serving.read(shop, DAY, Layer.SPEED).details == {"reason": "no event after the end of the date has come yet"}
-    execute(shop, "UPDATE speed.partitions SET watermark = %s", [at(24)])
-    assert serving.read(shop, DAY, Layer.SPEED).complete
+    for partition, hour, complete in ((0, 30, False), (1, 18, False), (1, 24, False), (1, 25, True)):
+        execute(shop, "UPDATE speed.partitions SET watermark = %s WHERE partition = %s", [at(hour), partition])
+        with database.connect(shop, database.SPEED) as connection:
+            finals.close_hours(connection, Rules.of(shop))
+        found = serving.read(shop, DAY, Layer.SPEED)
+        assert (found.complete, found.details) == (complete, {"reason": "" if complete else early})
 
 
 def test_corrections_are_part_of_the_streams_figures(shop):
