@@ -2,9 +2,9 @@
 
 Revenue and units are net: what the date's orders created, minus what its cancellations took back, plus what its
 amendments changed. Orders and buyers count the orders created. Equal values share a rank, and the next rank is skipped
-(1, 2, 2, 4). The rank before is that of the day before, from its facts (spark_jobs.sources); NEW was not sold then,
-DROPPED is not sold now. Shares are of the sum of all positive values; the cumulative share adds them up by rank, then
-product_id.
+(1, 2, 2, 4). The rank before is that of the day before, from its facts (spark_jobs.sources); NEW was not ranked then,
+DROPPED is not ranked now. What a date only takes back or amends is ranked there too. Shares are of the sum of all
+positive values; the cumulative share adds them up by rank, then product_id.
 
 Usage: spark-submit spark_jobs/product_rankings.py --date 2017-12-23
 """

@@ -115,7 +115,8 @@ CREATE FUNCTION serving.top_categories(since timestamp with time zone, until tim
         SELECT date_trunc('hour', pane_start, 'UTC') AS cell_start, business_date, category AS key
 , CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'category_minutes' AND measure = 'order_count') THEN sum(order_count)::bigint END AS order_count, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'category_minutes' AND measure = 'revenue_cents') THEN sum(revenue_cents)::bigint END AS revenue_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'category_minutes' AND measure = 'smallest_cents') THEN min(smallest_cents) END AS smallest_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'category_minutes' AND measure = 'largest_cents') THEN max(largest_cents) END AS largest_cents
         FROM speed.category_minutes_all
-        WHERE pane_start >= $1 AND pane_start < $2
+        -- Panes may be minutes, and hours are whole; none is longer than two, wherever clocks are set back.
+        WHERE pane_start >= $1 AND pane_start < $2 + interval '2 hours' AND date_trunc('hour', pane_start, 'UTC') >= $1 AND date_trunc('hour', pane_start, 'UTC') < $2
         GROUP BY 1, 2, 3
     ), ranked AS (
         SELECT *, row_number() OVER (PARTITION BY cell_start ORDER BY revenue_cents DESC, key) AS rank FROM cells
@@ -141,7 +142,8 @@ CREATE FUNCTION serving.top_payment_methods(since timestamp with time zone, unti
         SELECT date_trunc('hour', pane_start, 'UTC') AS cell_start, business_date, payment_method AS key
 , CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'payment_method_minutes' AND measure = 'order_count') THEN sum(order_count)::bigint END AS order_count, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'payment_method_minutes' AND measure = 'revenue_cents') THEN sum(revenue_cents)::bigint END AS revenue_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'payment_method_minutes' AND measure = 'smallest_cents') THEN min(smallest_cents) END AS smallest_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'payment_method_minutes' AND measure = 'largest_cents') THEN max(largest_cents) END AS largest_cents
         FROM speed.payment_method_minutes_all
-        WHERE pane_start >= $1 AND pane_start < $2
+        -- Panes may be minutes, and hours are whole; none is longer than two, wherever clocks are set back.
+        WHERE pane_start >= $1 AND pane_start < $2 + interval '2 hours' AND date_trunc('hour', pane_start, 'UTC') >= $1 AND date_trunc('hour', pane_start, 'UTC') < $2
         GROUP BY 1, 2, 3
     ), ranked AS (
         SELECT *, row_number() OVER (PARTITION BY cell_start ORDER BY revenue_cents DESC, key) AS rank FROM cells
@@ -167,7 +169,8 @@ CREATE FUNCTION serving.top_products(since timestamp with time zone, until times
         SELECT pane_start AS cell_start, business_date, product_id AS key
 , CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'product_hours' AND measure = 'revenue_cents') THEN sum(revenue_cents)::bigint END AS revenue_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'product_hours' AND measure = 'order_count') THEN sum(order_count)::bigint END AS order_count, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'product_hours' AND measure = 'units') THEN sum(units)::bigint END AS units, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'product_hours' AND measure = 'cancelled_revenue_cents') THEN sum(cancelled_revenue_cents)::bigint END AS cancelled_revenue_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'product_hours' AND measure = 'cancelled_units') THEN sum(cancelled_units)::bigint END AS cancelled_units, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'product_hours' AND measure = 'amended_revenue_cents') THEN sum(amended_revenue_cents)::bigint END AS amended_revenue_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'product_hours' AND measure = 'amended_units') THEN sum(amended_units)::bigint END AS amended_units
         FROM speed.product_hours_all
-        WHERE pane_start >= $1 AND pane_start < $2
+        -- Panes may be minutes, and hours are whole; none is longer than two, wherever clocks are set back.
+        WHERE pane_start >= $1 AND pane_start < $2 + interval '2 hours' AND pane_start >= $1 AND pane_start < $2
         GROUP BY 1, 2, 3
     ), ranked AS (
         SELECT *, row_number() OVER (PARTITION BY cell_start ORDER BY revenue_cents DESC, key) AS rank FROM cells
@@ -187,7 +190,8 @@ CREATE FUNCTION serving.top_regions(since timestamp with time zone, until timest
         SELECT date_trunc('hour', pane_start, 'UTC') AS cell_start, business_date, region AS key
 , CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'region_minutes' AND measure = 'order_count') THEN sum(order_count)::bigint END AS order_count, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'region_minutes' AND measure = 'revenue_cents') THEN sum(revenue_cents)::bigint END AS revenue_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'region_minutes' AND measure = 'smallest_cents') THEN min(smallest_cents) END AS smallest_cents, CASE WHEN business_date >= (SELECT since FROM speed.measures_since WHERE table_name = 'region_minutes' AND measure = 'largest_cents') THEN max(largest_cents) END AS largest_cents
         FROM speed.region_minutes_all
-        WHERE pane_start >= $1 AND pane_start < $2
+        -- Panes may be minutes, and hours are whole; none is longer than two, wherever clocks are set back.
+        WHERE pane_start >= $1 AND pane_start < $2 + interval '2 hours' AND date_trunc('hour', pane_start, 'UTC') >= $1 AND date_trunc('hour', pane_start, 'UTC') < $2
         GROUP BY 1, 2, 3
     ), ranked AS (
         SELECT *, row_number() OVER (PARTITION BY cell_start ORDER BY revenue_cents DESC, key) AS rank FROM cells
@@ -2210,7 +2214,11 @@ CREATE VIEW serving.product_rankings_dates AS
                 CASE
                     WHEN (m.run_id IS NULL) THEN COALESCE(((earlier.state = 'published'::text) AND (r.facts_version < earlier.facts_version)), false)
                     ELSE (m.fingerprint <> COALESCE(earlier.print, (0)::numeric))
-                END AS stale
+                END AS stale,
+                CASE
+                    WHEN (m.run_id IS NULL) THEN COALESCE((earlier.state = ANY (ARRAY['refused'::text, 'lost'::text])), false)
+                    ELSE (m.fingerprint = batch.print_of((v.business_date - 1), NULL::bigint))
+                END AS without_day_before
            FROM (((batch.versions v
              JOIN batch.runs r USING (run_id))
              LEFT JOIN batch.facts_read earlier ON ((earlier.business_date = (v.business_date - 1))))
@@ -2234,10 +2242,11 @@ CREATE VIEW serving.product_rankings_dates AS
             WHEN (unchecked > 0) THEN 'with the day before, which nobody has published'::text
             WHEN (NOT noted) THEN 'an older release made them, which did not note of which facts'::text
             ELSE ''::text
-        END AS reason
+        END AS reason,
+    without_day_before
    FROM judged;
 
-COMMENT ON VIEW serving.product_rankings_dates IS 'The dates with rankings of products. status: certified; unchecked, the day before, from which products moved, is not published, and no gate has passed it; incomplete, its facts were refused by the gate, or are lost, and it is left out, so that nothing is known of movements; stale, it was published, refused or built anew since, and ranks before, changes of rank and movements do not yet know: the next restatement recomputes them. Corrections: none, since they are the batch layer''s.';
+COMMENT ON VIEW serving.product_rankings_dates IS 'The dates with rankings of products. status: certified; unchecked, the day before, from which products moved, is not published, and no gate has passed it; incomplete, its facts were refused by the gate, or are lost, and it is left out, so that nothing is known of movements; stale, it was published, refused or built anew since, and ranks before, changes of rank and movements do not yet know: the next restatement recomputes them. without_day_before: they were made without it. Corrections: none, since they are the batch layer''s.';
 
 CREATE VIEW serving.product_rankings AS
  SELECT d.version,
@@ -2254,7 +2263,7 @@ CREATE VIEW serving.product_rankings AS
     r.previous_rank,
     r.rank_change,
         CASE
-            WHEN (d.status <> 'incomplete'::text) THEN r.movement
+            WHEN (NOT d.without_day_before) THEN r.movement
             ELSE NULL::text
         END AS movement,
     r.share,
@@ -2271,7 +2280,7 @@ CREATE VIEW serving.product_rankings AS
    FROM (serving.product_rankings_dates d
      JOIN batch.product_rankings r USING (run_id, business_date));
 
-COMMENT ON VIEW serving.product_rankings IS 'The published rankings of products; what status says is told by product_rankings_dates. abc_class: A is what it takes, from the top, to make 80 percent of the positive total, B what it takes to make 95, C the rest; NULL for a product that dropped out. movement: NULL where the day before is left out, so that it is not known. Corrections: none, since they are the batch layer''s.';
+COMMENT ON VIEW serving.product_rankings IS 'The published rankings of products; what status says is told by product_rankings_dates. abc_class: A is what it takes, from the top, to make 80 percent of the positive total, B what it takes to make 95, C the rest; NULL for a product that dropped out. movement: between two days'' lists, which also have what was only taken back; NULL where they were made without the day before, so that it is not known. Corrections: none, since they are the batch layer''s.';
 
 CREATE TABLE speed.quality (
     pane_start timestamp with time zone NOT NULL,

@@ -150,6 +150,7 @@ def test_segments_and_rankings_leave_out_a_date_whose_gate_failed_and_are_made_a
 
     nights.run(SECOND)
     assert nights.segments(THIRD)[0] == "stale"
+    assert nights.movements(THIRD) == {"milk": (None, None)}, "not known before they are made anew"
     assert restate.stale(nights.own) == {THIRD: ("rfm", "product_rankings")}
     nights.follow()
     assert restate.stale(nights.own) == {}
