@@ -98,19 +98,21 @@ def _worked_out(
 def in_words(advice: Lateness) -> str:
     """The advice in a sentence or two, with its reason."""
     by_minutes = {grace.minutes: grace for grace in advice.graces}
-    best = by_minutes[advice.advised_minutes]
-    over = f"the last {advice.dates} dates" if advice.dates > 1 else "this date"
-    if advice.advised_minutes == advice.now_minutes:
-        return (
-            f"Keep the allowed lateness of {span(advice.now_minutes)}: over {over} a longer one would not have removed"
-            " any of the difference."
-        )
+    # Dates that were decided under another lateness may differ less under the one that is set now.
+    best, now = by_minutes[advice.advised_minutes], by_minutes[advice.now_minutes]
     longest = max(advice.graces, key=lambda grace: grace.minutes)
-    rest = ""
+    over = f"the last {advice.dates} dates" if advice.dates > 1 else "this date"
+    if best is now:
+        more = f"{_percent(now)} of the difference, and {span(longest.minutes)} {_percent(longest)}"
+        none = "any more of the difference" if now.removed_cents else "any of the difference"
+        helps = any(grace.removed_cents > now.removed_cents for grace in advice.graces if grace.minutes > now.minutes)
+        said = f"it would have removed {more}" if helps else f"a longer one would not have removed {none}"
+        return f"Keep the allowed lateness of {span(now.minutes)}: over {over} {said}."
+    rest = f"; {span(now.minutes)}, as it is set now, {_percent(now)}" if now.removed_cents else ""
     if longest.minutes > best.minutes:
-        rest = f"; {span(longest.minutes)} would have removed {_percent(longest)}"
+        rest += f"; {span(longest.minutes)} would have removed {_percent(longest)}"
     return (
-        f"An allowed lateness of {span(best.minutes)} instead of {span(advice.now_minutes)} would have removed"
+        f"An allowed lateness of {span(best.minutes)} instead of {span(now.minutes)} would have removed"
         f" {_percent(best)} of the difference over {over}{rest}. The price: an hour's figures may move for so long"
         " after its end."
     )

@@ -84,6 +84,13 @@ def test_a_week_of_dates_none_of_which_was_compared_can_be_told_too():
     assert digest.document(empty)["worst"] is None
 
 
+def test_a_week_in_which_nothing_was_corrected_does_not_say_that_nothing_had_to_be():
+    waits = replace(DIGEST, summary=replace(DIGEST.summary, reports=(EQUAL, WAITING)))
+    assert waits.waiting
+    assert "CORRECTED\nNothing was corrected." in digest_pages.text(waits)
+    assert "Nothing was corrected." in digest_pages.html(waits)
+
+
 def test_the_json_has_a_row_for_every_date_and_every_figure_that_is_derived():
     document = json.loads(json.dumps(digest.document(DIGEST)))
     assert [day["state"] for day in document["days"]].count("agrees") == 3

@@ -129,6 +129,18 @@ def test_the_advice_gives_its_reason_and_its_price() -> None:
     )
 
 
+def test_what_the_grace_that_is_set_now_would_have_removed_of_dates_before_it_is_not_counted_as_its_gain() -> None:
+    assert lateness.in_words(lateness.advise(curve(0, 960, 970, 1_000, 1_000), NOW, 7)) == (
+        "Keep the allowed lateness of 1 h: over the last 7 dates it would have removed 96 % of the difference, and 24 h"
+        " 100 %."
+    )
+    assert lateness.in_words(lateness.advise(curve(0, 800, 1_000, 1_000, 1_000), NOW, 7)).startswith(
+        "An allowed lateness of 2 h instead of 1 h would have removed 100 % of the difference over the last 7 dates;"
+        " 1 h, as it is set now, 80 %; 24 h would have removed 100 %."
+    )
+    assert "any more of the difference" in lateness.in_words(lateness.advise(curve(0, 9, 9, 9, 9), NOW, 7))
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize(("now_s", "said"), [(0, "0 min"), (20, "20 s"), (90, "90 s"), (60, "1 min"), (7200, "2 h")])
 def test_a_lateness_that_is_no_whole_minutes_is_said_and_advised_as_it_is(now_s: int, said: str) -> None:
