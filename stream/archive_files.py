@@ -23,7 +23,9 @@ _ROWS_READ_AT_ONCE = 50_000
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of the table. ``day``: its ``business_date``; ``oldest``: its first Kafka time, None where it has none."""
+    """A file of the table. ``day``: its ``business_date``; ``oldest``, ``newest``: its first and last Kafka time,
+    None where it has none.
+    """
 
     path: str
     day: str
@@ -31,6 +33,7 @@ class File:
     records: int
     first_offset: int
     oldest: datetime | None
+    newest: datetime | None
 
     def removed(self, now: datetime, *, data_change: bool) -> RemoveAction:
         """The action that takes it out of the table; it stays on the storage until vacuum."""
@@ -49,6 +52,7 @@ def files_of(table: DeltaTable) -> list[File]:
             records=row["num_records"],
             first_offset=row["min.offset"] or 0,
             oldest=row["min.kafka_time"],
+            newest=row["max.kafka_time"],
         )
         for row in rows
     ]

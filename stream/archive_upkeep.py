@@ -39,6 +39,8 @@ _FEW = 4
 """So many small files of a date are left as they are: rewriting the date for each late event would cost more."""
 _ARRIVES_LATER = timedelta(days=1)
 """A record that belongs to a date arrives at the latest so long before it: further ahead it is in quarantine."""
+_QUIET = timedelta(days=1)
+"""Retention counts from so long after the last record at the latest."""
 _ATTEMPTS = 5
 
 
@@ -66,11 +68,12 @@ def compact(settings: Settings, now: datetime, say: Say) -> Compacted:
     Safe beside archivers, readers and kills. Raises TandemError where another upkeep is at work.
     """
     table = _table(settings)
+    known = _last_upkeep(table)
     bins = list(_bins(files_of(table)))
     for number, old in enumerate(bins, 1):
         say(f"{number} of {len(bins)}: {count(len(old), 'file')} of {old[0].day}")
         new = rewritten(table, old, now)
-        _commit(table, [*filter(None, [new]), *(file.removed(now, data_change=False) for file in old)])
+        known = _commit(table, known, [*filter(None, [new]), *(file.removed(now, data_change=False) for file in old)])
     return Compacted(len({old[0].day for old in bins}), sum(map(len, bins)), len(bins))
 
 
@@ -114,27 +117,37 @@ def retain(settings: Settings, now: datetime, *, dry_run: bool = False) -> Retai
     held = kept_from(table)
     if not settings.archive_retention:
         return Retained(held, 0, 0)
-    wanted = clock.business_date(now - settings.archive_retention, settings.zone)
+    known = _last_upkeep(table)
+    files = files_of(table)
+    # Of a clock that is far ahead nothing may be taken: what goes does not come back.
+    by = min([now, *(newest + _QUIET for newest in [_newest(files)] if newest)])
+    wanted = clock.business_date(by - settings.archive_retention, settings.zone)
     first = max(wanted, held) if held else wanted
-    found, actions = _past(table, first, clock.day_bounds(first, settings.zone)[0] - _ARRIVES_LATER, now)
+    found, actions = _past(table, files, first, clock.day_bounds(first, settings.zone)[0] - _ARRIVES_LATER, now)
     if dry_run or (first == held and not actions):
         return found
     marks = {KEPT_FROM: kept_from_version(first)}
     if not actions:
-        _commit(table, [], marks)
+        _commit(table, known, [], marks)
         return found
     _set_append_only(settings, on=False)
     try:
-        _refresh(table)
-        _commit(table, actions, marks)
+        table.update_incremental()
+        _commit(table, known, actions, marks)
     finally:
         _set_append_only(settings, on=True)
     return found
 
 
-def _past(table: DeltaTable, first: date, before: datetime, now: datetime) -> tuple[Retained, list[Any]]:
+def _newest(files: Sequence[File]) -> datetime | None:
+    """When Kafka took the last record, by its own clock; None where no file tells."""
+    return max((file.newest for file in files if file.newest is not None), default=None)
+
+
+def _past(
+    table: DeltaTable, files: Sequence[File], first: date, before: datetime, now: datetime
+) -> tuple[Retained, list[Any]]:
     """What goes where ``first`` is the first date kept, and of what has no date all ``before``; and how to do it."""
-    files = files_of(table)
     whole = [file for file in files if file.day != UNKNOWN and date.fromisoformat(file.day) < first]
     undated = [file for file in files if file.day == UNKNOWN and file.oldest is not None and file.oldest < before]
     actions: list[Any] = [file.removed(now, data_change=True) for file in (*whole, *undated)]
@@ -169,16 +182,19 @@ def _table(settings: Settings) -> DeltaTable:
     return dataset.delta_table
 
 
-def _refresh(table: DeltaTable) -> None:
-    """See what others have committed, unless one of them was upkeep: then this one's plan is void."""
-    known = table.transaction_version(_UPKEEP)
-    table.update_incremental()
-    if table.transaction_version(_UPKEEP) != known:
+def _last_upkeep(table: DeltaTable) -> int:
+    """The number of the last upkeep that the handle sees."""
+    return int(table.transaction_version(_UPKEEP) or 0)
+
+
+def _commit(table: DeltaTable, known: int, actions: Sequence[Any], marks: Mapping[str, int] | None = None) -> int:
+    """Commit what was planned when ``known`` was the last upkeep; returns the number that this one has.
+
+    Raises TandemError where another came since, also one that the handle has seen meanwhile: the plan is void then.
+    """
+    if _last_upkeep(table) != known:
         raise _overtaken()
-
-
-def _commit(table: DeltaTable, actions: Sequence[Any], marks: Mapping[str, int] | None = None) -> None:
-    number = (table.transaction_version(_UPKEEP) or 0) + 1
+    number = known + 1
     ids = [Transaction(name, version) for name, version in {**(marks or {}), _UPKEEP: number}.items()]
     try:
         table.create_write_transaction(
@@ -191,6 +207,7 @@ def _commit(table: DeltaTable, actions: Sequence[Any], marks: Mapping[str, int] 
     except CommitFailedError as error:
         raise _overtaken() from error
     table.update_incremental()  # this commit does not move the handle
+    return number
 
 
 def _set_append_only(settings: Settings, *, on: bool) -> None:

@@ -28,6 +28,8 @@ from tandem.errors import TandemError
 from tandem.settings import Settings
 from tandem.topics import ORDER_EVENTS
 
+pytestmark = pytest.mark.integration  # retention asks Postgres in which time zone the dates are
+
 NOW = datetime(2018, 1, 10, 4, 30, tzinfo=UTC)
 FOR_31_DAYS = timedelta(days=31)  # so that 2017-12-10 is the first date that is kept
 
@@ -147,6 +149,32 @@ def test_of_two_compactions_at_once_one_is_refused(
     assert books.files() == 1
 
 
+@pytest.mark.parametrize(
+    ("other", "left"),
+    [
+        (compact, {"2017-12-01", "2017-12-11"}),
+        (lambda own: upkeep.retain(own, NOW), {"2017-12-11"}),
+    ],
+)
+def test_of_two_upkeeps_one_is_refused_also_where_the_other_came_and_went_between_two_of_its_commits(
+    own: Settings, books: Books, monkeypatch: pytest.MonkeyPatch, other: Any, left: set[str]
+) -> None:
+    for _ in range(6):
+        books.add("2017-12-01", partition=0)
+        books.add("2017-12-11", partition=1)
+    write = DeltaTable.create_write_transaction
+
+    def between(table: DeltaTable, *arguments: Any, **named: Any) -> None:
+        monkeypatch.setattr(DeltaTable, "create_write_transaction", write)
+        write(table, *arguments, **named)
+        other(own)
+
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", between)
+    with pytest.raises(TandemError, match="another upkeep of the archive is at work"):
+        compact(own)
+    assert books.held() == sorted(row for row in books.records if row[0] in left)
+
+
 def test_a_compaction_brings_nothing_back_that_retention_took(
     own: Settings, books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +222,15 @@ def test_dates_past_their_retention_go_and_the_archive_says_from_when_on_it_is_w
     assert MasterDataset.find(own.archive, ORDER_EVENTS).next_offsets() == {0: 5, 1: 0}
     with pytest.raises(Exception, match=r"(?i)append"):
         DeltaTable(own.archive).delete("offset = 3")
+
+
+def test_a_clock_that_is_far_ahead_takes_nothing(own: Settings, books: Books) -> None:
+    books.add("2018-01-09", arrived=NOW - timedelta(days=1))
+    found = upkeep.retain(own, NOW + timedelta(days=365))
+    assert found.records == 0
+    assert found.kept_from is not None
+    assert found.kept_from <= NOW.date() - FOR_31_DAYS
+    assert books.held() == sorted(books.records)
 
 
 def test_what_a_killed_retention_left_open_is_closed_by_the_next(own: Settings, books: Books) -> None:
@@ -307,7 +344,6 @@ def test_an_archiver_that_knows_a_new_column_adds_it_to_the_table_that_is_there(
     assert held["headers"].to_list() == [None, "h"]
 
 
-@pytest.mark.integration
 def test_dates_that_are_no_longer_kept_are_not_due(clean_database: Settings, tmp_path: Path) -> None:
     own = clean_database.model_copy(update={"archive_uri": str(tmp_path / "due"), "archive_retention": FOR_31_DAYS})
     now = datetime.now(UTC)
