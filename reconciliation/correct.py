@@ -223,6 +223,7 @@ def reverse(settings: Settings, correction_id: str, by: str) -> Correction:
         raise TandemError(f"no correction {correction_id} was emitted", "see 'tandem corrections list'")
     original = found[0]
     with store.held(settings, original.business_date) as connection:
+        corrections.adopt(connection, original.business_date)
         sequence = corrections.last_sequences(connection, original.business_date)[original.cell] + 1
         reversal = replace(
             original,

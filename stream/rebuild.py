@@ -194,10 +194,22 @@ def _note(
     if not places:
         raise TandemError("the speed layer has read nothing yet", "start a worker: tandem stream")
     begun = {(topic, partition): first for topic, partition, first, _ in places}
-    corrections = [position for position in begun if position[0] == CORRECTIONS]
+    corrections = lows(settings, [position for position in begun if position[0] == CORRECTIONS])
+    _require_corrections(live, corrections)
     cut = {(topic, partition): next_offset for topic, partition, _, next_offset in places}
     journal_begins = {partition: kept.get(partition, 0) for topic, partition in cut if topic == ORDER_EVENTS}
-    return _Noted(begun | lows(settings, corrections), cut, journal_begins, expired, not_kept)
+    return _Noted(begun | corrections, cut, journal_begins, expired, not_kept)
+
+
+def _require_corrections(live: psycopg.Connection[Any], lows_of: dict[Position, int]) -> None:
+    """Raises TandemError where Kafka no longer has a correction that was booked: a swap would take it back."""
+    where = {"partitions": [partition for _, partition in lows_of], "lows": list(lows_of.values())}
+    if row := live.execute(_queries.booked_below, where).fetchone():
+        partition, offset = row
+        raise TandemError(
+            f"Kafka no longer has the correction at offset {offset} of {CORRECTIONS} partition {partition}",
+            "a rebuild needs the whole log; see 'Rebuild the speed layer' in docs/operations.md",
+        )
 
 
 def _copy(

@@ -49,6 +49,9 @@ class Log:
     def extend(self, ends: Mapping[Position, int]) -> None:
         """Read on up to these offsets. Raises TandemError where some of it is nowhere."""
         self._lows = lows(self._settings, self._next)
+        if came := sorted(ends.keys() - self._next.keys()):
+            (topic, partition), *_ = came
+            raise TandemError(f"partition {partition} of {topic} came while the log was read", "run it again")
         for position, end in ends.items():
             self._ends[position] = max(self._ends[position], end)
             self._check(position)

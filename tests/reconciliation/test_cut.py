@@ -67,6 +67,22 @@ def test_a_topic_that_was_made_anew_gives_no_cut_at_the_offsets_of_the_old_one(s
         cuts.take(shop, DAY, "r2", timeout=NO_WAIT)
 
 
+def test_a_partition_that_came_since_kafka_was_asked_is_in_the_cut_as_its_orders_are(shop, monkeypatch):
+    """The worker finds it within seconds; the batch layer would read none of it, and the stream's side has it."""
+    produce(shop, {0: 3, 3: 1})
+    ends, wait = cuts._ask_end_offsets, cuts._wait
+    monkeypatch.setattr(cuts, "_ask_end_offsets", lambda *args: {p: end for p, end in ends(*args).items() if p != 3})
+
+    def came(*arguments):
+        for partition, offset in twelve(p0=4, p3=2).items():
+            insert(shop, "speed.partitions", topic=topics.ORDER_EVENTS, partition=partition, next_offset=offset)
+        return wait(*arguments)
+
+    monkeypatch.setattr(cuts, "_wait", came)
+    taken = cuts.take(shop, DAY, "r1", timeout=NO_WAIT)
+    assert (taken.comparable, taken.offsets) == (True, twelve(p0=4, p3=2))
+
+
 def test_a_log_that_ends_before_what_was_read_of_it_gives_no_cut(shop):
     """Kafka was set back: what comes at these offsets now would be read by neither layer, and missed by none."""
     produce(shop, {0: 3, 3: 1})

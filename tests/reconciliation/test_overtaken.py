@@ -155,6 +155,26 @@ def test_a_date_that_only_the_stream_had_agrees_once_it_was_corrected_to_nothing
     assert (again.cells_differing, again.verdict) == (0, Verdict.MATCH)
 
 
+def test_a_reversal_is_not_taken_for_a_correction_that_a_restored_backup_does_not_know(shop, applier):
+    """The stream has booked a second correction of the cell, which the backup was made before."""
+    stage(shop, OUTSIDE)
+    run(shop)
+    applier.apply()
+    more = LATE.again(offset=40, order_id="more", cents=5_000)
+    cuts.take(shop, DAY, "2017-12-23.later", timeout=AT_ONCE)
+    write_run(shop, [*OUTSIDE, more], "2017-12-23.later")
+    run(shop)
+    applier.apply()
+    known = "SELECT correction_id FROM reconciliation.corrections WHERE cube = 'orders' AND measure = 'revenue_cents'"
+    ((first,), (second,)) = execute(shop, f"{known} AND cell_start = %s ORDER BY sequence", [at(9)])
+    execute(shop, "DELETE FROM reconciliation.corrections WHERE correction_id = %s", [second])
+    before = serving.read(shop, DAY, Layer.SPEED).metrics["revenue_cents"]
+    reversal = correct.reverse(shop, first, "ann")
+    applier.apply()
+    assert serving.read(shop, DAY, Layer.SPEED).metrics["revenue_cents"] == before + reversal.delta
+    assert reversal.sequence == 3
+
+
 @pytest.mark.parametrize("read_again", ["before it is compared", "after it was corrected"])
 def test_corrections_that_a_restored_backup_does_not_know_are_not_taken_for_those_made_since(shop, applier, read_again):
     """The stream reads them again from Kafka and takes each id once; another delta under such an id would be lost."""

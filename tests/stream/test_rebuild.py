@@ -268,6 +268,21 @@ def test_a_log_that_is_not_whole_is_refused_in_one_line(sold: Settings, archived
     assert "neither in Kafka nor in the archive" in done.stderr.splitlines()[-1]
 
 
+def test_a_correction_that_is_booked_and_that_kafka_has_no_more_is_not_taken_back(sold: Settings) -> None:
+    booked = rig.query(sold, "SELECT * FROM speed.adjustments ORDER BY correction_id")
+    admin = AdminClient({"bootstrap.servers": sold.brokers})
+    first = TopicPartition(sold.topic(CORRECTIONS), booked[0]["partition"], booked[0]["offset"] + 1)
+    for answer in admin.delete_records([first]).values():
+        answer.result(30)
+    done = tandem(sold, "stream", "rebuild", "--from", DAY, "--swap")
+    assert done.returncode == 2
+    said = (
+        f"Kafka no longer has the correction at offset {booked[0]['offset']} of corrections partition {first.partition}"
+    )
+    assert said in done.stderr.splitlines()[-1]
+    assert rig.query(sold, "SELECT * FROM speed.adjustments ORDER BY correction_id") == booked
+
+
 def everything(settings: Settings) -> dict[str, Any]:
     names = rig.query(settings, "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'speed' ORDER BY 1")
     # As text: Python has no date that is -infinity.
