@@ -1,4 +1,4 @@
-"""Start and stop servers: each in its own session, found again by pid and start time, ended with all it left."""
+"""Start and stop servers: each in its own session, found again by pid and start, ended with all it left."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from tandem.settings import Settings
 _LOG_BYTES = 20 * 1024 * 1024
 """A log longer than this is set aside at the next start; one old log is kept."""
 _SAME_START_S = 1.0
-"""Start times closer than this are one process: a recycled pid is younger, a clock step is smaller."""
+"""Start times closer than this are one process, where nothing better is known: a recycled pid is younger."""
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 READY_S = 300.0
 """A part that is not ready by then hangs; on a busy machine of two cores Airflow took 200."""
 _STRAGGLE_S = 5.0
@@ -46,12 +47,16 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """What is written down about a running server, enough to find and end it from another process."""
+    """What is written down about a running server, enough to find and end it from another process.
+
+    ``started`` is None outside Linux, and in what an older release wrote down.
+    """
 
     pid: int
     created: float
     stop_signal: int
     grace_s: float
+    started: str | None = None
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -103,7 +108,7 @@ def find(settings: Settings, name: str) -> psutil.Process | None:
         return None
     try:
         process = psutil.Process(record.pid)
-        same = abs(process.create_time() - record.created) <= _SAME_START_S
+        same = _is_same(record, process)
     except psutil.NoSuchProcess:
         return None
     return process if same and _is_alive(process) else None
@@ -168,6 +173,28 @@ def _marked(settings: Settings, name: str) -> set[psutil.Process]:
     return found
 
 
+def _is_same(record: _Record, process: psutil.Process) -> bool:
+    started = None if record.started is None else _started_at(process.pid)
+    if started is not None:
+        return started == record.started
+    return abs(process.create_time() - record.created) <= _SAME_START_S
+
+
+def _started_at(pid: int) -> str | None:
+    """Which boot of the machine, and how many ticks after it: what a step of the clock leaves alone.
+
+    The time of day at which Linux says that a process began is worked out from these, and moves with every step. None
+    where there is no such thing, as on macOS, which notes the time of day itself.
+    """
+    try:
+        boot = _BOOT_ID.read_text(encoding="ascii").strip()
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    # Field 22, counted behind the name, the second, which may hold spaces and brackets.
+    return f"{boot}+{int(stat.rpartition(b')')[2].split()[19])}"
+
+
 def _is_alive(process: psutil.Process) -> bool:
     """Whether it still does anything: a zombie, which in a container may stay for ever, does not."""
     try:
@@ -214,7 +241,8 @@ def _recall(settings: Settings, name: str) -> _Record | None:
 def _remember(settings: Settings, program: Program, process: psutil.Process) -> None:
     path = _record_path(settings, program.name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    record = _Record(process.pid, process.create_time(), int(program.stop_signal), program.grace_s)
+    pid, signalled = process.pid, int(program.stop_signal)
+    record = _Record(pid, process.create_time(), signalled, program.grace_s, _started_at(pid))
     draft = path.with_suffix(".new")
     draft.write_text(json.dumps(asdict(record)), encoding="ascii")
     draft.replace(path)

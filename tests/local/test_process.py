@@ -72,6 +72,39 @@ def test_a_recycled_pid_is_neither_taken_for_the_server_nor_ended(lone: Settings
     assert not started.is_running()
 
 
+def rewrite(record: Path, **changes: object) -> None:
+    """As if it had been written down otherwise; None takes a field out."""
+    told = {**json.loads(record.read_text(encoding="ascii")), **changes}
+    record.write_text(json.dumps({name: value for name, value in told.items() if value is not None}), encoding="ascii")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the time of a start does not move with the clock")
+def test_a_server_is_found_after_the_clock_was_set_and_a_stranger_of_its_pid_and_time_is_not(lone: Settings):
+    started = process.start(lone, a_program())
+    record = lone.state_dir / "run" / "server.json"
+    # The clock was put forward by 5 s: what began at T then seems to have begun at T + 5 s.
+    rewrite(record, created=started.create_time() - 5)
+    assert process.find(lone, "server") == started
+    time.sleep(0.05)  # the system tells starts apart by 10 ms, in which no pid comes round
+    stranger = subprocess.Popen([sys.executable, "-c", SLEEP])
+    try:
+        rewrite(record, pid=stranger.pid, created=psutil.Process(stranger.pid).create_time())
+        assert process.find(lone, "server") is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+    rewrite(record, pid=started.pid)
+
+
+def test_a_server_that_an_older_release_started_is_found(lone: Settings):
+    started = process.start(lone, a_program())
+    record = lone.state_dir / "run" / "server.json"
+    rewrite(record, started=None)
+    assert process.find(lone, "server") == started
+    rewrite(record, created=started.create_time() - 5)
+    assert process.find(lone, "server") is None
+
+
 def test_stopping_ends_also_a_child_that_left_the_group_and_ignores_sigterm(lone: Settings):
     parent = process.start(lone, a_program(LOOSE_CHILD))
     wait_for(lambda: "1" in process.log_path(lone, "server").read_text(encoding="utf-8"), "the child")
