@@ -74,7 +74,7 @@ class Settings(BaseSettings):
     postgres_database: str = "tandem"
     """The database that holds everything but the archive and order facts."""
     kafka_bootstrap: str = ""
-    """Brokers; empty means the local one."""
+    """Brokers; empty means the local one. On others `tandem up` makes the topics that are missing, and changes none."""
     topic_prefix: str = ""
     """Put before every topic name, so that tests and tenants can share one broker."""
     consumer_group: str = "tandem-speed"

@@ -64,12 +64,20 @@ class Topic:
     cadence: str = ""
     meaning: str = ""
 
-    def local_config(self, replication: int) -> dict[str, str]:
-        """Settings where only ``replication`` brokers exist: fewer in-sync replicas can be asked for."""
+    def config_of(self, replication: int) -> dict[str, str]:
+        """Settings where each partition is on so many brokers.
+
+        On fewer than in production, the in-sync replicas are what the cluster asks for by itself: more than there are
+        would refuse every message, and as many as there are would with the first broker that stops.
+        """
         config = {"message.timestamp.type": "LogAppendTime", **self.config}
         if replication < self.replication:
-            config["min.insync.replicas"] = "1"
+            config.pop("min.insync.replicas", None)
         return config
+
+    def local_config(self) -> dict[str, str]:
+        """Settings on the one local broker."""
+        return self.config_of(1) | {"min.insync.replicas": "1"}
 
 
 _EVENTS = {

@@ -18,8 +18,7 @@ from tandem.local import airflow
 from tandem.settings import Settings
 
 _ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
-_POLL_S = 3.0
-"""Each look at a backfill is a tenth of a second of the API server's work, beside what it does for the tasks."""
+_POLL_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)

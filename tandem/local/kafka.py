@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -28,7 +29,7 @@ from tandem.settings import Settings
 from tandem.topics import TOPICS, Topic
 
 NAME = "kafka"
-_REPLICATION = 1
+_AS_THE_BROKERS_HAVE_IT = -1
 _LOGGING = Path(__file__).with_name("kafka-log4j2.properties")
 _JVM = ("-Xmx512m", "-Xms256m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true")
 _BRIEF = ("-XX:TieredStopAtLevel=1",)
@@ -57,20 +58,28 @@ def is_ready(settings: Settings) -> bool:
         return False
 
 
-def ensure_topics(settings: Settings, replication: int = _REPLICATION, topics: Sequence[Topic] = TOPICS) -> None:
-    """Create the missing topics and bring the settings of the others into line; partitions are never changed.
+def ensure_topics(settings: Settings, topics: Sequence[Topic] = TOPICS) -> None:
+    """Create the missing topics, and bring the settings of the others into line: on the local broker, and only there.
+
+    Partitions are never changed, and nothing is kept for less long than it is: what Kafka deletes is gone. On other
+    brokers somebody made the topics as they are; how they differ is said.
 
     Raises TandemError where orders are compacted: to stop that does not bring back what is gone, so somebody must know.
     """
     admin = _admin(settings)
+    is_local = not settings.kafka_bootstrap
+    replication = 1 if is_local else _default_replication(admin)
     wanted = {settings.topic(topic.name): topic for topic in topics}
-    existing = admin.list_topics(timeout=30).topics
+    configs = {
+        name: topic.local_config() if is_local else topic.config_of(replication) for name, topic in wanted.items()
+    }
+    existing = wanted.keys() & admin.list_topics(timeout=30).topics.keys()
     missing = [
         NewTopic(
             name,
             num_partitions=topic.partitions,
-            replication_factor=replication,
-            config=topic.local_config(replication),
+            replication_factor=1 if is_local else _AS_THE_BROKERS_HAVE_IT,
+            config=configs[name],
         )
         for name, topic in wanted.items()
         if name not in existing
@@ -79,22 +88,83 @@ def ensure_topics(settings: Settings, replication: int = _REPLICATION, topics: S
         for created in admin.create_topics(missing, operation_timeout=30).values():
             created.result()
     _wait_for_leaders(admin, set(wanted))
-    changes = [
+    old = {name: configs[name] for name in sorted(existing)}
+    if is_local:
+        _alter(admin, _changes(old, _described(admin, old)))
+    else:
+        _say_what_differs(admin, old)
+    refuse_compacted(settings, admin)
+
+
+def _default_replication(admin: AdminClient) -> int:
+    """On how many brokers a partition is where nobody says; 0 where they do not tell, as without leave to ask."""
+    broker = ConfigResource(ResourceType.BROKER, str(min(admin.list_topics(timeout=30).brokers)))
+    try:
+        said = admin.describe_configs([broker], request_timeout=30)[broker].result()["default.replication.factor"]
+        return int(said.value)
+    except (KafkaException, KeyError, TypeError):
+        return 0
+
+
+def _described(admin: AdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """The settings that topics have. Raises KafkaException where the broker does not say."""
+    asked = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+    answers = admin.describe_configs(asked, request_timeout=30) if asked else {}
+    return {
+        resource.name: {key: entry.value for key, entry in answer.result().items()}
+        for resource, answer in answers.items()
+    }
+
+
+def _changes(
+    wanted: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, str]]:
+    """By topic, what is to be set so that it is as wanted, but for what would delete what it keeps."""
+    return {
+        topic: {key: value for key, value in config.items() if _differs(key, now[topic].get(key, ""), value)}
+        for topic, config in wanted.items()
+    }
+
+
+def _differs(key: str, now: str, wanted: str) -> bool:
+    """Whether a setting is another one than wanted, and not because records are kept longer."""
+    if key == "retention.ms":
+        return now != "-1" and (wanted == "-1" or int(now) < int(wanted))
+    if key == "cleanup.policy" and "delete" in wanted and "delete" not in now:
+        return False
+    return set(now.split(",")) != set(wanted.split(","))
+
+
+def _alter(admin: AdminClient, changes: Mapping[str, Mapping[str, str]]) -> None:
+    resources = [
         ConfigResource(
             ResourceType.TOPIC,
             name,
             incremental_configs=[
-                ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
-                for key, value in topic.local_config(replication).items()
+                ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in config.items()
             ],
         )
-        for name, topic in wanted.items()
-        if name in existing
+        for name, config in changes.items()
+        if config
     ]
-    if changes:
-        for changed in admin.incremental_alter_configs(changes).values():
+    if resources:
+        for changed in admin.incremental_alter_configs(resources).values():
             changed.result()
-    refuse_compacted(settings, admin)
+
+
+def _say_what_differs(admin: AdminClient, wanted: Mapping[str, Mapping[str, str]]) -> None:
+    """In one line, of topics that stay as they are. Nothing where the brokers do not tell: they work all the same."""
+    try:
+        now = _described(admin, wanted)
+    except KafkaException:
+        return
+    differences = [
+        f"{topic} {key}={now[topic].get(key)} (declared {value})"
+        for topic, config in _changes(wanted, now).items()
+        for key, value in config.items()
+    ]
+    if differences:
+        print(f"tandem: topics left as they are: {', '.join(differences)}", file=sys.stderr, flush=True)
 
 
 def _wait_for_leaders(admin: AdminClient, names: set[str]) -> None:

@@ -19,6 +19,11 @@ Every message is JSON in UTF-8; money is whole cents in `*_cents`, instants are 
 half-open, `[start, end)`. The Kafka key is the entity that a message is about. `TANDEM_TOPIC_PREFIX` comes before every
 name.
 
+`tandem up` makes what is missing. It brings the settings of the local broker's topics into line with what is declared,
+and leaves what is kept longer: a `retention.ms` that somebody has raised stays. On brokers of `TANDEM_KAFKA_BOOTSTRAP`
+it changes no topic that is there, and says in one line how they differ; those that it makes have the brokers' own
+number of replicas.
+
 - A topic of **events** is a set. A message may come twice, after a crash between sending and noting it; the header
   `message_id` is the same then, so a reader that drops ids it knows sees each once. None is missing.
 - A topic of **state** is compacted: the last value of a key is what counts, and it is what the tables show. It is
