@@ -242,7 +242,7 @@ class _Reading:
         while not self._log.is_done or self.session.is_ahead:
             self.session.step()
             if self.stats.micro_batches % 100 == 0:
-                say(f"{count(self._log.lag(), 'offset')} to go")
+                say(f"{count(sum(self._log.lags().values()), 'offset')} to go")
         with _connect(self._settings, database.SPEED) as shadow, shadow.transaction():
             finals.close_hours(shadow, self._rules)
 

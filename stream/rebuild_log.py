@@ -90,9 +90,9 @@ class Log:
         """How far partitions are read."""
         return dict(self._ends)
 
-    def lag(self) -> int:
-        """Records still to come."""
-        return sum(end - self._next[position] for position, end in self._ends.items())
+    def lags(self) -> dict[Position, int]:
+        """Offsets still to come of each partition."""
+        return {position: end - self._next[position] for position, end in self._ends.items()}
 
     def show_progress(self, committed: Mapping[Position, int]) -> None:
         """Kafka is told nothing."""

@@ -133,7 +133,7 @@ class Session:
     def _poll(self) -> Polled:
         """A micro-batch: a full one under load, else what came since the last one, which is at least the linger ago."""
         limit, linger_s = self._settings.micro_batch_max_events, self._settings.micro_batch_linger.total_seconds()
-        self._is_behind = self._source.lag() >= limit
+        self._is_behind = self.lag() >= limit
         if not self._is_behind:
             linger_s = max(self._due_s - time.monotonic(), min(linger_s, _SHORTEST_S))
         try:
@@ -151,6 +151,7 @@ class Session:
         # Gone from here on: after an error nothing may be committed that comes behind it.
         ahead, self._ahead = self._ahead, None
         polled = ahead.polled
+        self._upkeep.idle.forget(self._with_more(polled))
         self._keep_up()
         batch = self._process(ahead)
         self._committing.wait()
@@ -159,6 +160,12 @@ class Session:
         self._upkeep.idle.note(
             {held: end for (topic, held), end in polled.ends.items() if topic == ORDER_EVENTS}, time.monotonic()
         )
+
+    def _with_more(self, polled: Polled) -> set[int]:
+        """Partitions of orders of which records are in hand, or wait in Kafka: they came while a step took long."""
+        unread = {position for position, offsets in self._source.lags().items() if offsets}
+        unread |= {at for at, reached in polled.reached.items() if reached > self._held[at].next_offset}
+        return {partition for topic, partition in unread if topic == ORDER_EVENTS}
 
     def _keep_up(self) -> None:
         """While nothing is decided that is not committed: a mark holds for everything from the next offset on."""
@@ -218,7 +225,7 @@ class Session:
 
     def lag(self) -> int:
         """Records still to come in the held partitions."""
-        return self._source.lag()
+        return sum(self._source.lags().values())
 
     def show_progress(self) -> None:
         """Let Kafka's own tools show the lag."""

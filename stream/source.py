@@ -226,13 +226,13 @@ class Source:
         parts = [TopicPartition(topic, number) for topic in self._names for number in described[topic].partitions]
         return self._offsets(parts, OffsetSpec.latest())
 
-    def lag(self) -> int:
-        """Records still to come, as far as the last answers of the brokers say."""
-        total = 0
+    def lags(self) -> dict[Position, int]:
+        """Offsets still to come of each partition that is held, as far as the last answers of the brokers say."""
+        found = {}
         for position, offset in self._next.items():
             _, high = self._consumer.get_watermark_offsets(self._on_broker(position), cached=True)
-            total += max(high - offset, 0)
-        return total
+            found[position] = max(high - offset, 0)
+        return found
 
     def show_progress(self, committed: Mapping[Position, int]) -> None:
         """Tell Kafka how far this worker is, so that its tools can show the lag. Nothing relies on it."""

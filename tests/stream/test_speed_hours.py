@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from installations import tandem
 from topic_books import last_values, table
 
 from stream.rebuild import rebuild
+from stream.session import Session
+from stream.stats import StatsState
 from stream.worker import Worker
 from tandem import database
 from tandem.local import postgres as local_postgres
@@ -227,6 +230,23 @@ def test_a_partition_that_is_behind_is_not_idle(topic_prefix: Settings) -> None:
         rig.wait_for(lambda: rig.is_caught_up(topic_prefix), "everything to be counted", 200)
         rig.wait_for(lambda: (START + HOUR, "") in finals(topic_prefix), "ten o'clock to be final", 60)
     assert {row["order_count"] for (_, category), row in finals(topic_prefix).items() if not category} == {60 * 12}
+    assert rig.query(topic_prefix, "SELECT * FROM speed.orders_entries") == []
+
+
+def test_what_came_while_a_step_took_long_is_no_idle_partitions(topic_prefix: Settings) -> None:
+    """As where Postgres was away: the partition was read to its end long ago, and its next records are in hand."""
+    impatient = topic_prefix.model_copy(update={"idle_after": timedelta(seconds=1)})
+    rig.produce(topic_prefix, [sale(0, START + timedelta(minutes=10), 1), sale(1, START + timedelta(minutes=121), 0)])
+    session = Session(impatient, "slow", StatsState())
+    try:
+        ended = session._upkeep.idle.ends
+        rig.wait_for(lambda: session.step() >= 0 and ended.keys() == set(PARTITIONS), "all partitions to be read", 60)
+        later = [sale(2 + n, START + timedelta(minutes=20 + 10 * n), 1) for n in range(9)]
+        rig.produce(topic_prefix, [*later, sale(20, START + timedelta(minutes=122), 0)])
+        time.sleep(2)
+        rig.wait_for(lambda: session.step() >= 0 and rig.is_caught_up(topic_prefix), "the rest", 60)
+    finally:
+        session.close()
     assert rig.query(topic_prefix, "SELECT * FROM speed.orders_entries") == []
 
 
