@@ -26,7 +26,7 @@ from spark_task import SparkJob
 from tandem_dags import EVERY_DAG
 
 
-@task.sensor(mode="reschedule", poke_interval=10, timeout=timedelta(hours=6))
+@task.sensor(mode="reschedule", poke_interval=30, timeout=timedelta(hours=6))
 def claim(**context: Any) -> PokeReturnValue:
     """Settle which date the run is for, and wait until no other run works on it. A date from before Tandem was
     installed is skipped when the schedule brings it: nothing was listening then.

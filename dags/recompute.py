@@ -21,7 +21,7 @@ from spark_task import SparkTask, from_task
 from tandem_dags import EVERY_DAG
 
 
-@task.sensor(mode="reschedule", poke_interval=10, timeout=timedelta(hours=6))
+@task.sensor(mode="reschedule", poke_interval=30, timeout=timedelta(hours=6))
 def claim(params: dict[str, Any], **context: Any) -> PokeReturnValue:
     """Wait until no other run works on any date of the range. A range that runs backwards, or has not ended, fails."""
     import tandem_dags

@@ -31,7 +31,7 @@ OPENING = ("prepare", "follow")
 """The tasks that open runs of dates, and return them; each is skipped where there are none."""
 
 
-@task.sensor(mode="reschedule", poke_interval=10, timeout=timedelta(hours=6), on_skipped_callback=tell_recovery)
+@task.sensor(mode="reschedule", poke_interval=30, timeout=timedelta(hours=6), on_skipped_callback=tell_recovery)
 def claim(**context: Any) -> PokeReturnValue:
     """Find the dates that are due and those whose segments or rankings follow, and wait until no other run works on any
     of them. The run ends here where there are none. Where a task was cleared, the run's own dates are among them.

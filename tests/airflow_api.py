@@ -6,6 +6,9 @@ import json
 import time
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,20 +17,32 @@ from tandem.local import airflow
 from tandem.settings import Settings
 
 
+@dataclass(frozen=True)
+class RealAirflow:
+    """A running Airflow, and the folder in which it looks for DAGs; each file puts in the one that it is about."""
+
+    settings: Settings
+    dags: Path
+
+
 def ask(own: Settings, path: str, body: object = None, method: str | None = None) -> Any:
     """One call: GET, or POST where there is a body, unless ``method`` says another."""
+    token = _token(airflow.address(own), own.secret("airflow_admin"))
+    return _call(f"{airflow.address(own)}{path}", body, method, Authorization=f"Bearer {token}")
 
-    def call(path: str, body: object, method: str | None, **headers: str) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        headers["Content-Type"] = "application/json"
-        address = f"{airflow.address(own)}{path}"
-        request = urllib.request.Request(address, data, headers, method=method)  # noqa: S310 - our own address
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-            return json.load(answer)
 
-    login = {"username": airflow.USER, "password": own.secret("airflow_admin")}
-    token = call("/auth/token", login, None)["access_token"]
-    return call(path, body, method, Authorization=f"Bearer {token}")
+@cache
+def _token(address: str, password: str) -> str:
+    """Asked for once: it costs the server as much as an answer, and most answers are to whoever waits."""
+    return str(_call(f"{address}/auth/token", {"username": airflow.USER, "password": password}, None)["access_token"])
+
+
+def _call(address: str, body: object, method: str | None, **headers: str) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    headers["Content-Type"] = "application/json"
+    request = urllib.request.Request(address, data, headers, method=method)  # noqa: S310 - our own address
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        return json.load(answer)
 
 
 def wait_for(condition: Callable[[], Any], what: str) -> Any:

@@ -18,7 +18,8 @@ from tandem.local import airflow
 from tandem.settings import Settings
 
 _ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
-_POLL_S = 1.0
+_POLL_S = 3.0
+"""Each look at a backfill is a tenth of a second of the API server's work, beside what it does for the tasks."""
 
 
 @dataclass(frozen=True, slots=True)

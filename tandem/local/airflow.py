@@ -13,6 +13,7 @@ import secrets
 import subprocess
 import sys
 import urllib.request
+from importlib import metadata
 from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import quote
@@ -153,15 +154,14 @@ def _ensure_secrets(own: Settings) -> None:
 
 def _prepare(own: Settings, environment: dict[str, str]) -> None:
     """Bring Airflow's database to its version and make the pool; once, since each call takes seconds."""
-    from airflow import __version__  # takes a second, and only a start needs it
-
+    version = metadata.version("apache-airflow")  # to import Airflow for it takes seconds
     _home(own).mkdir(parents=True, exist_ok=True)
     done = _home(own) / "prepared"
-    if done.exists() and done.read_text(encoding="ascii") == __version__:
+    if done.exists() and done.read_text(encoding="ascii") == version:
         return
     _run(own, environment, "db", "migrate")
     _run(own, environment, "pools", "set", SPARK_POOL, "1", "Spark applications, one at a time")
-    done.write_text(__version__, encoding="ascii")
+    done.write_text(version, encoding="ascii")
 
 
 def _run(own: Settings, environment: dict[str, str], *arguments: str) -> None:

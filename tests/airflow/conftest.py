@@ -1,13 +1,16 @@
-"""Airflow's own code for the tests, set up before it is first imported, with no server."""
+"""Airflow's own code for the tests, set up before it is first imported, and one real Airflow for all files here."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from airflow_api import RealAirflow
+from installations import empty_database, installations, tandem
 
 from tandem.settings import PROJECT_ROOT
 
@@ -31,3 +34,27 @@ def dagbag() -> DagBag:
     from airflow.dag_processing.dagbag import DagBag
 
     return DagBag(str(PROJECT_ROOT / "dags"))
+
+
+@pytest.fixture(scope="session")
+def real_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirflow]:
+    """Started once: that takes longer than most of what is asked of it."""
+    dags = tmp_path_factory.mktemp("dags")
+    for own in installations():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TANDEM_AIRFLOW__CORE__DAGS_FOLDER", str(dags))
+            patch.setenv("TANDEM_AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL", "3")
+            done = tandem(own, "up", "airflow")
+            assert done.returncode == 0, done.stderr
+            yield RealAirflow(own, dags)
+
+
+@pytest.fixture(scope="module")
+def quiet_airflow(real_airflow: RealAirflow) -> Iterator[RealAirflow]:
+    """With no orders, no worker that would take what is written, and no DAG of another file."""
+    done = tandem(real_airflow.settings, "down", "speed", "archiver")
+    assert done.returncode == 0, done.stderr
+    empty_database(real_airflow.settings)
+    yield real_airflow
+    for file in real_airflow.dags.glob("*.py"):
+        file.unlink()

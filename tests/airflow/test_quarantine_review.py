@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from airflow_api import ask, wait_for
-from installations import installations, tandem
+from airflow_api import RealAirflow, ask, wait_for
 from psycopg.rows import dict_row
 
 from tandem import database
@@ -30,17 +28,11 @@ EVENT = {
 
 
 @pytest.fixture
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    dags = tmp_path_factory.mktemp("dags")
-    shutil.copy(PROJECT_ROOT / "dags" / "quarantine.py", dags)
-    for own in installations():
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("TANDEM_AIRFLOW__CORE__DAGS_FOLDER", str(dags))
-            done = tandem(own, "up", "airflow")
-            assert done.returncode == 0, done.stderr
-            for offset in range(4):
-                quarantine(own, offset)
-            yield own
+def running(quiet_airflow: RealAirflow) -> Settings:
+    shutil.copy(PROJECT_ROOT / "dags" / "quarantine.py", quiet_airflow.dags)
+    for offset in range(4):
+        quarantine(quiet_airflow.settings, offset)
+    return quiet_airflow.settings
 
 
 def quarantine(own: Settings, offset: int) -> None:

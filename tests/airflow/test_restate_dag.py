@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import time as clock
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import pytest
 import shop
-from airflow_api import ask, wait_for
-from installations import installations, tandem
+from airflow_api import RealAirflow, ask, wait_for
+from installations import tandem
 
 from stream.archive import next_offsets
 from tandem import database, pages
@@ -27,15 +26,11 @@ ENDED = ("success", "failed", "skipped")
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    dags = tmp_path_factory.mktemp("dags")
-    shutil.copy(PROJECT_ROOT / "dags" / "restate.py", dags)
-    for own in installations():
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("TANDEM_AIRFLOW__CORE__DAGS_FOLDER", str(dags))
-            done = tandem(own, "up", "speed", "archiver", "airflow")
-            assert done.returncode == 0, done.stderr
-            yield own
+def running(quiet_airflow: RealAirflow) -> Settings:
+    shutil.copy(PROJECT_ROOT / "dags" / "restate.py", quiet_airflow.dags)
+    done = tandem(quiet_airflow.settings, "up", "speed", "archiver")
+    assert done.returncode == 0, done.stderr
+    return quiet_airflow.settings
 
 
 def sell(own: Settings, days: list[date], first: int) -> None:

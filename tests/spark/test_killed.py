@@ -13,7 +13,6 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Self
 
-import psycopg
 import pytest
 from psycopg import sql
 from shop import NOON, Shop
@@ -35,13 +34,14 @@ STEPS = (
     ("versions",),
 )
 """The tables in which a step's rows stand when it is killed, and how to run that step without the others."""
-SAID = (
-    "SELECT order_count FROM serving.daily WHERE business_date = %(day)s AND status = 'certified'",
-    "SELECT order_count FROM serving.order_days WHERE business_date = %(day)s AND status = 'final'",
-    "SELECT count(DISTINCT customer_id) FROM serving.rfm WHERE business_date = %(day)s",
-    "SELECT max(value) FROM serving.product_rankings WHERE business_date = %(day)s AND measure = 'order_count'",
-)
-"""The same number four times: each order is of another customer and holds one carton of milk."""
+SAID = """
+SELECT
+    (SELECT order_count FROM serving.daily WHERE business_date = %(day)s AND status = 'certified'),
+    (SELECT order_count FROM serving.order_days WHERE business_date = %(day)s AND status = 'final'),
+    (SELECT count(DISTINCT customer_id) FROM serving.rfm WHERE business_date = %(day)s),
+    (SELECT max(value) FROM serving.product_rankings WHERE business_date = %(day)s AND measure = 'order_count')
+"""
+"""The same number four times, as of one instant: each order is of another customer and holds one carton of milk."""
 
 
 class Watcher:
@@ -51,15 +51,12 @@ class Watcher:
         self.seen: list[tuple[Any, ...]] = []
         self.looks = 0
         self._stop = Event()
-        self._connection = database.connect(settings, database.READER)
-        self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        self._connection = database.connect(settings, database.READER, autocommit=True)
         self._thread = Thread(target=self._watch)
 
     def _watch(self) -> None:
         while not self._stop.wait(0.02):
-            with self._connection.transaction():
-                rows = [self._connection.execute(query, {"day": DAY}).fetchone() for query in SAID]
-            said = tuple(row and row[0] for row in rows)
+            said = self._connection.execute(SAID, {"day": DAY}).fetchone()
             self.looks += 1
             if self.seen[-1:] != [said]:
                 self.seen.append(said)
@@ -128,7 +125,7 @@ def kill_run_once(reached: Callable[[], bool], settings: Settings, *only: str) -
         if run.poll() is not None or time.monotonic() > deadline:
             os.killpg(run.pid, signal.SIGKILL)
             pytest.fail(f"the run did not come to where it is killed: {run.communicate()[0]}")
-        time.sleep(0.005)
+        time.sleep(0.02)
     os.killpg(run.pid, signal.SIGKILL)
     run.communicate(timeout=60)
 

@@ -1,14 +1,13 @@
-"""The real Airflow on the local Postgres: it runs a task with our settings, shows its log, and goes away whole."""
+"""The real Airflow on the local Postgres: it runs a task with our settings, shows its log, and comes up again."""
 
 from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 
 import pytest
-from airflow_api import ask, wait_for
-from installations import installations, processes_of, tandem
+from airflow_api import RealAirflow, ask, wait_for
+from installations import processes_of, tandem
 
 from tandem.settings import Settings
 
@@ -43,21 +42,9 @@ probe()
 
 
 @pytest.fixture(scope="module")
-def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    dags = tmp_path_factory.mktemp("dags")
-    (dags / "probe.py").write_text(DAG, encoding="utf-8")
-    for own in installations():
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("TANDEM_AIRFLOW__CORE__DAGS_FOLDER", str(dags))
-            patch.setenv("TANDEM_AIRFLOW__CORE__PLUGINS_FOLDER", str(dags / "plugins"))
-            yield own
-
-
-@pytest.fixture
-def running(scheduler: Settings) -> Settings:
-    done = tandem(scheduler, "up", "airflow")
-    assert done.returncode == 0, done.stderr
-    return scheduler
+def running(quiet_airflow: RealAirflow) -> Settings:
+    (quiet_airflow.dags / "probe.py").write_text(DAG, encoding="utf-8")
+    return quiet_airflow.settings
 
 
 def run_of(own: Settings, run_id: str) -> str:
@@ -110,8 +97,3 @@ def test_airflow_comes_up_again_after_kill_9_of_everything_and_remembers(running
     assert done.returncode == 0, done.stderr
     assert ask(running, "/api/v2/dags/probe/dagRuns/before")["state"] == "success"
     run_of(running, "after")
-
-
-def test_down_leaves_no_process_of_airflow(running: Settings):
-    assert tandem(running, "down").returncode == 0
-    assert processes_of(running) == []
