@@ -244,7 +244,7 @@ def store(
 
 
 def main() -> None:
-    """Check one run by hand; exit status 1 where the gate fails."""
+    """Check one run by hand; exit status 1 where the gate fails, 2 with one line where it cannot be checked."""
     import argparse
     import sys
 
@@ -259,6 +259,9 @@ def main() -> None:
         results = check(settings(), asked.run_id, entered_range(asked.date, asked.date)[0])
     except GateFailed as failure:
         sys.exit(str(failure))
+    except TandemError as problem:
+        print(f"gate: {problem}", file=sys.stderr)
+        sys.exit(2)
     for result in results:
         print(f"{'ok  ' if result.success else 'warn'} {result.expectation} {result.observed}")
 

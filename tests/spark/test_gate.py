@@ -12,7 +12,7 @@ import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction
 from log import Log, order
 
-from spark_jobs.gate import Result, frames, judge
+from spark_jobs.gate import Result, frames, judge, main
 from spark_jobs.gate_suites import ARCHIVE, FACTS
 from spark_jobs.runs import Run
 from tandem import master_dataset
@@ -164,3 +164,15 @@ def test_a_record_that_no_decoder_reads_needs_no_row_wherever_the_archiver_has_f
     )
     _, held = frames(own, Run("r", DAY, "scheduled", 0, 0, {0: 4}), DAY)
     assert sorted(held.select("offset", "in_facts").rows()) == [(0, True), (3, False)]
+
+
+def test_by_hand_what_cannot_be_checked_is_said_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["gate", "--run-id", "r", "--date", "2017-13-23"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        "gate: '2017-13-23' is not a date: write it as YYYY-MM-DD, for example 2017-12-23\n"
+    )
