@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 import polars as pl
+import stamina
 from confluent_kafka import IsolationLevel, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
@@ -194,7 +195,8 @@ def _is_end(message: Message) -> bool:
     return bool(error.code() == kafka_client.END)
 
 
-def lows(settings: Settings, positions: Iterable[Position]) -> dict[Position, int]:
+@stamina.retry(on=kafka_client.is_moving, timeout=_ANSWER_S, wait_initial=0.05)
+def lows(settings: Settings, positions: Collection[Position]) -> dict[Position, int]:
     """The first offset that Kafka holds of each partition."""
     admin = kafka_client.admin(settings)
     parts = {(settings.topic(topic), partition): (topic, partition) for topic, partition in positions}
