@@ -113,6 +113,7 @@ class Session:
         """
         before = self._committed
         polled = self._poll()
+        self._upkeep.idle.forget(self._with_more(polled))
         topics = self._source.ask_topic_ids() if polled.reached else dict
         orders = polled.orders
         decoding = self._decoder.submit(decode, orders, self._rules.currency) if len(orders) else None
