@@ -221,9 +221,9 @@ def reverse(settings: Settings, correction_id: str, by: str) -> Correction:
         found = corrections.find(connection, ids=[correction_id], statuses=[EMITTED])
     if not found:
         raise TandemError(f"no correction {correction_id} was emitted", "see 'tandem corrections list'")
-    original = found[0]
-    with store.held(settings, original.business_date) as connection:
-        corrections.adopt(connection, original.business_date)
+    with store.held(settings, found[0].business_date) as connection:
+        corrections.adopt(connection, found[0].business_date)
+        (original,) = corrections.find(connection, ids=[correction_id])  # as the speed layer has booked it
         sequence = corrections.last_sequences(connection, original.business_date)[original.cell] + 1
         reversal = replace(
             original,

@@ -175,6 +175,28 @@ def test_a_reversal_is_not_taken_for_a_correction_that_a_restored_backup_does_no
     assert reversal.sequence == 3
 
 
+def test_a_reversal_takes_back_what_the_stream_has_booked_where_a_restored_backup_says_another_amount(shop, applier):
+    stage(shop, OUTSIDE)
+    run(shop)
+    applier.apply()
+    where = "cube = 'orders' AND measure = 'revenue_cents'"
+    ((first, booked), *_) = execute(shop, f"SELECT correction_id, delta FROM speed.adjustments WHERE {where}")
+    execute(
+        shop,
+        "UPDATE reconciliation.corrections SET delta = delta + 100, batch_value = batch_value + 100"
+        " WHERE correction_id = %s",
+        [first],
+    )
+    assert correct.reverse(shop, first, "ann").delta == -booked
+    applier.apply()
+    assert execute(
+        shop,
+        f"SELECT sum(delta)::bigint FROM speed.adjustments WHERE {where} AND cell_start ="
+        " (SELECT cell_start FROM speed.adjustments WHERE correction_id = %s)",
+        [first],
+    ) == [(0,)]
+
+
 @pytest.mark.parametrize("read_again", ["before it is compared", "after it was corrected"])
 def test_corrections_that_a_restored_backup_does_not_know_are_not_taken_for_those_made_since(shop, applier, read_again):
     """The stream reads them again from Kafka and takes each id once; another delta under such an id would be lost."""
