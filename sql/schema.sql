@@ -2217,7 +2217,7 @@ CREATE VIEW serving.product_rankings_dates AS
                 END AS stale,
                 CASE
                     WHEN (m.run_id IS NULL) THEN COALESCE((earlier.state = ANY (ARRAY['refused'::text, 'lost'::text])), false)
-                    ELSE (m.fingerprint = batch.print_of((v.business_date - 1), NULL::bigint))
+                    ELSE ((m.fingerprint = batch.print_of((v.business_date - 1), NULL::bigint)) OR ((m.fingerprint = (0)::numeric) AND (earlier.state IS NOT NULL)))
                 END AS without_day_before
            FROM (((batch.versions v
              JOIN batch.runs r USING (run_id))

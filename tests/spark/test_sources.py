@@ -159,6 +159,17 @@ def test_segments_and_rankings_leave_out_a_date_whose_gate_failed_and_are_made_a
     assert nights.movements(THIRD) == {"milk": ("NEW", None), "ale": ("DROPPED", 1)}
 
 
+def test_a_day_before_that_nobody_had_when_rankings_were_made_leaves_movements_unknown_once_it_comes(
+    nights: Nights,
+) -> None:
+    nights.sell(THIRD, "cat")
+    nights.run(THIRD)
+    assert nights.movements(THIRD) == {"milk": ("NEW", None)}, "the shop's first day"
+    nights.sell(SECOND, "bob", "ale")
+    nights.run(SECOND)
+    assert nights.movements(THIRD) == {"milk": (None, None)}
+
+
 def test_a_later_run_that_was_refused_does_not_replace_what_is_published_of_its_date(nights: Nights) -> None:
     """Its facts are the newest in the table, and segments of later dates were made of them."""
     nights.sell(FIRST, "ann")
