@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from installations import tandem
 
 from tandem.local import airflow
 from tandem.settings import Settings
@@ -19,10 +20,17 @@ from tandem.settings import Settings
 
 @dataclass(frozen=True)
 class RealAirflow:
-    """A running Airflow, and the folder in which it looks for DAGs; each file puts in the one that it is about."""
+    """An Airflow, and the folder in which it looks for DAGs; each file puts in the one that it is about."""
 
     settings: Settings
     dags: Path
+
+    def up(self) -> None:
+        """Start it. Its variables are for this command alone: other tests of the process start Airflow, too."""
+        variables = {"CORE__DAGS_FOLDER": str(self.dags), "DAG_PROCESSOR__REFRESH_INTERVAL": "3"}
+        named = {f"TANDEM_AIRFLOW__{name}": value for name, value in variables.items()}
+        done = tandem(self.settings, "up", "airflow", **named)
+        assert done.returncode == 0, done.stderr
 
 
 def ask(own: Settings, path: str, body: object = None, method: str | None = None) -> Any:

@@ -41,20 +41,23 @@ def real_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirfl
     """Started once: that takes longer than most of what is asked of it."""
     dags = tmp_path_factory.mktemp("dags")
     for own in installations():
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("TANDEM_AIRFLOW__CORE__DAGS_FOLDER", str(dags))
-            patch.setenv("TANDEM_AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL", "3")
-            done = tandem(own, "up", "airflow")
-            assert done.returncode == 0, done.stderr
-            yield RealAirflow(own, dags)
+        started = RealAirflow(own, dags)
+        started.up()
+        yield started
 
 
 @pytest.fixture(scope="module")
-def quiet_airflow(real_airflow: RealAirflow) -> Iterator[RealAirflow]:
-    """With no orders, no worker that would take what is written, and no DAG of another file."""
+def quiet_airflow(real_airflow: RealAirflow, request: pytest.FixtureRequest) -> Iterator[RealAirflow]:
+    """With no orders, no worker that would take what is written, and no DAG of another file.
+
+    Stopped with the last file that asks for it: the process goes on with others for long.
+    """
     done = tandem(real_airflow.settings, "down", "speed", "archiver")
     assert done.returncode == 0, done.stderr
     empty_database(real_airflow.settings)
     yield real_airflow
     for file in real_airflow.dags.glob("*.py"):
         file.unlink()
+    asking = [item.path for item in request.session.items if "quiet_airflow" in getattr(item, "fixturenames", ())]
+    if request.path == asking[-1]:
+        assert tandem(real_airflow.settings, "down", "--all").returncode == 0
