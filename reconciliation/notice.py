@@ -56,7 +56,7 @@ def failure(*, dag_id: str, task_id: str, business_date: str, error: str, link: 
 
 def overdue(business_date: date, *, still_running: bool, link: str = "") -> Notice:
     """A date's nightly run should have published by now."""
-    why = "The nightly run is still at work." if still_running else "No nightly run is at work on it."
+    why = "A run is still at work on it." if still_running else "No nightly run is at work on it."
     look = Step("See which parts run.", "tandem status")
     again = Step("Run the date by hand in Airflow: trigger 'nightly' with it.")
     wait = Step("Wait for it, or look into the task that takes so long.")

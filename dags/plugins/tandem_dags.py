@@ -276,7 +276,7 @@ def send_summary(context: dict[str, Any]) -> None:
 def warn_if_unpublished(context: dict[str, Any]) -> str:
     """Mail once where the day before is not published though its nightly run should be through."""
     from reconciliation import mail
-    from tandem import clock, database
+    from tandem import claims, clock, database
     from tandem.settings import settings
 
     own, day = settings(), date_of_run(context)
@@ -285,9 +285,11 @@ def warn_if_unpublished(context: dict[str, Any]) -> str:
     with database.connect(own, database.RECONCILIATION) as connection:
         if connection.execute(named.is_published, {"business_date": day}).fetchone()[0]:
             return f"{day} is published"
-        # Of this date: a backfill of others may be running for days.
-        claimed = {held for held, *_ in connection.execute(named.all_claims)}
     begins = clock.day_bounds(day, own.zone)[0]
     waits = context["ti"].get_dr_count("nightly", logical_dates=[begins], states=["queued", "running"])
-    mail.send_overdue(own, day, still_running=day in claimed or bool(waits))
+    with database.connect(own, database.BATCH) as connection:
+        # Of this date: a backfill of others may be running for days. A run that is over may have left its claim.
+        held = [one for one in claims.present(connection) if one.business_date == day]
+    at_work = any(not _is_over(context, one.holder) for one in held)
+    mail.send_overdue(own, day, still_running=at_work or bool(waits))
     return f"{day} is not published"
