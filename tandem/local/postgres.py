@@ -34,8 +34,6 @@ _AWAY = Path("/var/lib/tandem")
 _OPTIONS = {
     "fsync": "on",
     "password_encryption": "scram-sha-256",
-    # To stretch a password makes guesses dear. Ours are 32 random characters, and each new connection would pay.
-    "scram_iterations": "1",
     "timezone": "UTC",
     "max_connections": "200",
     "shared_buffers": "256MB",
