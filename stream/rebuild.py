@@ -92,6 +92,8 @@ def rebuild(settings: Settings, since: date, *, swap: bool, say: Say) -> Rebuild
         say("noting the live state")
         noted = _note(settings, live, shadow, scope)
         starts, cut = noted.starts, noted.cut
+        if swap:
+            _require_corrections(live, {at: first for at, first in starts.items() if at[0] == CORRECTIONS})
         with _session(shadow_settings, starts) as reading:
             say(f"reading {count(sum(cut[at] - starts[at] for at in starts), 'offset')} again")
             reading.up_to(cut, say)
@@ -195,7 +197,6 @@ def _note(
         raise TandemError("the speed layer has read nothing yet", "start a worker: tandem stream")
     begun = {(topic, partition): first for topic, partition, first, _ in places}
     corrections = lows(settings, [position for position in begun if position[0] == CORRECTIONS])
-    _require_corrections(live, corrections)
     cut = {(topic, partition): next_offset for topic, partition, _, next_offset in places}
     journal_begins = {partition: kept.get(partition, 0) for topic, partition in cut if topic == ORDER_EVENTS}
     return _Noted(begun | corrections, cut, journal_begins, expired, not_kept)

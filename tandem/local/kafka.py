@@ -30,6 +30,8 @@ from tandem.topics import TOPICS, Topic
 
 NAME = "kafka"
 _AS_THE_BROKERS_HAVE_IT = -1
+_MEANT = {"message.timestamp.type": ", by which both layers take the same one of two copies of an event for the first"}
+"""What a setting that figures depend on is for."""
 _LOGGING = Path(__file__).with_name("kafka-log4j2.properties")
 _JVM = ("-Xmx512m", "-Xms256m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true")
 _BRIEF = ("-XX:TieredStopAtLevel=1",)
@@ -159,7 +161,7 @@ def _say_what_differs(admin: AdminClient, wanted: Mapping[str, Mapping[str, str]
     except KafkaException:
         return
     differences = [
-        f"{topic} {key}={now[topic].get(key)} (declared {value})"
+        f"{topic} {key}={now[topic].get(key)} (declared {value}{_MEANT.get(key, '')})"
         for topic, config in _changes(wanted, now).items()
         for key, value in config.items()
     ]

@@ -24,7 +24,6 @@ ATTEMPTS = 5
 """How often a transaction is sent that the broker asks to abort."""
 _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}  # noqa: SLF001 - the library's public constants for its own error codes
 _LOOK = "see 'tandem status', then replay again: what is in already is not counted twice"
-# librdkafka writes connection failures to standard error; they are raised as errors here.
 
 
 @dataclass(frozen=True, slots=True)
