@@ -13,8 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
+from log_reader import messages
 
 from tandem.local import process
 from tandem.settings import PROJECT_ROOT, Settings
@@ -110,27 +111,10 @@ def visible(settings: Settings) -> list[Record]:
 
     A commit returns before every partition knows of it: so read to the end that was there, not to the last that shows.
     """
-    topic, wanted = settings.topic(ORDER_EVENTS), ends(settings)
-    consumer = Consumer(
-        {
-            "bootstrap.servers": settings.brokers,
-            "group.id": f"{settings.topic_prefix}witness",
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "enable.partition.eof": True,
-        }
-    )
-    consumer.assign([TopicPartition(topic, p, 0) for p in wanted])
-    records, open_partitions = [], set(wanted)
-    while open_partitions:
-        for message in consumer.consume(5_000, 1.0):
-            partition, offset = message.partition(), message.offset()
-            if message.error() is None:
-                records.append(Record(partition, offset, message.key(), message.value(), message.timestamp()[1]))
-            elif message.error().code() == KafkaError._PARTITION_EOF and offset >= wanted[partition]:
-                open_partitions.discard(partition)
-    consumer.close()
+    records = [
+        Record(shown.partition(), shown.offset(), shown.key(), shown.value(), shown.timestamp()[1])
+        for shown in messages(settings, ORDER_EVENTS, ends(settings))
+    ]
     return sorted(records, key=lambda record: (record.partition, record.offset))
 
 
@@ -147,7 +131,7 @@ def ends(
     """The offset after the last of every partition, transaction markers included; open transactions if uncommitted."""
     topic = settings.topic(topic)
     admin = AdminClient({"bootstrap.servers": settings.brokers, "log_level": 0})
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while True:
         try:
             partitions = admin.list_topics(topic, timeout=30).topics[topic].partitions

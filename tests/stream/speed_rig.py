@@ -17,8 +17,9 @@ import check_oracle
 import day_book
 import payload_oracle as oracle
 import stamina
-from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
+from log_reader import messages
 from psycopg.rows import dict_row
 
 from stream.stats import StatsState
@@ -78,7 +79,7 @@ class Visible:
     headers: dict[str, bytes]
 
 
-@stamina.retry(on=KafkaException, timeout=60)  # a topic that was just made is not led at once
+@stamina.retry(on=KafkaException, timeout=300)  # a topic that was just made is not led at once
 def ends(
     settings: Settings, topic: str = ORDER_EVENTS, isolation: IsolationLevel = IsolationLevel.READ_COMMITTED
 ) -> dict[int, int]:
@@ -92,27 +93,17 @@ def ends(
 
 def visible(settings: Settings, topic: str = ORDER_EVENTS) -> list[Visible]:
     """Every committed record of a topic, by partition and offset."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": settings.brokers,
-            "group.id": f"rig-{time.monotonic_ns()}",
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-            "enable.auto.commit": False,
-        }
-    )
-    waiting = set(ends(settings, topic))
-    consumer.assign([TopicPartition(settings.topic(topic), number, OFFSET_BEGINNING) for number in waiting])
-    found = []
-    while waiting:
-        for message in consumer.consume(5_000, 1):
-            if message.error():
-                waiting.discard(message.partition())
-                continue
-            headers = dict(message.headers() or [])
-            at_ms = message.timestamp()[1]
-            found.append(Visible(message.partition(), message.offset(), at_ms, message.key(), message.value(), headers))
-    consumer.close()
+    found = [
+        Visible(
+            shown.partition(),
+            shown.offset(),
+            shown.timestamp()[1],
+            shown.key(),
+            shown.value(),
+            dict(shown.headers() or []),
+        )
+        for shown in messages(settings, topic, ends(settings, topic))
+    ]
     return sorted(found, key=lambda record: (record.partition, record.offset))
 
 
