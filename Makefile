@@ -8,8 +8,8 @@ PYTHON ?= $(firstword $(shell for p in .venv/bin/python python3 python3.13 pytho
 	"$$p" -c "$(FITS)" 2>/dev/null && echo "$$p"; done))
 NO_PYTHON = tandem: no Python 3.11, 3.12 or 3.13 found: install one, or name it: make demo PYTHON=/path/to/python3.12
 BIN := .venv/bin
-# Each process has servers of its own, about 3 GB in all; much of a test is waiting, so two help on one core too.
-TEST_PROCESSES ?= 2
+# Each process has servers of its own, about 3 GB in all; much of a test is waiting, so three keep two cores busy.
+TEST_PROCESSES ?= 3
 
 help:  ## List what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -47,6 +47,25 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
     return Together(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
+class TellingAtOnce:
+    """Prints a failure when it happens: a run that is ended before its summary says what failed all the same."""
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        self.terminal = terminal
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.terminal.ensure_newline()
+            self.terminal.write_line(f"{report.outcome} in {report.when}: {report.nodeid}", red=True)
+            self.terminal.write_line(report.longreprtext)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if terminal := config.pluginmanager.get_plugin("terminalreporter"):
+        config.pluginmanager.register(TellingAtOnce(terminal))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first: of the processes that share the files, none is to wait for another at the end."""
     long = {item.path for item in items if item.get_closest_marker("slow")}
@@ -68,6 +87,10 @@ def platform_settings() -> Iterator[Settings]:
 @pytest.fixture(scope="session")
 def postgres(platform_settings: Settings) -> Settings:
     local_postgres.start(platform_settings)
+    with local_postgres.connect_admin(platform_settings) as admin:
+        # What is killed here is a process, which loses nothing that it has written: only a machine would.
+        admin.execute("ALTER SYSTEM SET fsync = off")
+        admin.execute("SELECT pg_reload_conf()")
     return platform_settings
 
 
@@ -97,7 +120,7 @@ def own_topics() -> tuple[Topic, ...]:
 
 @pytest.fixture
 def topic_prefix(
-    kafka: Settings, own_topics: tuple[Topic, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kafka: Settings, postgres: Settings, own_topics: tuple[Topic, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Settings]:
     prefix = f"t{uuid4().hex[:8]}-"
     own = kafka.model_copy(

@@ -122,7 +122,7 @@ def difference(records: Sequence[Record]) -> dict[tuple[Any, ...], int]:
     return {tuple(row[:4]): row[4] for row in sums.iter_rows()}
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(life=st.lists(events_between, max_size=10))
 def test_corrections_converge_on_the_batch_layers_books_whatever_happens_in_between(
     topic_prefix: Settings, clean_database: Settings, life: list[tuple[Any, ...]]

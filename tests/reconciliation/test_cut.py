@@ -181,9 +181,9 @@ def test_the_cuts_of_a_range_wait_once_for_a_speed_layer_that_hangs(shop):
     produce(shop, {0: 2})
     patient = shop.model_copy(update={"cut_timeout": timedelta(seconds=2)})
     began = time.monotonic()
-    taken = cuts.take_each(patient, [(DAY + timedelta(days=n), f"r{n}") for n in range(5)])
-    assert [(cut.run_id, cut.comparable) for cut in taken] == [(f"r{n}", False) for n in range(5)]
-    assert time.monotonic() - began < 5 * 2, "it waited for each"
+    taken = cuts.take_each(patient, [(DAY + timedelta(days=n), f"r{n}") for n in range(20)])
+    assert [(cut.run_id, cut.comparable) for cut in taken] == [(f"r{n}", False) for n in range(20)]
+    assert time.monotonic() - began < 20 * 2, "it waited for each"
 
 
 def test_a_run_has_one_cut_however_often_it_is_taken(shop):

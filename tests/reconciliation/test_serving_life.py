@@ -130,7 +130,7 @@ class Life:
         return {day: kept.said() for day, kept in self.kept.items() if known and known[0] <= day <= known[-1]}
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(happenings=happenings)
 def test_every_date_shows_the_certified_figure_or_the_streams_or_none_and_says_why(
     clean_database: Settings, happenings: list[tuple[str, date]]

@@ -91,7 +91,7 @@ history = st.lists(st.tuples(a_day, customers, st.integers(1, 300)), min_size=10
 
 
 # Each example is a Spark job of seconds: few of them, and none to shrink a failure.
-@settings(max_examples=4, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(orders=history, seed=st.integers())
 def test_scores_and_segments_are_those_of_the_definition_whatever_the_order_of_rows(
     spark: SparkSession, orders: list[Order], seed: int

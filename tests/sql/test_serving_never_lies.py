@@ -219,7 +219,7 @@ OLDER_IS_PUBLISHED = [
 ]
 
 
-@hypothesis_settings(max_examples=50, deadline=None)
+@hypothesis_settings(max_examples=25, deadline=None)
 @given(history=HISTORIES)
 @example(history=OLDER_IS_PUBLISHED)
 def test_every_date_is_shown_for_what_it_is_after_any_history(

@@ -63,7 +63,7 @@ def rows_of(batch: MicroBatch, table: Table) -> list[dict[str, Any]]:
     return [] if frame is None else frame.rows(named=True)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(PAYLOADS, max_size=20), MARKS, st.data())
 def test_an_hour_keeps_what_it_had_when_it_was_passed_and_the_rest_is_beside_it(
     payloads: list[dict[str, Any]], drawn: list[tuple[int, int]], data: st.DataObject

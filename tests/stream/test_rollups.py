@@ -78,7 +78,7 @@ def values_by_hand(events: list[oracle.Event]) -> dict[tuple[str, str, Cell], se
     return seen
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(PAYLOADS, max_size=20), st.data())
 def test_rollups_are_those_added_up_by_hand_whatever_the_cuts(
     payloads: list[dict[str, Any]], data: st.DataObject

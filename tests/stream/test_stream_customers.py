@@ -67,7 +67,7 @@ def desks(postgres: Settings) -> Iterator[tuple[Desk, Desk]]:
 
 
 @settings(
-    max_examples=50,
+    max_examples=25,
     deadline=None,
     phases=WITHOUT_SHRINKING,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

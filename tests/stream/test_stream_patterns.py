@@ -77,7 +77,7 @@ def found(log: Sequence[Happened], cuts: Sequence[int], *, restart: bool, forget
     return hits
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 2**32), st.data(), st.booleans(), st.booleans())
 def test_whatever_the_cuts_and_restarts_each_occurrence_is_found_once(
     seed: int, data: st.DataObject, restart: bool, forget: bool

@@ -108,7 +108,7 @@ def process_in_cuts(records: Records, data: st.DataObject | None, *, restart: bo
     return totals
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(LOGS, st.data(), st.booleans())
 def test_the_books_do_not_depend_on_the_cuts_between_micro_batches_nor_on_restarts(
     log: list[tuple[int, bytes | None]], data: st.DataObject, restart: bool
@@ -119,7 +119,7 @@ def test_the_books_do_not_depend_on_the_cuts_between_micro_batches_nor_on_restar
     assert in_cuts.rows().equals(at_once.rows())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(LOGS)
 def test_every_record_gets_one_decision_and_the_books_are_those_kept_by_hand(
     log: list[tuple[int, bytes | None]],
