@@ -27,6 +27,6 @@ def _no_archiver_outlives_its_test() -> Iterator[None]:
     while Running.every:
         archiver = Running.every.pop()
         archiver.kill(signal.SIGKILL)
-        archiver.process.wait(10)
+        archiver.process.wait(300)
         if archiver.process.stdout:
             archiver.process.stdout.close()

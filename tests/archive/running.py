@@ -13,7 +13,7 @@ from shop import start_archiver
 from tandem.settings import Settings
 
 
-def wait_for(condition: Callable[[], bool], timeout_s: float = 90) -> None:
+def wait_for(condition: Callable[[], bool], timeout_s: float = 400) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"
@@ -41,4 +41,4 @@ class Running:
     def end(self) -> int:
         """Its exit status after SIGTERM, or as it ended by itself."""
         self.process.terminate()
-        return self.process.wait(60)
+        return self.process.wait(300)

@@ -62,5 +62,5 @@ def test_an_archiver_that_runs_archives_nothing_behind_records_that_kafka_no_lon
     disk.set_back(2 * LOST)
     wait_for(lambda: archiver.process.poll() is not None or next_offsets(own) != before[1])
     assert (archived(own), next_offsets(own)) == before
-    assert archiver.process.wait(60) == 2
+    assert archiver.process.wait(300) == 2
     assert archiver.says("order-events partition 0 no longer has the record that was read at offset") == 1

@@ -55,7 +55,7 @@ def streaming(settings: Settings) -> Iterator[None]:
         yield
     finally:
         done.set()
-        thread.join(120)
+        thread.join(300)
     assert not failures
 
 
@@ -66,7 +66,7 @@ def assert_archived_once(settings: Settings) -> None:
 
 
 def catch_up(settings: Settings, log: Path) -> None:
-    assert Running(settings, log, "--until-caught-up").process.wait(180) == 0
+    assert Running(settings, log, "--until-caught-up").process.wait(300) == 0
 
 
 def test_five_kills_at_random_moments_lose_nothing_and_repeat_nothing(
@@ -78,7 +78,7 @@ def test_five_kills_at_random_moments_lose_nothing_and_repeat_nothing(
             wait_for(lambda log=archiver: log.says("archived") > 0)
             time.sleep(random.uniform(0, 1.5))
             archiver.kill(signal.SIGKILL)
-            archiver.process.wait(10)
+            archiver.process.wait(300)
     catch_up(topic_prefix, tmp_path / "last.log")
     assert len(visible(busy_archive)) >= STREAMED
     assert_archived_once(busy_archive)
@@ -157,7 +157,7 @@ def test_a_kill_while_the_table_is_made_leaves_nothing_in_the_way(busy_archive: 
         wait_for(Path(own.archive).exists)
         time.sleep(random.uniform(0, 0.2))
         archiver.kill(signal.SIGKILL)
-        archiver.process.wait(10)
+        archiver.process.wait(300)
         catch_up(own, tmp_path / "heir.log")
         assert_archived_once(own)
 
@@ -165,7 +165,7 @@ def test_a_kill_while_the_table_is_made_leaves_nothing_in_the_way(busy_archive: 
 def test_the_command_prints_its_totals_as_json_and_nothing_else(topic_prefix: Settings):
     Shop(topic_prefix).sell(300)
     archiver = start_archiver(topic_prefix, "--until-caught-up", "--json", log=subprocess.DEVNULL)
-    output, _ = archiver.communicate(timeout=120)
+    output, _ = archiver.communicate(timeout=300)
     printed = json.loads(output)
     assert printed["events"] == 300
     assert {int(partition): end for partition, end in printed["next_offsets"].items()} == ends(topic_prefix)

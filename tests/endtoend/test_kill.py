@@ -50,7 +50,7 @@ def query(settings: Settings, statement: str) -> list[tuple[Any, ...]]:
         return connection.execute(statement).fetchall()
 
 
-def wait_for(condition: Callable[[], bool], timeout_s: float = 240) -> None:
+def wait_for(condition: Callable[[], bool], timeout_s: float = 400) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"
@@ -104,7 +104,7 @@ class Pair:
         for program in self.programs:
             program.send_signal(signal.SIGKILL)
         for program in self.programs:
-            program.communicate(timeout=30)
+            program.communicate(timeout=300)
 
     def wait(self) -> list[int]:
         for program in self.programs:

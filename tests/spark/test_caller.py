@@ -50,7 +50,7 @@ def killed_command(*, is_asked_after: bool) -> Iterator[int]:
 @pytest.mark.parametrize("is_asked_after", [True, False])
 def test_it_ends_where_its_caller_was_killed_before_it_looked(is_asked_after: bool) -> None:
     with killed_command(is_asked_after=is_asked_after) as caller, application(caller) as started:
-        assert started.wait(60) == 1
+        assert started.wait(300) == 1
 
 
 def test_it_goes_on_while_its_caller_lives_and_where_none_is_named() -> None:
@@ -58,5 +58,5 @@ def test_it_goes_on_while_its_caller_lives_and_where_none_is_named() -> None:
         with application(caller) as started:
             assert started.stdout
             assert started.stdout.readline() == "up\n"
-            assert started.communicate("", timeout=60) == ("", None)
+            assert started.communicate("", timeout=300) == ("", None)
             assert started.returncode == 0

@@ -127,7 +127,7 @@ def kill_run_once(reached: Callable[[], bool], settings: Settings, *only: str) -
             pytest.fail(f"the run did not come to where it is killed: {run.communicate()[0]}")
         time.sleep(0.02)
     os.killpg(run.pid, signal.SIGKILL)
-    run.communicate(timeout=60)
+    run.communicate(timeout=300)
 
 
 def test_a_reader_sees_one_version_or_the_next_whatever_step_of_a_run_is_killed(

@@ -90,7 +90,7 @@ def cluster(folder: Path) -> Iterator[str]:
 
 def workers(page: int) -> int:
     """How many the master knows."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{page}/json/", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{page}/json/", timeout=60) as answer:
         return int(json.load(answer)["aliveworkers"])
 
 

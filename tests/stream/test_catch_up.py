@@ -41,7 +41,7 @@ def expire(settings: Settings, below: dict[int, int]) -> None:
     admin = AdminClient({"bootstrap.servers": settings.brokers})
     parts = [TopicPartition(settings.topic(ORDER_EVENTS), part, offset) for part, offset in below.items()]
     for answer in admin.delete_records(parts).values():
-        answer.result(30)
+        answer.result(120)
 
 
 def keep(settings: Settings) -> None:
@@ -148,10 +148,10 @@ def test_while_another_reads_the_archive_a_worker_waits_longer_each_time(left: S
         assert other.execute(sink.queries.catching_up).fetchone() == (True,)
         running = Thread(target=worker.run, daemon=True)
         running.start()
-        running.join(60)
+        running.join(300)
         ended = not running.is_alive()
         stop.set()
-        running.join(60)
+        running.join(300)
     assert ended
     assert worker.stats.fenced == 4
     assert stop.waits == sorted(set(stop.waits))

@@ -215,7 +215,7 @@ def test_what_was_not_kept_is_null_everywhere_until_a_rebuild_fills_it(own_datab
     read = rig.positions(own)
     send(own, NEW)
     try:
-        rig.wait_for(lambda: unaware.poll() is not None, "the worker to end", 300)
+        rig.wait_for(lambda: unaware.poll() is not None, "the worker to end")
     finally:
         unaware.kill()
         said = "".join(unaware.communicate())

@@ -143,7 +143,7 @@ def test_what_expired_or_was_never_noted_tells_nothing(own: Settings) -> None:
     admin = AdminClient({"bootstrap.servers": own.brokers})
     end = TopicPartition(own.topic(ORDER_EVENTS), 2, rig.positions(own)[2])
     for answer in admin.delete_records([end]).values():
-        answer.result(30)
+        answer.result(120)
     rig.produce(own, sales(300, 5))
     assert rig.run_to_end(own).events == 5
     assert rig.is_caught_up(own)
@@ -158,7 +158,7 @@ def test_a_worker_whose_log_has_lost_its_beginning_says_so_once(
     rig.produce(topic_prefix, sales(0, READ))
     admin = AdminClient({"bootstrap.servers": topic_prefix.brokers})
     for answer in admin.delete_records([TopicPartition(topic_prefix.topic(ORDER_EVENTS), 1, 2)]).values():
-        answer.result(30)
+        answer.result(120)
     assert rig.run_to_end(topic_prefix).events == READ - 2
     (said,) = (entry for entry in told.entries if entry["event"] == "begins_after_expired_events")
     assert said["first_offsets"] == {"order-events:1": 2}
@@ -178,6 +178,6 @@ def test_what_a_topic_that_is_compacted_lacks_tells_nothing(own: Settings) -> No
     topic = ConfigResource(ResourceType.TOPIC, own.topic(CORRECTIONS), incremental_configs=[policy])
     admin = AdminClient({"bootstrap.servers": own.brokers})
     for answer in admin.incremental_alter_configs([topic]).values():
-        answer.result(30)
+        answer.result(120)
     rig.produce(own, sales(300, 5))
     assert rig.run_to_end(own).events == 5

@@ -155,7 +155,7 @@ def test_a_partition_whose_next_records_were_read_while_a_micro_batch_waits_is_n
     impatient = cut_small.model_copy(update={"idle_after": timedelta(seconds=1), "micro_batch_max_events": 3})
     session = Session(impatient, "first", StatsState(), Scripted, sends=False)
     try:
-        rig.wait_for(lambda: session.step() >= 0 and committed(cut_small) == 6, "all of the script", 30)
+        rig.wait_for(lambda: session.step() >= 0 and committed(cut_small) == 6, "all of the script")
     finally:
         session.close()
     assert rig.query(cut_small, "SELECT sum(order_count) AS orders FROM speed.order_minutes") == [{"orders": 6}]

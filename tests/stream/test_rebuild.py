@@ -243,7 +243,7 @@ def expire(settings: Settings, share: float) -> None:
     name = settings.topic("order-events")
     parts = [TopicPartition(name, part, int(end * share)) for part, end in rig.ends(settings).items()]
     for answer in admin.delete_records([part for part in parts if part.offset > 0]).values():
-        answer.result(30)
+        answer.result(120)
 
 
 def test_what_kafka_no_longer_has_is_read_from_the_archive(sold: Settings, tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_a_correction_that_is_booked_and_that_kafka_has_no_more_is_not_taken_bac
     admin = AdminClient({"bootstrap.servers": sold.brokers})
     first = TopicPartition(sold.topic(CORRECTIONS), booked[0]["partition"], booked[0]["offset"] + 1)
     for answer in admin.delete_records([first]).values():
-        answer.result(30)
+        answer.result(120)
     done = tandem(sold, "stream", "rebuild", "--from", DAY, "--swap")
     assert done.returncode == 2
     said = (
@@ -311,11 +311,11 @@ def test_a_rebuild_that_is_killed_leaves_the_live_state_as_it_was_and_the_next_o
         except Exception:  # noqa: BLE001 - the database or its tables are not there yet
             return False
 
-    rig.wait_for(is_at_work, "the rebuild to have counted something", 120)
+    rig.wait_for(is_at_work, "the rebuild to have counted something")
     killed.kill()
     assert killed.wait() == -9
     assert everything(sold) == before
-    rig.wait_for(lambda: rebuild(sold, "--swap")[0] == 0, "Postgres to notice", 60)
+    rig.wait_for(lambda: rebuild(sold, "--swap")[0] == 0, "Postgres to notice")
     rig.assert_books_are_exact(sold)
 
 
@@ -331,10 +331,10 @@ def test_a_worker_goes_on_while_the_state_is_swapped_beneath_it(sold: Settings) 
             if part == 160:
                 code, found = rebuild(sold, "--swap")
                 assert (code, found["tables"]) == (0, {"order_minutes": 1})
-        rig.wait_for(lambda: rig.is_caught_up(sold), "everything to be counted", 120)
+        rig.wait_for(lambda: rig.is_caught_up(sold), "everything to be counted")
     finally:
         stop.set()
-        worker.join(60)
+        worker.join(300)
     assert rebuild(sold)[0] == 0
     rig.assert_books_are_exact(sold)
 

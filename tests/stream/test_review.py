@@ -147,8 +147,8 @@ def at_once(settings: Settings, *commands: tuple[str, ...]) -> list[tuple[int, l
             for arguments in commands
         ]
         blocked = "SELECT FROM pg_stat_activity WHERE usename = 'tandem_review' AND wait_event_type = 'Lock'"
-        rig.wait_for(lambda: watcher.execute(blocked).rowcount == len(started), "all commands at the record", 120)
-    outputs = [one.communicate(timeout=120)[0] for one in started]
+        rig.wait_for(lambda: watcher.execute(blocked).rowcount == len(started), "all commands at the record")
+    outputs = [one.communicate(timeout=300)[0] for one in started]
     return [(one.returncode, json.loads(output)) for one, output in zip(started, outputs, strict=True)]
 
 

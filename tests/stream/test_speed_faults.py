@@ -46,7 +46,7 @@ def end(*workers: Popen[str]) -> None:
             worker.send_signal(signal.SIGCONT)
             worker.terminate()
     for worker in workers:
-        worker.communicate(timeout=60)
+        worker.communicate(timeout=300)
 
 
 def test_the_other_worker_takes_over_from_one_that_is_killed(topic_prefix: Settings) -> None:
@@ -151,7 +151,7 @@ def test_a_lost_connection_to_postgres_costs_nothing_but_time(topic_prefix: Sett
         rig.wait_for(lambda: rig.is_caught_up(slow), "the worker to finish")
     finally:
         stop.set()
-        thread.join(60)
+        thread.join(300)
     rig.assert_books_are_exact(slow)
 
 
@@ -162,7 +162,7 @@ def test_a_worker_that_is_asked_to_stop_finishes_and_leaves_at_once(topic_prefix
         rig.wait_for(lambda: rig.is_owner(patient, first), "the first to own partitions")
         rig.produce(patient, (order_record(number) for number in range(1_000)))
         first.terminate()
-        out, _ = first.communicate(timeout=60)
+        out, _ = first.communicate(timeout=300)
     finally:
         end(first)
     assert first.returncode == 0

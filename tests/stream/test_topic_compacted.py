@@ -31,7 +31,7 @@ def clean_up_by(settings: Settings, policy: str) -> None:
     resource = ConfigResource(ResourceType.TOPIC, settings.topic(ORDER_EVENTS), incremental_configs=[setting])
     admin = AdminClient({"bootstrap.servers": settings.brokers})  # kept until the answer: without it that is lost
     for changed in admin.incremental_alter_configs([resource]).values():
-        changed.result(30)
+        changed.result(120)
 
 
 def refusal(settings: Settings, policy: str) -> str:

@@ -74,8 +74,8 @@ def test_a_worker_that_runs_counts_nothing_behind_records_that_kafka_no_longer_h
         before, epochs = read(own), rig.query(own, EPOCHS)
 
         disk.set_back(2 * LOST)
-        rig.wait_for(lambda: worker.poll() is not None or read(own) != before, "the worker to end", 120)
+        rig.wait_for(lambda: worker.poll() is not None or read(own) != before, "the worker to end")
         assert (read(own), rig.query(own, EPOCHS)) == (before, epochs)
-        said = "".join(worker.communicate(timeout=60))
+        said = "".join(worker.communicate(timeout=300))
     assert REFUSED in said
     assert worker.returncode == 2
