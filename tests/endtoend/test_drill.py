@@ -17,7 +17,7 @@ from installations import end_installation, processes_of
 
 from tandem.settings import PROJECT_ROOT, Settings
 
-pytestmark = [pytest.mark.integration, pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.integration, pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(2400)]
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def drill(folder: Path, *options: str) -> tuple[int, dict[str, Any]]:
         stdout=subprocess.PIPE,
         text=True,
         check=False,
-        timeout=1100,
+        timeout=2300,
     )
     return done.returncode, json.loads(done.stdout)
 
