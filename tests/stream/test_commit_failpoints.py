@@ -6,7 +6,6 @@ learns of a process that is killed. Workers that are killed with everything they
 
 from __future__ import annotations
 
-import os
 import socket
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from zoneinfo import ZoneInfo
 import failpoints
 import pytest
 import speed_rig as rig
+from depth import tries
 from desk_rig import Desk
 from topic_books import shop
 
@@ -33,9 +33,9 @@ pytestmark = [
     pytest.mark.usefixtures("clean_database"),
 ]
 
-DEATHS = int(os.environ.get("COMMIT_DEATHS", "0"))
-"""Before each of some fifty steps, in either way to send rows. By default before some that are drawn by lot."""
-_DRAWN = 20
+DEATHS = tries(1, full=20)
+"""Before each of some fifty steps, in either way to send rows; else before some that are drawn by lot."""
+_DRAWN = 12
 RULES = Rules(ZoneInfo("UTC"), "USD", timedelta(hours=1), timedelta(hours=24), high_value_cents=10_000)
 PARTITIONS = range(2)
 LATE_IN_2096_MS = 4_000_000_000_000
@@ -121,8 +121,8 @@ def test_all_of_a_micro_batch_counts_once_or_not_at_all_wherever_its_worker_ends
             worker.turn()
     assert len(steps) > 40, "what is not seen is not died of"
     died: Counter[str] = Counter()
-    drawn = random.sample(sorted(steps), len(steps) if DEATHS else _DRAWN)
-    left = [step for step in drawn for _ in range(max(DEATHS, 1))]
+    drawn = random.sample(sorted(steps), tries(_DRAWN, full=len(steps)))
+    left = [step for step in drawn for _ in range(DEATHS)]
     random.shuffle(left)
     for step in left:
         before = random.randrange(min(2, steps[step]))

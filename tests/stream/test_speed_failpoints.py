@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections import Counter
 from datetime import timedelta
 from itertools import cycle, islice
@@ -14,6 +13,7 @@ from uuid import uuid4
 import failpoints
 import pytest
 import speed_rig as rig
+from depth import tries
 from topic_books import assert_events_are_complete, assert_states_are_the_tables, shop
 
 from tandem.settings import Settings
@@ -25,8 +25,8 @@ pytestmark = [
     pytest.mark.usefixtures("clean_database"),
 ]
 
-DEATHS = int(os.environ.get("DEATHS", "25"))
-"""Each before another step, drawn by lot. There are about a hundred, so DEATHS=2000 is twenty before each."""
+DEATHS = tries(15, full=2_000)
+"""Each before another step, drawn by lot. There are about a hundred, so 2,000 is twenty before each."""
 
 
 def work(settings: Settings, **options: object) -> int:

@@ -1,4 +1,7 @@
-"""kill -9, fifty times over two hundred thousand events, with everything that the speed layer gives out switched on."""
+"""kill -9, again and again, with everything that the speed layer gives out switched on.
+
+At full depth fifty times over two hundred thousand events.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from threading import Thread
 
 import pytest
 import speed_rig as rig
+from depth import tries
 from topic_books import assert_events_are_complete, assert_states_are_the_tables, shop
 
 from tandem.settings import Settings
@@ -21,11 +25,11 @@ pytestmark = [
     pytest.mark.usefixtures("clean_database"),
 ]
 
-KILLS = 50
-EVENTS = 200_000
+KILLS = tries(20, full=50)
+EVENTS = 4_000 * KILLS
 
 
-def test_fifty_kills_over_two_hundred_thousand_events_lose_nothing_double_nothing_and_leave_no_topic_behind(
+def test_kills_at_random_moments_lose_nothing_double_nothing_and_leave_no_topic_behind(
     topic_prefix: Settings,
 ) -> None:
     seed = Random().randrange(1 << 32)
