@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import structlog
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from tandem import database, kafka_client
 from tandem.settings import Settings
@@ -70,7 +70,14 @@ class Relay:
                 note(of, error)
 
             headers = [("message_id", dedupe_id.encode())]
-            self._producer.produce(self._settings.topic(topic), value, key, headers=headers, on_delivery=on_delivery)
+            try:
+                self._producer.produce(
+                    self._settings.topic(topic), value, key, headers=headers, on_delivery=on_delivery
+                )
+            except BufferError:  # full: the rest waits for the next call
+                break
+            except KafkaException as error:  # one that is too large stays, and holds nothing back
+                refused.append(error.args[0].str())
         self._producer.flush(self._patience_s)
         if refused:
             _log.warning("outbox_waits", messages=len(refused), reason=refused[0])

@@ -18,6 +18,7 @@ from stream.types import Records, Rules
 from stream.validate import validate
 from tandem.errors import TandemError
 from tandem.events import Decision
+from tandem.kafka_client import LARGEST_MESSAGE
 from tandem.topics import ORDER_EVENTS
 
 
@@ -86,8 +87,13 @@ def release(address: Address, value: bytes | None, correction: Correction, rules
     )
     if row["decision"] is not None:
         raise StillFailsError(f"{address} still does not count: {_why(row)}", "correct it with --data")
+    key = row["customer_id"].encode()
+    if (size := len(key) + len(corrected)) > LARGEST_MESSAGE:
+        raise TandemError(
+            f"{address} is larger than Kafka takes ({size:,} bytes)", "shorten it with --data, or reject it"
+        )
     reasons = tuple(row["reasons"].split(",")) if row["reasons"] else ()
-    return Release(event_id, row["customer_id"].encode(), corrected, row["business_date"], reasons)
+    return Release(event_id, key, corrected, row["business_date"], reasons)
 
 
 def _why(row: dict[str, Any]) -> str:

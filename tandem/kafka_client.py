@@ -38,6 +38,8 @@ _MOVING = {
     KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.UNKNOWN_LEADER_EPOCH,
 }
+LARGEST_MESSAGE = 990_000
+"""Bytes of key and value that a producer takes: its limit of a million counts what goes around them too."""
 _log = logging.getLogger("tandem.librdkafka")
 _log.addHandler(logging.NullHandler())
 _log.propagate = False

@@ -52,6 +52,12 @@ def test_a_record_that_still_fails_does_not_go_out_and_says_why() -> None:
         released(without_customer(), {"total_amount": "99.00"})
 
 
+def test_what_is_larger_than_kafka_takes_is_refused_before_it_waits_to_be_sent() -> None:
+    with pytest.raises(TandemError, match=r"order-events:3:17 is larger than Kafka takes \(1,000,\d{3} bytes\)"):
+        released(without_customer(note="x" * 1_000_000), {"customer_id": "c1"})
+    assert released(without_customer(note="x" * 980_000), {"customer_id": "c1"}).key == b"c1"
+
+
 def test_a_warning_keeps_nothing_back_and_is_told() -> None:
     assert released(without_customer(customer_email="?"), {"customer_id": "c1"}).warnings == ("INVALID_EMAIL_FORMAT",)
 
