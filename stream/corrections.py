@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
 
 from stream.quarantine import Quarantined
 from stream.types import Records
+from tandem.events import EARLIEST_EVENT_TIME
 from tandem.kpis import CUBES, UNIQUE_CUSTOMERS, measures_of
 from tandem.topics import CORRECTIONS
 
@@ -17,7 +18,11 @@ DISTINCT = "distinct"
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=512, pattern=r"^[^\x00]*$")]
 _Key = Annotated[str, msgspec.Meta(max_length=512, pattern=r"^[^\x00]*$")]
-_Int64 = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
+_Value = Annotated[int, msgspec.Meta(ge=-(10**17), le=10**17)]
+"""In cents or units. Far more than a shop sells, and sums of many still fit into a bigint."""
+_FROM = datetime.fromisoformat(EARLIEST_EVENT_TIME).replace(tzinfo=UTC) - timedelta(days=1)
+_BEFORE = datetime(9999, 1, 1, tzinfo=UTC)
+"""Of an event's hour in any time zone; what lies beyond, not every reader can read."""
 _KNOWN = {cube.name: {measure.name for measure in measures_of(cube)} for cube in CUBES} | {
     DISTINCT: {UNIQUE_CUSTOMERS.name}
 }
@@ -33,9 +38,9 @@ class Correction(msgspec.Struct, frozen=True):
     cell_start: datetime
     key: _Key
     measure: str
-    stream_value: _Int64
-    batch_value: _Int64
-    delta: _Int64
+    stream_value: _Value
+    batch_value: _Value
+    delta: _Value
     run_id: _Text
     reverses: _Text | None = None
 
@@ -44,6 +49,8 @@ class Correction(msgspec.Struct, frozen=True):
             raise ValueError("no such measure")
         if self.cell_start.tzinfo is None:
             raise ValueError("cell_start needs an offset")
+        if not (_FROM <= self.cell_start < _BEFORE and _FROM.date() <= self.business_date < _BEFORE.date()):
+            raise ValueError("no event has such a time")
         if (self.key == "") != (self.cube in _WITHOUT_KEY):
             raise ValueError("the key does not fit the cube")
 

@@ -142,7 +142,9 @@ class Outgoing:
                 raise duty.failure
         named = {table.name: frame for table, frame in frames.items() if table.name in LOOKED_AT}
         if adjustments:
-            named[ADJUSTMENTS.name] = pl.DataFrame(adjustments, schema=ADJUSTMENTS.columns, orient="row")
+            named[ADJUSTMENTS.name] = pl.DataFrame(
+                adjustments, schema=ADJUSTMENTS.columns, orient="row", infer_schema_length=None
+            )
         self._told.put((named, {(move.topic, move.partition): move.new_offset for move in moves}))
         self._states.wake()
         if frames[OUTBOX].height:

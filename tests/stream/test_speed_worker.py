@@ -14,7 +14,7 @@ import speed_rig as rig
 from desk_rig import forget_everything
 
 from stream.corrections import MALFORMED
-from tandem import database, journal
+from tandem import database, journal, kafka_client
 from tandem.errors import TandemError
 from tandem.local import kafka as local_kafka
 from tandem.settings import Settings
@@ -187,6 +187,20 @@ def test_messages_that_a_dead_worker_left_behind_are_sent_by_the_next(topic_pref
     assert rig.query(topic_prefix, "SELECT count(*) AS n FROM speed.outbox") == [{"n": 0}]
 
 
+def test_a_message_that_kafka_does_not_take_holds_none_back(topic_prefix: Settings) -> None:
+    with database.connect(topic_prefix, database.SPEED) as speed:
+        for name, size in (("before", 9), ("large", 1_000_000), ("largest", kafka_client.LARGEST_MESSAGE - 1)):
+            speed.execute(
+                "INSERT INTO speed.outbox (dedupe_id, topic, key, value) VALUES (%s, %s, %s, %s)",
+                (name, QUARANTINED_DATA, b"k", b"v" * size),
+            )
+    for _ in range(2):
+        rig.run_to_end(topic_prefix)
+    sent = rig.visible(topic_prefix, QUARANTINED_DATA)
+    assert sorted(record.headers["message_id"] for record in sent) == [b"before", b"largest"]
+    assert rig.query(topic_prefix, "SELECT dedupe_id FROM speed.outbox") == [{"dedupe_id": "large"}]
+
+
 def correction(number: int, **changes: Any) -> dict[str, Any]:
     return {
         "correction_id": f"corr-{number}",
@@ -223,6 +237,14 @@ def test_a_correction_is_applied_once_however_often_it_is_delivered(topic_prefix
     assert rig.positions(topic_prefix, CORRECTIONS) == rig.ends(topic_prefix, CORRECTIONS)
 
 
+def test_a_reversal_behind_many_corrections_is_applied_with_them(topic_prefix: Settings) -> None:
+    many = [correction(number, delta=1) for number in range(150)]
+    send_corrections(topic_prefix, *many, correction(150, delta=-1, reverses="corr-0"))
+    rig.run_to_end(topic_prefix)
+    booked = "SELECT count(*) AS n, sum(delta)::bigint AS cents, max(reverses) AS reverses FROM speed.adjustments"
+    assert rig.query(topic_prefix, booked) == [{"n": 151, "cents": 149, "reverses": "corr-0"}]
+
+
 def test_what_is_no_correction_goes_to_quarantine_and_the_others_are_applied(topic_prefix: Settings) -> None:
     bad = [
         b"not json",
@@ -231,6 +253,9 @@ def test_what_is_no_correction_goes_to_quarantine_and_the_others_are_applied(top
         orders.encode(correction(5, delta=2**63)),
         orders.encode(correction(6, cell_start="2017-12-21T08:00:00")),
         orders.encode(correction(7, run_id="a\0b")),
+        orders.encode(correction(9, cell_start="0001-01-01T00:00:00+14:00")),
+        orders.encode(correction(10, business_date="0001-01-01")),
+        orders.encode(correction(11, delta=2**61)),
     ]
     distinct = correction(8, cube="distinct", measure="unique_customers", cell_start="2017-12-21T00:00:00Z")
     send_corrections(topic_prefix, *bad, correction(1), distinct)
