@@ -52,6 +52,20 @@ def of_run(
     return clock.business_date(interval[0] if interval else run_after, zone) - _DAY
 
 
+def require_no_other(day: date, *, logical_date: datetime, run_after: datetime, zone: ZoneInfo) -> None:
+    """Raise TandemError where a run by hand, which is for ``day``, was given a logical date that means another.
+
+    The day before it is computed, or yesterday, while Airflow lists the run under it and lets no other have it. One of
+    about now, as the form enters it, means none.
+    """
+    about_now = clock.business_date(logical_date, zone) == clock.business_date(run_after, zone)
+    if not about_now and clock.business_date(logical_date, zone) != day:
+        raise TandemError(
+            f"a logical date, {clock.shown(logical_date, zone)}, is not the business date: this run would be for {day}",
+            "delete the run, as a backfill leaves out a date that has one, and start it with 'date' instead",
+        )
+
+
 def parse(text: str) -> date:
     """A date written as ``YYYY-MM-DD``. Raises TandemError for anything else, and where no event can be of the date."""
     try:

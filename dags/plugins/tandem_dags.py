@@ -127,17 +127,22 @@ def date_of_run(context: dict[str, Any]) -> date:
     run = context["dag_run"]
     bounds = (run.data_interval_start, run.data_interval_end)
     refuse_unknown(context)
+    zone, entered = settings().zone, context["params"].get("date")
+    meant = entered or run.partition_key or "date" not in context["params"] or run.run_type in ("scheduled", "backfill")
     try:
-        return business_date.of_run(
-            zone=settings().zone,
+        day = business_date.of_run(
+            zone=zone,
             run_after=run.run_after,
-            entered=context["params"].get("date"),
+            entered=entered,
             partition_key=run.partition_key,
             interval=bounds if all(bounds) else None,
             backfill=run.run_type == "backfill",
         )
+        if run.logical_date and not meant:
+            business_date.require_no_other(day, logical_date=run.logical_date, run_after=run.run_after, zone=zone)
     except TandemError as problem:
         raise final(problem) from problem
+    return day
 
 
 def _names(params: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from pendulum import instance
 
 from tandem import claims, database
 from tandem.settings import Settings
@@ -26,21 +27,58 @@ def tandem_dags() -> ModuleType:
     return tandem_dags
 
 
-def given(conf: dict[str, Any] | None) -> dict[str, Any]:
+def given(conf: dict[str, Any] | None, **of_run: Any) -> dict[str, Any]:
     run = SimpleNamespace(
         conf=conf,
+        logical_date=None,
         data_interval_start=None,
         data_interval_end=None,
         run_after=_MIDNIGHT,
         partition_key=None,
         run_type="manual",
     )
+    vars(run).update(of_run)
     return {"dag_run": run, "dag": SimpleNamespace(params={"date": None}), "params": {"date": None, **(conf or {})}}
 
 
 def test_a_run_is_for_the_date_that_it_was_given(tandem_dags: ModuleType) -> None:
     assert tandem_dags.date_of_run(given({"date": "2017-12-23"})) == date(2017, 12, 23)
     assert tandem_dags.date_of_run(given(None)) == tandem_dags.date_of_run(given({})) == date(2026, 11, 21)
+
+
+def listed_under(logical_date: datetime, interval_from: datetime, **of_run: Any) -> dict[str, Any]:
+    """What Airflow makes of a logical date: the API infers the interval from it, the command line from now."""
+    from business_day import BusinessDayTimetable
+
+    inferred = BusinessDayTimetable("UTC").infer_manual_data_interval(run_after=instance(interval_from))
+    bounds = {"data_interval_start": inferred.start, "data_interval_end": inferred.end}
+    return {"logical_date": logical_date, **bounds, **of_run}
+
+
+_MEANT = datetime(2017, 12, 23, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("interval_from", [_MEANT, _MIDNIGHT], ids=["by the API", "on the command line"])
+def test_a_logical_date_is_refused_where_a_business_date_is_meant(
+    tandem_dags: ModuleType, interval_from: datetime
+) -> None:
+    """It computed the day before, or yesterday, and took the place of the date's own run in a backfill."""
+    told = listed_under(_MEANT, interval_from)
+    with pytest.raises(AirflowFailException, match=r"logical date, 2017-12-23 .* start it with 'date' instead$"):
+        tandem_dags.date_of_run(given(None, **told))
+    assert tandem_dags.date_of_run(given({"date": "2017-12-23"}, **told)) == date(2017, 12, 23)
+    assert tandem_dags.date_of_run(given(None, **told, partition_key="2017-12-23")) == date(2017, 12, 23)
+
+
+def test_a_logical_date_of_now_or_of_the_date_that_is_computed_is_none_of_another(tandem_dags: ModuleType) -> None:
+    """The form enters the one; who enters the interval too gives the other, as does every backfill."""
+    prefilled = listed_under(_MIDNIGHT + timedelta(hours=9), _MIDNIGHT + timedelta(hours=9))
+    assert tandem_dags.date_of_run(given(None, **prefilled, run_after=_MIDNIGHT + timedelta(hours=10))) == date(
+        2026, 11, 21
+    )
+    for run_type in ("manual", "backfill", "scheduled"):
+        own = listed_under(_MEANT, _MEANT + timedelta(days=1), run_type=run_type)
+        assert tandem_dags.date_of_run(given(None, **own)) == date(2017, 12, 23)
 
 
 def test_a_misspelt_date_is_refused_and_not_taken_for_none(tandem_dags: ModuleType) -> None:
