@@ -235,8 +235,7 @@ def note_end(context: dict[str, Any]) -> None:
 
     run, ti = context["dag_run"], context["ti"]
     if run.run_type == "backfill":
-        states = ti.get_task_states(ti.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
-        failed = ", ".join(sorted(task for task, state in states.items() if state == "failed"))
+        failed, _ = _not_done(context)
         day, compared = date_of_run(context), ti.xcom_pull(task_ids="reconcile")
         batch_run = ti.xcom_pull(task_ids="cut")
         if failed != "publish" or not publish.is_overtaken(settings(), batch_run, day):
@@ -250,18 +249,24 @@ def show_failure(context: dict[str, Any], *, skip_themselves: Collection[str] = 
     A task that failed has told of itself. Of a run that is marked, Airflow fails what is at work and skips what has not
     begun, and nobody is told. ``skip_themselves``: tasks that find that there is nothing to do.
     """
-    ti, tasks = context["ti"], context["dag"].task_dict
-    states = ti.get_task_states(ti.dag_id, run_ids=[context["dag_run"].run_id]).get(context["dag_run"].run_id, {})
+    names, marked = _not_done(context, skip_themselves)
+    again = "clear that and everything after it"
+    if marked:
+        raise final(f"{names} did not go through, as the run was marked as failed: {again}")
+    if names:
+        raise final(f"{names} did not go through: {again}") from ToldError(names)
+
+
+def _not_done(context: dict[str, Any], skip_themselves: Collection[str] = ()) -> tuple[str, bool]:
+    """The tasks before this one that did not go through, '' where all did; and whether somebody marked the run."""
+    ti, tasks, run_id = context["ti"], context["dag"].task_dict, context["dag_run"].run_id
+    states = ti.get_task_states(ti.dag_id, run_ids=[run_id]).get(run_id, {})
     skipped = {task for task, state in states.items() if state == "skipped"}
     # What began to be skipped, not what follows.
     first = {task for task in skipped if not skipped & tasks[task].upstream_task_ids} - set(skip_themselves)
     failed = {task for task, state in states.items() if state == "failed"} - {ti.task_id}
     behind = {task for task, state in states.items() if state == "upstream_failed"}
-    names, again = ", ".join(sorted(failed or first or behind)), "clear that and everything after it"
-    if first:
-        raise final(f"{names} did not go through, as the run was marked as failed: {again}")
-    if failed or behind:
-        raise final(f"{names} did not go through: {again}") from ToldError(names)
+    return ", ".join(sorted(failed or first or behind)), bool(first)
 
 
 def send_summary(context: dict[str, Any]) -> None:

@@ -122,10 +122,12 @@ def test_the_end_of_a_backfills_run_is_not_told_again_because_its_publication_is
     for run_id, noted in ((overtaken.run_id, []), (newest[0], [("publish",)])):
         ti = SimpleNamespace(
             dag_id="nightly",
+            task_id="finish",
             get_task_states=lambda _, run_ids: {run_ids[0]: {"publish": "failed", "cut": "success"}},
             xcom_pull=lambda task_ids, run_id=run_id: run_id if task_ids == "cut" else None,
         )
-        dags.tandem_dags.note_end({"ti": ti, "dag_run": SimpleNamespace(run_id="of a backfill", run_type="backfill")})
+        run = SimpleNamespace(run_id="of a backfill", run_type="backfill")
+        dags.tandem_dags.note_end({"ti": ti, "dag": SimpleNamespace(task_dict={}), "dag_run": run})
         assert execute(clean_database, "SELECT failure FROM reconciliation.run_ends") == noted
 
 

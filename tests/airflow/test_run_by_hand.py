@@ -184,6 +184,35 @@ def test_a_run_of_which_a_task_failed_ends_as_failed_and_its_end_tells_nobody_ag
     assert execute(clean_database, "SELECT name FROM reconciliation.incidents") == []
 
 
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("states", "noted"),
+    [
+        (("failed", "upstream_failed"), "cut"),
+        (("skipped", "skipped"), "cut"),
+        (("success", "upstream_failed"), "report, rfm"),
+        (("success", "success"), ""),
+    ],
+    ids=["a task failed", "marked while it waited", "cleared without what follows", "all went through"],
+)
+def test_the_mail_of_a_backfill_is_told_of_every_run_that_did_not_go_through(
+    tandem_dags: ModuleType,
+    clean_database: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    states: tuple[str, str],
+    noted: str,
+) -> None:
+    """Of a run that was marked, it told an older comparison as its result."""
+    monkeypatch.setattr("tandem.settings.settings", lambda: clean_database)
+    monkeypatch.setattr(tandem_dags, "date_of_run", lambda _: date(2017, 12, 23))
+    monkeypatch.setattr(tandem_dags, "send_summary", lambda _: None)
+    cut, behind = states
+    context = ending({"claim": "success", "cut": cut, "rfm": behind, "report": behind})
+    context["dag_run"].run_type, context["ti"].xcom_pull = "backfill", lambda task_ids: None
+    tandem_dags.note_end(context)
+    assert execute(clean_database, "SELECT failure FROM reconciliation.run_ends") == [(noted,)]
+
+
 def test_where_nothing_failed_the_end_is_as_it_was(tandem_dags: ModuleType) -> None:
     tandem_dags.show_failure(ending(dict.fromkeys(BEHIND, "success")))
 
