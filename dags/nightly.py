@@ -152,7 +152,7 @@ def report(business_date: str, **context: Any) -> None:
 @task
 def finish(**context: Any) -> None:
     """Give up the date, whatever became of the run. The last run of a backfill also sends its mail. Fails where
-    a task failed, or somebody marked the run as failed: the run's state is that of this task.
+    a task failed, or somebody marked the run by hand: the run's state is that of this task.
     """
     import tandem_dags
 

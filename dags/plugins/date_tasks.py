@@ -89,7 +89,7 @@ def judge(problems: dict[str, str]) -> None:
 
 @task
 def finish(skip_themselves: tuple[str, ...] = (), **context: Any) -> None:
-    """Give up the dates, whatever became of the run. Fails where a task failed, or somebody marked the run as failed:
+    """Give up the dates, whatever became of the run. Fails where a task failed, or somebody marked the run by hand:
     the run's state is that of this task.
     """
     import tandem_dags

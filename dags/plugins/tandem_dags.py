@@ -244,15 +244,16 @@ def note_end(context: dict[str, Any]) -> None:
 
 
 def show_failure(context: dict[str, Any], *, skip_themselves: Collection[str] = ()) -> None:
-    """Fail where a task failed, or somebody marked the run as failed: the state of a run is that of its last task.
+    """Fail where a task failed, or somebody marked the run by hand: the state of a run is that of its last task.
 
-    A task that failed has told of itself. Of a run that is marked, Airflow fails what is at work and skips what has not
-    begun, and nobody is told. ``skip_themselves``: tasks that find that there is nothing to do.
+    A task that failed has told of itself. Of a run that is marked, as failed or as a success, Airflow ends what is at
+    work so and skips what has not begun, and nobody is told. ``skip_themselves``: tasks that find that there is nothing
+    to do.
     """
     names, marked = _not_done(context, skip_themselves)
     again = "clear that and everything after it"
     if marked:
-        raise final(f"{names} did not go through, as the run was marked as failed: {again}")
+        raise final(f"{names} did not go through, as the run was marked by hand: {again}")
     if names:
         raise final(f"{names} did not go through: {again}") from ToldError(names)
 

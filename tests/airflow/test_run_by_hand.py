@@ -152,14 +152,15 @@ def ending(states: dict[str, str | None]) -> dict[str, Any]:
     [
         ({"claim": "success", "cut": "failed", "rfm": "skipped", "report": "skipped"}, "cut"),
         ({"claim": "success", "cut": "success", "rfm": "skipped", "report": "skipped"}, "rfm"),
+        ({"claim": "success", "cut": "success", "rfm": "success", "report": "skipped"}, "report"),
         ({"claim": "success", "cut": "skipped", "rfm": "success", "report": "success"}, "cut"),
     ],
-    ids=["a task was at work", "between two tasks", "while a cleared task waited to be tried again"],
+    ids=["a task was at work", "between two tasks", "as a success", "while a cleared task waited to be tried again"],
 )
-def test_a_run_that_was_marked_as_failed_does_not_end_as_a_success(
+def test_a_run_that_was_marked_by_hand_does_not_end_as_a_success(
     tandem_dags: ModuleType, states: dict[str, str | None], named: str
 ) -> None:
-    with pytest.raises(AirflowFailException, match=f"^{named} did not go through, as the run was marked as failed"):
+    with pytest.raises(AirflowFailException, match=f"^{named} did not go through, as the run was marked by hand"):
         tandem_dags.show_failure(ending(states))
 
 
