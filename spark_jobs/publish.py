@@ -111,6 +111,8 @@ def _flip(connection: psycopg.Connection[Any], values: dict[str, Any]) -> int:
     current = connection.execute(queries.current_version, values).fetchone()
     if current is not None and current[1] == values["run_id"]:
         return int(current[0])
+    if current is not None and (shown := _followed(connection, values, current[1])):
+        return shown
     if current is not None:
         _require_newer(connection, values, *current)
     connection.execute(queries.supersede, values)
@@ -118,6 +120,16 @@ def _flip(connection: psycopg.Connection[Any], values: dict[str, Any]) -> int:
     if row is None:
         raise AssertionError("an INSERT … RETURNING returns a row")
     return int(row[0])
+
+
+def _followed(connection: psycopg.Connection[Any], values: dict[str, Any], current: str) -> int | None:
+    """The version that the run had published of the view before one that only follows another date took its place."""
+    queries = database.queries("batch")
+    other = connection.execute(queries.run, {"run_id": current}).fetchone()
+    if other is None or other[2] != Kind.DEPENDENT:
+        return None
+    row = connection.execute(queries.version_of_run, values).fetchone()
+    return None if row is None else int(row[0])
 
 
 def is_overtaken(settings: Settings, run_id: str, business_date: date) -> bool:

@@ -170,6 +170,10 @@ GROUP BY r.run_id, own.run_id ORDER BY r.run_id = own.run_id DESC, max(g.checked
 SELECT version, run_id FROM batch.versions
 WHERE view = %(view)s AND business_date = %(business_date)s AND superseded_at IS NULL;
 
+-- name: version_of_run
+SELECT version FROM batch.versions
+WHERE view = %(view)s AND business_date = %(business_date)s AND run_id = %(run_id)s;
+
 -- name: began_before   A row where a run began before another one.
 SELECT true FROM batch.runs AS own JOIN batch.runs AS other ON other.run_id = %(other)s
 WHERE own.run_id = %(run_id)s AND own.created_at < other.created_at;

@@ -247,6 +247,17 @@ def test_dates_are_versioned_apart(clean_database: Settings, staged: Opener) -> 
     assert of(clean_database, staged(date(2017, 12, 22)))["daily_metrics"] == 1
 
 
+def test_a_run_may_be_published_again_where_another_has_followed_it(clean_database: Settings, staged: Opener) -> None:
+    """As when its publication is cleared: its facts are shown, and segments that were made of them since stay."""
+    run = staged()
+    of(clean_database, run)
+    follower = staged(kind=runs.Kind.DEPENDENT)
+    of(clean_database, follower, views=["rfm"])
+    before = history(clean_database)
+    assert of(clean_database, run)["rfm"] == 1
+    assert history(clean_database) == before
+
+
 def test_a_run_that_only_follows_another_date_has_not_done_what_an_earlier_run_is_for(
     clean_database: Settings, staged: Opener
 ) -> None:
