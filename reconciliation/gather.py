@@ -118,6 +118,12 @@ def _overtaken(connection: psycopg.Connection[Any], found: Reconciliation) -> tu
     # A comparison without a run was stopped by something else, unless nothing was published then.
     if published and published.run_id != found.run_id and (found.run_id or published.published_at > found.compared_at):
         return f"version {published.version} of the batch figures was published since and is not compared yet", again
+    beneath = connection.execute(
+        database.queries("reconciliation").rebuilt_beneath, {"run_id": found.run_id}
+    ).fetchone()
+    if found.verdict is not Verdict.NOT_COMPARABLE and beneath and beneath[0]:
+        compute = f"run the date in Airflow, or: tandem batch --date {found.business_date}; then reconcile it"
+        return "the stream was rebuilt since and is not compared yet", compute
     if found.verdict is Verdict.MATCH:
         where = {"business_date": found.business_date, "compared_at": found.compared_at}
         row = connection.execute(database.queries("reconciliation").decided_since, where).fetchone()

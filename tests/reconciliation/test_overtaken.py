@@ -75,6 +75,18 @@ def test_what_waits_for_approval_does_not_go_once_the_stream_was_rebuilt(shop, a
     assert applier.read() == []
 
 
+@pytest.mark.parametrize("log", [AGREED, LOST])
+def test_what_was_compared_before_the_stream_was_rebuilt_is_not_reported_as_what_is(shop, log):
+    stage(shop, log)
+    run(shop)
+    insert(shop, "speed.rebuilds", since=DAY)
+    with database.snapshot(shop) as connection:
+        found = gather.report(connection, shop, DAY)
+    assert found.reason == "the stream was rebuilt since and is not compared yet"
+    assert found.remedy.startswith(f"run the date in Airflow, or: tandem batch --date {DAY}")
+    assert headline(found).endswith("the stream was rebuilt since and is not compared yet.")
+
+
 def test_a_date_without_corrections_that_was_rebuilt_after_its_cut_is_not_corrected_by_that_cut(shop, applier):
     stage(shop, OUTSIDE)
     compared = run(shop, dry_run=True)
