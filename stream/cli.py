@@ -93,6 +93,9 @@ def rebuild(
         if done.not_kept:
             what = "filled" if done.swapped else "declared later and not kept of all these dates; --swap fills it"
             typer.echo(f"{', '.join(done.not_kept)}: {what}")
+        if done.reopened:
+            what = "are open again" if done.swapped else "are not final by the log; --swap opens them"
+            typer.echo(f"hours from {documents.instant(done.reopened)} on {what}")
     if done.counts and not done.swapped:
         raise typer.Exit(1)
 

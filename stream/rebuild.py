@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -48,6 +48,8 @@ class Rebuild:
 
     ``expired``: dates of whose journal retention took anything, which is not compared; a swap brings it back.
     ``not_kept``: measures that were declared later, and that the live state lacks of these dates; a swap fills them.
+    ``reopened``: from where on hours are final that by the log are not, as under a longer watermark delay, whatever the
+    dates; a swap opens them.
     """
 
     since: date
@@ -57,6 +59,7 @@ class Rebuild:
     swapped: bool
     expired: list[date]
     not_kept: list[str]
+    reopened: datetime | None
 
     def document(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
@@ -67,6 +70,7 @@ class Rebuild:
             "swapped": self.swapped,
             "journal_expired": [str(day) for day in self.expired],
             "not_kept": self.not_kept,
+            "reopened": self.reopened,
             "tables": self.counts,
             "differences": [difference.document() for difference in self.shown],
         }
@@ -100,14 +104,20 @@ def rebuild(settings: Settings, since: date, *, swap: bool, say: Say) -> Rebuild
             say("comparing")
             found = [*differences(shadow, scope, noted.journal_begins), *recount.differences(live, since)]
             counts = dict(sorted(Counter(difference.table for difference in found).items()))
-            swapped = swap and bool(counts or noted.expired or noted.not_kept)
+            _, closed_before = _final_before(shadow)
+            reopened = closed_before if closed_before < noted.closed_before else None
+            swapped = swap and bool(counts or noted.expired or noted.not_kept or reopened)
             if swapped:
-                more = {"what retention took of the journal": noted.expired, "what was declared later": noted.not_kept}
+                more = {
+                    "what retention took of the journal": noted.expired,
+                    "what was declared later": noted.not_kept,
+                    "which hours are final": reopened,
+                }
                 say(f"swapping {', '.join([*counts, *(said for said, found in more.items() if found)])}")
                 _swap(live, shadow, reading, counts.keys() | ({JOURNAL.name} if noted.expired else set()), scope)
                 _tell_of_corrections(live, set(counts), scope, say)
             events = reading.stats.events
-    return Rebuild(since, events, counts, list(islice(found, _SHOWN)), swapped, noted.expired, noted.not_kept)
+    return Rebuild(since, events, counts, list(islice(found, _SHOWN)), swapped, noted.expired, noted.not_kept, reopened)
 
 
 def _tell_of_corrections(live: psycopg.Connection[Any], swapped: set[str], scope: dict[str, Any], say: Say) -> None:
@@ -170,7 +180,7 @@ class _Noted:
     """Of the live state at one moment: where its log begins and where it had got to, and what it has of the journal.
 
     ``journal_begins``: by partition of ``order-events``; ``expired``: dates in scope of which retention took some;
-    ``not_kept``: measures that it lacks of dates in scope.
+    ``not_kept``: measures that it lacks of dates in scope; ``closed_before``: hours that began before it are final.
     """
 
     starts: dict[Position, int]
@@ -178,6 +188,7 @@ class _Noted:
     journal_begins: dict[int, int]
     expired: list[date]
     not_kept: list[str]
+    closed_before: datetime
 
 
 def _note(
@@ -190,6 +201,7 @@ def _note(
         kept = dict(live.execute(_queries.kept).fetchall())
         expired = [day for (day,) in live.execute(_queries.expired, scope)]
         not_kept = [measure for (measure,) in live.execute(_queries.not_kept, scope)]
+        _, closed_before = _final_before(live)
         for table in (*(table.name for table in REBUILT), *UNCUT):
             _copy(live, getattr(_queries, f"take_{table}"), shadow, getattr(_queries, f"note_{table}"), scope)
         _copy(live, _queries.take_marks, shadow, _queries.put_marks, scope)
@@ -199,7 +211,14 @@ def _note(
     corrections = lows(settings, [position for position in begun if position[0] == CORRECTIONS])
     cut = {(topic, partition): next_offset for topic, partition, _, next_offset in places}
     journal_begins = {partition: kept.get(partition, 0) for topic, partition in cut if topic == ORDER_EVENTS}
-    return _Noted(begun | corrections, cut, journal_begins, expired, not_kept)
+    return _Noted(begun | corrections, cut, journal_begins, expired, not_kept, closed_before)
+
+
+def _final_before(connection: psycopg.Connection[Any]) -> tuple[datetime, datetime]:
+    row = connection.execute(_queries.final_before).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate returns its row
+    up_to, closed_before = row
+    return up_to, closed_before
 
 
 def _require_corrections(live: psycopg.Connection[Any], lows_of: dict[Position, int]) -> None:
@@ -293,6 +312,9 @@ def _swap(
             recount.count_again(live, scope["since_date"])
         for topic, partition, watermark in shadow.execute(_queries.take_watermarks).fetchall():
             live.execute(_queries.put_watermark, {"topic": topic, "partition": partition, "watermark": watermark})
+        # The live state may have closed more, as by a shorter delay: those final rows would never be written again.
+        up_to, closed_before = _final_before(shadow)
+        writer.execute(_queries.reopen, {"up_to": up_to, "closed_before": closed_before})
         if JOURNAL.name in tables:
             live.execute(_queries.forget_expiry)
         if tables - set(UNCUT) or is_filled:

@@ -343,7 +343,7 @@ NOT_RESULTS = {
     "partitions": "where the workers are",
     "topics": "which topics they read",
     "idle_marks": "what a clock decided, which a rebuild reads",
-    "finality": "how far hours are final, which never goes back",
+    "finality": "how far hours are final, which a swap sets back alone",
     "quarantine": "reviews take rows away",
     "reviews": "what people decided",
     "outbox": "sending takes rows away",

@@ -16,7 +16,7 @@ import orders
 import payload_oracle as oracle
 import pytest
 import speed_rig as rig
-from installations import tandem
+from installations import keeping_books_under, tandem
 from topic_books import last_values, table
 
 from stream.rebuild import rebuild
@@ -26,7 +26,7 @@ from stream.worker import Worker
 from tandem import database
 from tandem.local import postgres as local_postgres
 from tandem.settings import Settings
-from tandem.topics import HOURLY_TRENDS
+from tandem.topics import HOURLY_TRENDS, ORDER_EVENTS
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("clean_database")]
 
@@ -220,6 +220,33 @@ def test_what_a_clock_made_final_during_a_rebuild_is_final_after_its_swap(topic_
     assert {hour.hour for hour, _ in finals(topic_prefix)} == {9}
     row = trend(topic_prefix)[START, ""]
     assert (row["status"], row["order_count"]) == ("final", 3)
+
+
+def test_hours_that_a_longer_delay_leaves_open_are_open_after_the_swap_and_become_final_later(
+    topic_prefix: Settings,
+) -> None:
+    def read(settings: Settings, *minutes: int) -> None:
+        rig.produce(settings, [sale(n, START + n * MINUTE, partition) for partition in PARTITIONS for n in minutes])
+        rig.settle(settings, ORDER_EVENTS)
+        rig.run_to_end(settings)
+
+    read(topic_prefix, 30, 90, 125)
+    assert {hour.hour for hour, _ in finals(topic_prefix)} == {9, 10}
+    longer = topic_prefix.model_copy(update={"watermark_delay": timedelta(minutes=10)})
+    with keeping_books_under(longer):
+        # From the day after: that ten o'clock is open is so whatever the dates that are swapped.
+        assert rebuild(longer, START.date() + timedelta(days=1), swap=True, say=lambda _: None).reopened == START + HOUR
+        assert {hour.hour for hour, _ in finals(longer)} == {9}
+        row = trend(longer)[START + HOUR, ""]
+        assert (row["status"], row["order_count"]) == ("early", 12)
+        read(longer, 100, 131)
+        row = trend(longer)[START + HOUR, ""]
+        assert (row["status"], row["order_count"], row["order_count_after_final"]) == ("final", 24, 0)
+        rig.settle(longer, HOURLY_TRENDS)
+        trends = table(longer, "SELECT * FROM serving.hourly_trend")
+        assert last_values(longer, HOURLY_TRENDS) == {f"{row['cell_start']}/{row['category']}": row for row in trends}
+        again = rebuild(longer, START.date(), swap=True, say=lambda _: None)
+        assert (again.counts, again.swapped) == ({}, False)
 
 
 def test_a_partition_that_is_behind_is_not_idle(topic_prefix: Settings) -> None:
