@@ -27,7 +27,7 @@ from stream.worker import Worker
 from tandem import database, journal, kafka_client
 from tandem.local import process
 from tandem.settings import PROJECT_ROOT, Settings
-from tandem.topics import ORDER_EVENTS
+from tandem.topics import CORRECTIONS, ORDER_EVENTS
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,8 @@ def visible(settings: Settings, topic: str = ORDER_EVENTS) -> list[Visible]:
 
 
 def run_to_end(settings: Settings) -> StatsState:
-    """A worker in this process, until nothing is left."""
+    """A worker in this process, until nothing is left of what was sent before."""
+    settle(settings, ORDER_EVENTS, CORRECTIONS)
     return Worker(settings, Event()).run(until_caught_up=True)
 
 
