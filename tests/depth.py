@@ -1,10 +1,10 @@
-"""How often chance gets its turn: enough for every change, or by ``TANDEM_TEST_DEPTH=full`` as often as is claimed."""
+"""How often chance gets its turn: enough for every change, or by ``TEST_DEPTH=full`` as often as is claimed."""
 
 from __future__ import annotations
 
 import os
 
-IS_FULL = os.environ.get("TANDEM_TEST_DEPTH", "") == "full"
+IS_FULL = os.environ.get("TEST_DEPTH", "") == "full"
 
 
 def tries(usual: int, *, full: int) -> int:

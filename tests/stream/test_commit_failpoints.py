@@ -35,7 +35,7 @@ pytestmark = [
 
 DEATHS = tries(1, full=20)
 """Before each of some fifty steps, in either way to send rows; else before some that are drawn by lot."""
-_DRAWN = 12
+_DRAWN = 20
 RULES = Rules(ZoneInfo("UTC"), "USD", timedelta(hours=1), timedelta(hours=24), high_value_cents=10_000)
 PARTITIONS = range(2)
 LATE_IN_2096_MS = 4_000_000_000_000

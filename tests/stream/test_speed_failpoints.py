@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.usefixtures("clean_database"),
 ]
 
-DEATHS = tries(15, full=2_000)
+DEATHS = tries(25, full=2_000)
 """Each before another step, drawn by lot. There are about a hundred, so 2,000 is twenty before each."""
 
 
