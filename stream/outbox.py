@@ -76,8 +76,10 @@ class Relay:
                 )
             except BufferError:  # full: the rest waits for the next call
                 break
-            except KafkaException as error:  # one that is too large stays, and holds nothing back
-                refused.append(error.args[0].str())
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
+                    raise
+                refused.append(error.args[0].str())  # it stays, and holds nothing back
         self._producer.flush(self._patience_s)
         if refused:
             _log.warning("outbox_waits", messages=len(refused), reason=refused[0])
