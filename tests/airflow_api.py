@@ -54,7 +54,7 @@ def _call(address: str, body: object, method: str | None, **headers: str) -> Any
 
 
 def wait_for(condition: Callable[[], Any], what: str) -> Any:
-    for _ in range(240):
+    for _ in range(800):
         try:
             if found := condition():
                 return found

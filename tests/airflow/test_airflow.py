@@ -11,7 +11,7 @@ from installations import processes_of, tandem
 
 from tandem.settings import Settings
 
-pytestmark = [pytest.mark.airflow, pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.airflow, pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(2400)]
 
 DAG = """
 import datetime
@@ -70,7 +70,7 @@ def test_spark_applications_run_one_at_a_time(running: Settings):
 
 def test_all_of_airflow_listens_on_the_loopback_only(running: Settings):
     listening = {
-        connection.laddr.ip
+        connection.laddr.ip.removeprefix("::ffff:")  # a JVM writes IPv4 so
         for process in processes_of(running)
         for connection in process.net_connections("inet")
         if connection.status == "LISTEN"

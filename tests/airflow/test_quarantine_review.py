@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 from tandem import database
 from tandem.settings import PROJECT_ROOT, Settings
 
-pytestmark = [pytest.mark.airflow, pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.airflow, pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(2400)]
 
 RUN = "/api/v2/dags/quarantine/dagRuns/review"
 EVENT = {

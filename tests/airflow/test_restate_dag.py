@@ -17,7 +17,13 @@ from stream.archive import next_offsets
 from tandem import database, pages
 from tandem.settings import PROJECT_ROOT, Settings
 
-pytestmark = [pytest.mark.airflow, pytest.mark.spark, pytest.mark.integration, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.airflow,
+    pytest.mark.spark,
+    pytest.mark.integration,
+    pytest.mark.slow,
+    pytest.mark.timeout(2400),
+]
 
 RUNS = "/api/v2/dags/restate/dagRuns"
 DAYS = [date(2017, 12, 20) + timedelta(days=n) for n in range(3)]
@@ -128,12 +134,13 @@ def test_a_run_with_nothing_to_do_is_a_success_and_one_that_was_marked_as_failed
 
     sell(restated, [OLDER], 200)
     before = versions(restated, "daily_metrics")
-    no_slots = {"pool": "spark", "slots": 0, "description": "", "include_deferred": False}
-    ask(restated, "/api/v2/pools/spark", no_slots, "PATCH")
+    pool = {"pool": "spark", "slots": 0, "description": "", "include_deferred": False}
+    ask(restated, "/api/v2/pools/spark", pool, "PATCH")
     ask(restated, RUNS, {"dag_run_id": "marked", "logical_date": None})
     wait_for(lambda: tasks_of(restated, "marked")["prepare"] == "success", "the run to wait for Spark")
     ask(restated, f"{RUNS}/marked", {"state": "failed"}, "PATCH")
     wait_for(lambda: tasks_of(restated, "marked")["finish"] in ENDED, "the end of the last task")
+    ask(restated, "/api/v2/pools/spark", pool | {"slots": 1}, "PATCH")
     clock.sleep(5)  # the scheduler looks every second what has become of the run
     assert (state_of(restated, "marked"), tasks_of(restated, "marked")["finish"]) == ("failed", "failed")
     assert versions(restated, "daily_metrics") == before
