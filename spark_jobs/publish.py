@@ -111,9 +111,9 @@ def _flip(connection: psycopg.Connection[Any], values: dict[str, Any]) -> int:
     current = connection.execute(queries.current_version, values).fetchone()
     if current is not None and current[1] == values["run_id"]:
         return int(current[0])
-    if current is not None and (shown := _followed(connection, values, current[1])):
-        return shown
     if current is not None:
+        if shown := _followed(connection, values, current[1]):
+            return shown
         _require_newer(connection, values, *current)
     connection.execute(queries.supersede, values)
     row = connection.execute(queries.insert_version, values).fetchone()

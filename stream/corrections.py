@@ -20,7 +20,7 @@ _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=512, pattern=r"^[^\
 _Key = Annotated[str, msgspec.Meta(max_length=512, pattern=r"^[^\x00]*$")]
 _Value = Annotated[int, msgspec.Meta(ge=-(10**17), le=10**17)]
 """In cents or units. Far more than a shop sells, and sums of many still fit into a bigint."""
-_FROM = datetime.fromisoformat(EARLIEST_EVENT_TIME).replace(tzinfo=UTC) - timedelta(days=1)
+_FROM = datetime.fromisoformat(EARLIEST_EVENT_TIME) - timedelta(days=1)
 _BEFORE = datetime(9999, 1, 1, tzinfo=UTC)
 """Of an event's hour in any time zone; what lies beyond, not every reader can read."""
 _KNOWN = {cube.name: {measure.name for measure in measures_of(cube)} for cube in CUBES} | {
